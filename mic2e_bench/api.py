@@ -1,0 +1,58 @@
+"""From Python and from notebooks: the same studies and identities as from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+    from mic2e_bench.runner import Summary
+
+
+def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
+    """Resolve a params file, or its content as a mapping; ``changes`` replace top-level keys. Raises ``BadInput``."""
+    from mic2e_bench import params as reader
+
+    if isinstance(params, Mapping):
+        return reader.resolve_study({**params, **changes})
+    return reader.read(params, tuple(f"{key}={value}" for key, value in changes.items()))
+
+
+def run(
+    *params: str | Path | Mapping[str, Any] | Any,
+    results: str | Path | None = None,
+    rerun: bool = False,
+    force: bool = False,
+) -> Summary:
+    """Measure and score studies; what has a measured record already is not measured again.
+
+    ``results`` is the results folder (default: the workbench's own). Returns the run's ``Summary``. Raises
+    ``BadInput``.
+    """
+    from mic2e_bench import places, runner, score
+    from mic2e_bench.params import Study
+
+    studies = [given if isinstance(given, Study) else study(given) for given in params]
+    results = Path(results) if results else places.results()
+    summary = runner.run(studies, results, rerun=rerun, force=force)
+    for one in studies:
+        score.study(one, results)
+    return summary
+
+
+def load(results: str | Path | None = None, study: str | None = None, mixed: bool = False) -> pandas.DataFrame:
+    """Every record under a results folder, a row a trial.
+
+    Damaged files are named on standard error and left out. Raises ``BadInput`` where records of different environments
+    would be mixed in one study, unless ``mixed``.
+    """
+    from mic2e_bench import frame, places
+
+    table, damaged = frame.load(Path(results) if results else places.results(), study, mixed)
+    for problem in damaged:
+        print(f"left out: {problem}", file=sys.stderr)
+    return table

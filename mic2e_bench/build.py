@@ -1,0 +1,56 @@
+"""The live state of one loaded pipeline while toggles work on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.witness import Witness
+
+
+@dataclass
+class Build:
+    """What toggles read and write.
+
+    ``load`` collects the arguments of ``from_pretrained``; ``pipe`` is the live pipeline from MODIFY on; ``call``
+    collects the arguments of the call and is emptied between trials. ``around_build`` and ``around_call`` are entered
+    around every call (the second only for this trial). ``notes`` is what ``apply`` leaves for its own ``observe``.
+    ``witness`` is what the first call of a trial was seen to do.
+    """
+
+    pipeline: Pipeline
+    device: str = "cpu"
+    load: dict[str, Any] = field(default_factory=dict)
+    pipe: Any = None
+    call: dict[str, Any] = field(default_factory=dict)
+    around_build: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
+    around_call: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
+    on_step: Callable[..., dict] | None = None
+
+    @property
+    def denoiser(self) -> Any:
+        """The module that is called at every step (for segmentation, the whole model)."""
+        return getattr(self.pipe, self.pipeline.denoiser)
+
+    def modules(self) -> dict[str, Any]:
+        """The live torch modules by component name."""
+        found = {name: getattr(self.pipe, name, None) for name in self.pipeline.components}
+        return {name: module for name, module in found.items() if hasattr(module, "parameters")}
+
+    @contextlib.contextmanager
+    def around(self) -> Iterator[None]:
+        """Everything that must be in force during a call."""
+        with contextlib.ExitStack() as stack:
+            for manager in (*self.around_build, *self.around_call):
+                stack.enter_context(manager())
+            yield
+
+    def next_trial(self) -> None:
+        """Forget what belonged to the last call."""
+        self.call, self.around_call, self.witness, self.on_step = {}, [], Witness(), None

@@ -1,0 +1,118 @@
+"""The environment that a record was measured in. Read without importing torch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench.errors import BadInput
+
+PACKAGES = (
+    "torch", "torchvision", "diffusers", "transformers", "accelerate", "xformers", "bitsandbytes", "torchao",
+    "lpips", "torchmetrics", "safetensors", "onnxruntime", "numpy", "pillow",
+)  # fmt: skip
+# two records can be compared only where these agree
+SAME = ("host", "device", "driver", "python", "packages")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def here(device: str) -> Mapping[str, Any]:
+    """Host, device, driver, versions and git state, as the record stores them."""
+    return {
+        "host": platform.node(),
+        "device": gpu()["name"] if device.startswith("cuda") and gpu() else cpu(),
+        "driver": gpu()["driver"] if device.startswith("cuda") and gpu() else None,
+        "python": platform.python_version(),
+        "packages": packages(),
+        "git": git(),
+        "cores": os.cpu_count(),
+        "load_1min": os.getloadavg()[0],
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of the packages that move a number."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def cpu() -> str:
+    """The processor's name and the number of cores."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()} ({os.cpu_count()} cores)"
+    return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+
+
+@functools.cache
+def gpu() -> Mapping[str, Any] | None:
+    """Name, driver and memory of the first NVIDIA device, by NVML; ``None`` where there is none."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        return {
+            "name": pynvml.nvmlDeviceGetName(handle),
+            "driver": pynvml.nvmlSystemGetDriverVersion(),
+            "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+        }
+    except pynvml.NVMLError:
+        return None
+
+
+def git() -> str | None:
+    """The commit of the working folder, with ``-dirty`` where it was changed; ``None`` outside a repository."""
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def oom_kills() -> int:
+    """How often the kernel's out-of-memory killer has struck; 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def require_one(records: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse to put records of different environments into one table. Raises ``BadInput`` naming what differs."""
+    first = None
+    for record in (r for r in records if r["status"] in ("ok", "not_applied")):
+        first = first or record
+        for name in SAME:
+            mine, other = record["environment"].get(name), first["environment"].get(name)
+            if mine != other:
+                raise BadInput(
+                    f"{record['study']}: records {first['id']} and {record['id']} were measured in different environments "
+                    f"({name}: {_difference(other, mine)}). Measure them again (run --rerun) or ask for it (--mixed)."
+                )
+
+
+def _difference(one: Any, other: Any) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+        return ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in names)
+    return f"{one} and {other}"

@@ -1,0 +1,23 @@
+"""What a person asked for and cannot have, said in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """One clear line: what was asked, where, what exists, what to do. The commands exit with 2 on it."""
+
+
+class Unavailable(RuntimeError):
+    """A package, device or weight file that this machine does not have; the trial becomes ``unavailable``."""
+
+
+def unknown(what: str, given: object, known: Iterable[str], where: str = "") -> BadInput:
+    """The error for a name that does not exist, with the nearest existing one and all that exist."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    place = f"{where}: " if where else ""
+    return BadInput(f"{place}unknown {what} '{given}'.{hint} Known: {', '.join(known) or 'none'}.")

@@ -1,0 +1,175 @@
+"""Pictures, masks and prompts: a folder of ``NAME.png``, ``NAME.mask.png`` and an optional ``prompts.yaml``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mic2e_bench.errors import BadInput, unknown
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mic2e_bench.pipeline import Pipeline
+
+BUNDLED = Path(__file__).parent / "bundled" / "inputs"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
+TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
+ASIDE = ("truth", "shadow", "kind")  # known answers: scored against, never given to a pipeline
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input as the pipeline gets it: decoded pictures and prompts. ``points`` are rows of (x, y, label)."""
+
+    name: str
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    prompt: str | None = None
+    caption: str | None = None
+    text: str | None = None
+    points: tuple[tuple[float, float, int], ...] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """Resolve ``inputs:`` of a params file to ``{"source", "path", "items": {name: {field: value or digest}}}``.
+
+    ``value`` is ``bundled``, a folder, or a mapping with ``source`` and ``names`` or ``limit``. Only what the pipeline
+    needs enters the identity, so a new caption does not invalidate a removal. Raises ``BadInput``.
+    """
+    value = value if isinstance(value, Mapping) else {"source": value}
+    for key in value:
+        if key not in ("source", "names", "limit"):
+            raise unknown("key", key, ("source", "names", "limit"), f"{where}: inputs")
+    source = str(value.get("source", "bundled"))
+    folder = BUNDLED if source == "bundled" else Path(source)
+    if not folder.is_dir():
+        raise BadInput(
+            f"{where}: inputs: no folder '{source}'. Give 'bundled' or a folder of NAME.png + NAME.mask.png."
+        )
+    catalogue = _catalogue(folder, where)
+    names = _chosen(catalogue, value, pipeline, where)
+    items = {name: _needed(folder, name, catalogue[name], pipeline, where) for name in names}
+    where_from = {"source": "bundled"} if source == "bundled" else {"source": "folder", "path": str(folder.resolve())}
+    return {**where_from, "items": items}
+
+
+def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
+    """Every input of a folder: ``{name: {"files": {field: path}, text field: value}}``."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
+        stem, _, kind = path.stem.rpartition(".")
+        kind = f".{kind}"
+        name, field = (stem, kind[1:]) if stem and kind in FILES.values() else (path.stem, "image")
+        found.setdefault(name, {"files": {}})["files"][field] = path
+    texts = folder / "prompts.yaml"
+    if not texts.is_file():
+        return found
+    try:
+        entries = yaml.safe_load(texts.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{where}: inputs: {texts} is not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, dict):
+        raise BadInput(f"{where}: inputs: {texts} must map each input's name to its prompts.")
+    for name, entry in entries.items():
+        entry = {"prompt": entry, "caption": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or set(entry) - set(TEXTS):
+            raise BadInput(f"{where}: inputs: {texts}: '{name}' must be a text or a mapping of {', '.join(TEXTS)}.")
+        found.setdefault(str(name), {"files": {}}).update(entry)
+    return found
+
+
+def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, where: str) -> list[str]:
+    needs_image = "image" in pipeline.needs
+    usable = [name for name, entry in catalogue.items() if not needs_image or "image" in entry["files"]]
+    names = value.get("names", usable)
+    if not isinstance(names, list):
+        raise BadInput(f"{where}: inputs: names must be a list, not {names!r}.")
+    for name in names:
+        if name not in catalogue:
+            raise unknown("input", name, usable, f"{where}: inputs")
+    limit = value.get("limit", len(names))
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        if names:
+            raise BadInput(f"{where}: inputs: limit must be a whole number from 1, not {limit!r}.")
+    if not names:
+        raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
+    return [str(name) for name in names[:limit]]
+
+
+def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """The part of one input that this pipeline uses, pictures by their digest, checked to be readable."""
+    item: dict[str, Any] = {}
+    for need in pipeline.needs:
+        if need in FILES:
+            path = entry["files"].get(need)
+            if path is None:
+                expected = f"{name}{FILES[need]}.png"
+                raise BadInput(f"{where}: inputs: {pipeline.name} needs a {need}, and {folder} has no {expected}.")
+            item[need] = digest(path)
+        elif entry.get(need) is not None:
+            item[need] = entry[need]
+        elif need == "caption" and entry.get("prompt") is not None:
+            item[need] = entry["prompt"]
+        elif need in ("prompt", "caption"):
+            raise BadInput(
+                f"{where}: inputs: {pipeline.name} needs a {need} for '{name}': add it to {folder}/prompts.yaml."
+            )
+    _check_pictures(entry["files"], item, where)
+    return item
+
+
+def _check_pictures(files: Mapping[str, Path], item: Mapping[str, Any], where: str) -> None:
+    sizes = {field: _open(files[field], where).size for field in ("image", "mask") if field in item}
+    if len(set(sizes.values())) > 1:
+        given = " but ".join(f"{files[field].name} is {w}x{h}" for field, (w, h) in sizes.items())
+        raise BadInput(f"{where}: inputs: {given}: a mask must have its image's size.")
+
+
+def _open(path: Path, where: str) -> Image.Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(path)
+        image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{where}: inputs: {path} is not a readable image ({error}).") from None
+    return image
+
+
+def read(inputs: Mapping[str, Any]) -> list[Item]:
+    """Decode the inputs of a trial. Raises ``BadInput`` where a file changed since the trial was planned."""
+    folder = BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])
+    catalogue = _catalogue(folder, str(folder))
+    items = []
+    for name, planned in inputs["items"].items():
+        values = {field: value for field, value in planned.items() if field not in FILES}
+        for field in (field for field in planned if field in FILES):
+            path = catalogue[name]["files"][field]
+            if digest(path) != planned[field]:
+                raise BadInput(f"{path} changed since the study was planned: run it again.")
+            values[field] = _open(path, str(folder)).convert("L" if field in ("mask", "shadow") else "RGB")
+        if values.get("points") is not None:
+            values["points"] = tuple(tuple(point) for point in values["points"])
+        if values.get("box") is not None:
+            values["box"] = tuple(values["box"])
+        items.append(Item(name=name, **values))
+    return items
+
+
+def answers(inputs: Mapping[str, Any], name: str) -> dict[str, Path]:
+    """The known answers that lie beside an input (``truth``, ``shadow``), where there are any."""
+    folder = BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])
+    files = _catalogue(folder, str(folder)).get(name, {"files": {}})["files"]
+    return {field: path for field, path in files.items() if field in ASIDE or field == "mask"}

@@ -1,0 +1,66 @@
+"""The published architecture at full size with random weights: real work for speed and memory, pictures of noise.
+
+Made from its configuration straight on the device and in the asked precision; no float32 copy ever exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mic2e_bench.build import Build
+from mic2e_bench.models import sources
+
+SEED = 0
+
+
+def assemble(build: Build) -> Any:
+    """A pipeline of full-size random components; tokenizers and scheduler are the bundled model's."""
+    torch.manual_seed(SEED)
+    dtype = build.load["dtype"]
+    wanted = build.pipeline.architecture(build.load)
+    made = {name: component(path, config, build.device, dtype) for name, (path, config) in wanted.items()}
+    return build.pipeline.assemble({**made, **unweighted(sources.BUNDLED / build.pipeline.name)}, build.load)
+
+
+def component(path: str, config: Mapping[str, Any], device: str, dtype: torch.dtype) -> torch.nn.Module:
+    """One module of class ``path`` with this configuration, in evaluation mode."""
+    module, _, name = path.rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
+    config_class = getattr(kind, "config_class", None)
+    with made_in(device, dtype):
+        made = kind(config_class(**config)) if config_class else kind(**config)
+    for parameter in made.parameters():
+        # a few published parameters are created empty and only ever loaded
+        if not torch.isfinite(parameter).all() or (parameter.dtype != dtype and parameter.is_floating_point()):
+            parameter.data = torch.randn(parameter.shape, device=device, dtype=dtype) * 0.02
+    return made.requires_grad_(False).eval()
+
+
+@contextlib.contextmanager
+def made_in(device: str, dtype: torch.dtype) -> Iterator[None]:
+    """Modules created in the block are born on ``device`` in ``dtype``."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def unweighted(folder: Path) -> dict[str, Any]:
+    """The parts of a saved pipeline that have no weights: tokenizers and scheduler."""
+    found: dict[str, Any] = {}
+    index = json.loads(path.read_text()) if (path := folder / "model_index.json").is_file() else {}
+    for name, entry in index.items():
+        if name.startswith(("tokenizer", "scheduler")) and isinstance(entry, list) and entry[0]:
+            kind = getattr(importlib.import_module(entry[0]), entry[1])
+            found[name] = kind.from_pretrained(folder / name)
+    return found

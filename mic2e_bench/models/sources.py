@@ -1,0 +1,90 @@
+"""``model:`` of a params file becomes a source with an identity. Imports no torch; downloads nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.pipeline import Pipeline
+
+BUNDLED = Path(__file__).parent.parent / "bundled"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+WHOLE_FILE_BYTES = 64 << 20  # weight files above this enter the fingerprint by their size and both ends
+END_BYTES = 1 << 20
+
+
+def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """``bundled``, ``random``, ``published``, a hub id or a folder (or a mapping with ``source`` and ``revision``).
+
+    Returns ``{"source": "bundled"|"random"|"hub"|"folder", ...}`` with what identifies the weights: the fingerprint of
+    the files, or the hub id and revision. Raises ``BadInput``.
+    """
+    given = value if isinstance(value, Mapping) else {"source": value}
+    for key in given:
+        if key not in ("source", "revision"):
+            raise unknown("key", key, ("source", "revision"), f"{where}: model")
+    source, revision = str(given.get("source", "bundled")), given.get("revision")
+    if source == "bundled":
+        return {"source": "bundled", "fingerprint": fingerprint(_folder(BUNDLED / pipeline.name, where))}
+    if source == "random":
+        return {"source": "random"}
+    if source == "published":
+        source = pipeline.hub
+    elif Path(source).expanduser().is_dir():
+        path = _folder(Path(source).expanduser(), where)
+        return {"source": "folder", "fingerprint": fingerprint(path), "path": str(path.resolve())}
+    if not HUB_ID.fullmatch(source) or source.startswith("."):
+        raise BadInput(
+            f"{where}: model: no folder '{source}', and it is no hub id (owner/name). "
+            f"Known words: bundled, random, published ({pipeline.hub})."
+        )
+    return {"source": "hub", "id": source, "revision": str(revision or "main")}
+
+
+def _folder(path: Path, where: str) -> Path:
+    if not any(path.rglob("*.safetensors")):
+        raise BadInput(f"{where}: model: {path} holds no .safetensors files (other weight formats are not loaded).")
+    return path
+
+
+def fingerprint(folder: Path) -> str:
+    """Sixteen hexadecimal digits over the names and contents of a model's files (large weights by their ends)."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".json", ".safetensors", ".txt", ".model", ".jinja") and path.name != "evaluation.json":
+            total.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            total.update(_content(path))
+    return total.hexdigest()[:16]
+
+
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= WHOLE_FILE_BYTES:
+            return file.read()
+        start = file.read(END_BYTES)
+        file.seek(size - END_BYTES)
+        return start + file.read()
+
+
+def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:
+    """The folder or hub id to load from, and the revision. Not for ``random``."""
+    if model["source"] == "bundled":
+        return str(BUNDLED / pipeline.name), None
+    if model["source"] == "folder":
+        return model["path"], None
+    return model["id"], model["revision"]
+
+
+def label(model: Mapping[str, Any]) -> str:
+    """How tables and plots name the weights; stand-ins say that they are."""
+    return {
+        "bundled": "bundled stand-in model",
+        "random": "published size, random weights",
+        "folder": f"folder {model.get('path', '')}",
+        "hub": f"{model.get('id', '')}@{model.get('revision', '')}",
+    }[model["source"]]

@@ -1,0 +1,178 @@
+"""A params file becomes a study: a list of fully resolved trials. All validation of what a person wrote is here."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mic2e_bench import conflicts, inputs, presets, registry
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.models import sources
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.settings import check, resolve, show
+from mic2e_bench.trial import Trial
+
+KEYS = ("study", "pipeline", "model", "inputs", "baseline", "vary", "trials", "presets", "protocol", "metrics")
+PROTOCOL = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
+METRICS = ("lpips", "ssim", "psnr")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved params file. ``refused`` maps the ids of trials that cannot be built to the reason."""
+
+    name: str
+    pipeline: Pipeline
+    baseline: Trial
+    trials: tuple[Trial, ...]
+    metrics: tuple[str, ...]
+    varied: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
+    """Read a params file, apply ``key=value`` changes and resolve it. Raises ``BadInput``."""
+    path = Path(path)
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "no params files there"
+        raise BadInput(f"{path}: no such params file. In its folder: {near}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(params, dict):
+        raise BadInput(f"{path}: a params file maps keys to values. Keys: {', '.join(KEYS)}.")
+    for change in changes:
+        _change(params, change)
+    return resolve_study(params, str(path))
+
+
+def _change(params: dict[str, Any], change: str) -> None:
+    """Apply one ``--set a.b=value``; the value is read as YAML."""
+    keys, separator, text = change.partition("=")
+    if not separator or not keys:
+        raise BadInput(f"--set {change}: write key=value, for example --set protocol.repeats=3.")
+    *parents, last = keys.split(".")
+    place = params
+    for parent in parents:
+        child = place.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise BadInput(f"--set {change}: '{parent}' holds {child!r}, which has no keys.")
+        place = child
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadInput(f"--set {change}: '{text}' is not a YAML value.") from None
+
+
+def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
+    """Resolve the content of a params file. ``where`` names it in messages. Raises ``BadInput``."""
+    params = {key: value for key, value in params.items() if value is not None}
+    for key in params:
+        if key not in KEYS:
+            raise unknown("key", key, KEYS, where)
+    if "pipeline" not in params:
+        raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")
+    pipeline = registry.pipeline(str(params["pipeline"]), f"{where}: pipeline")
+    overrides = _points(params, pipeline, where)
+    base = _settings(params.get("baseline", {}), pipeline, f"{where}: baseline")
+    varied = tuple(dict.fromkeys(key for point in overrides.values() for key in point))
+    name = _name(params.get("study"), pipeline, varied, where)
+    shared = {
+        "study": name,
+        "pipeline": pipeline.name,
+        "model": sources.resolve(params.get("model", "bundled"), pipeline, where),
+        "inputs": inputs.find(params.get("inputs", "bundled"), pipeline, where),
+        "protocol": _protocol(params.get("protocol", {}), where),
+    }
+    baseline = Trial(label="baseline", settings=resolve(base, pipeline, f"{where}: baseline"), **shared)
+    trials = {baseline.id: baseline}
+    for label, point in overrides.items():
+        trial = Trial(label=label, settings=resolve({**base, **point}, pipeline, where), **shared)
+        trials.setdefault(trial.id, trial)
+    refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
+    return Study(name, pipeline, baseline, tuple(trials.values()), _metrics(params, where), varied, refused)
+
+
+def _points(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, dict[str, Any]]:
+    """The points to measure beside the baseline, by label: of ``vary``, ``trials`` or ``presets``."""
+    given = [key for key in ("vary", "trials", "presets") if key in params]
+    if len(given) > 1:
+        raise BadInput(f"{where}: give one of vary, trials, presets, not {' and '.join(given)}.")
+    if not given:
+        return {}
+    value, place = params[given[0]], f"{where}: {given[0]}"
+    if given[0] == "vary":
+        if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
+            raise BadInput(
+                f"{place}: write setting: [value, value], each list with at least one value; given: {value!r}."
+            )
+        checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
+        rows = [dict(zip(checked, row, strict=True)) for row in itertools.product(*checked.values())]
+        return {", ".join(f"{k}={show(v)}" for k, v in row.items()): row for row in rows}
+    if not isinstance(value, list) or not value:
+        raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
+    if given[0] == "presets":
+        return {str(name): presets.settings_of(name, pipeline, place) for name in value}
+    return dict(_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value))
+
+
+def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dict[str, Any]]:
+    if not isinstance(row, dict):
+        raise BadInput(f"{where}: write a mapping of settings; given: {row!r}.")
+    point = {key: check(key, value, pipeline, where) for key, value in row.items() if key != "label"}
+    label = row.get("label") or ", ".join(f"{k}={show(v)}" for k, v in point.items())
+    return str(label or f"trial {index}"), point
+
+    return check(key, value, pipeline, where)
+
+
+def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """The baseline: a mapping of settings, or the name of a preset."""
+    if isinstance(value, str):
+        return presets.settings_of(value, pipeline, where)
+    if not isinstance(value, dict):
+        raise BadInput(f"{where}: write a mapping of settings or the name of a preset; given: {value!r}.")
+    return value
+
+
+def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -> str:
+    """The study's name, which is its folder under results; by default what is varied on which pipeline."""
+    name = str(given) if given is not None else "-".join((pipeline.name, *varied))
+    if not name.strip(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
+        raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
+    return name
+
+
+def _protocol(given: Any, where: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise BadInput(f"{where}: protocol: write a mapping of {', '.join(PROTOCOL)}; given: {given!r}.")
+    for key in given:
+        if key not in PROTOCOL:
+            raise unknown("key", key, PROTOCOL, f"{where}: protocol")
+    protocol = {**PROTOCOL, **given}
+    for key, low in (("warmup", 0), ("repeats", 1), ("timeout_s", 1)):
+        if isinstance(protocol[key], bool) or not isinstance(protocol[key], int) or protocol[key] < low:
+            raise BadInput(f"{where}: protocol.{key}: {protocol[key]!r} is not a whole number from {low}.")
+    seeds = protocol["seeds"]
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
+        raise BadInput(f"{where}: protocol.seeds: {seeds!r} is not a list of whole numbers from 0.")
+    return protocol
+
+
+def _metrics(params: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    given = params.get("metrics", list(METRICS))
+    if not isinstance(given, list):
+        raise BadInput(f"{where}: metrics: write a list of names; given: {given!r}.")
+    scored = {name for name, metric in registry.metrics().items() if metric.of != "record"}
+    for name in given:
+        if name not in scored:
+            raise unknown("metric", name, scored, f"{where}: metrics")
+    return tuple(given)

@@ -1,0 +1,68 @@
+"""FLUX.1-schnell: text to image in four steps, without guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench.models.published import CLIP_TEXT_L, FLUX_VAE, T5_XXL
+from mic2e_bench.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mic2e_bench.build import Build
+    from mic2e_bench.inputs import Item
+
+
+def load(source: str, **arguments: Any) -> Any:
+    from diffusers import FluxPipeline
+
+    arguments["torch_dtype"] = arguments.pop("dtype")
+    return FluxPipeline.from_pretrained(source, use_safetensors=True, **arguments)
+
+
+def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    from diffusers import FluxPipeline
+
+    return FluxPipeline(**components)
+
+
+def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+    import torch
+
+    height, width = build.call["resolution"]
+    result = build.pipe(
+        prompt=item.caption,
+        height=height,
+        width=width,
+        num_inference_steps=build.call["steps"],
+        guidance_scale=build.call["guidance"],
+        max_sequence_length=256,
+        generator=torch.Generator().manual_seed(seed),
+        callback_on_step_end=build.on_step,
+    )
+    return result.images
+
+
+PIPELINE = Pipeline(
+    name="flux-schnell",
+    task="generation",
+    about="text to image in four steps",
+    hub="black-forest-labs/FLUX.1-schnell",
+    denoiser="transformer",
+    components=("text_encoder", "text_encoder_2", "transformer", "vae"),
+    needs=("caption",),
+    size="height_width",
+    defaults={"steps": 4, "guidance": 0.0, "resolution": 1024},
+    load=load,
+    call=call,
+    architecture=lambda arguments: {
+        "text_encoder": CLIP_TEXT_L,
+        "text_encoder_2": T5_XXL,
+        "transformer": ("diffusers.FluxTransformer2DModel", {}),
+        "vae": FLUX_VAE,
+    },
+    assemble=assemble,
+    family="transformer",
+)

@@ -1,0 +1,60 @@
+"""SAM3: a phrase, points or a box to a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench.errors import BadInput
+from mic2e_bench.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mic2e_bench.build import Build
+    from mic2e_bench.inputs import Item
+
+
+def load(source: str, **arguments: Any) -> Any:
+    from mic2e_bench.segmenter import Segmenter
+
+    return Segmenter.load(source, **arguments)
+
+
+def architecture(arguments: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    kind = "Sam3Model" if arguments["prompt_kind"] == "text" else "Sam3TrackerModel"
+    return {"model": (f"transformers.{kind}", {})}
+
+
+def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    from mic2e_bench.models.sources import BUNDLED
+    from mic2e_bench.segmenter import Segmenter, processor_for
+
+    model, kind = components["model"], arguments["prompt_kind"]
+    processor = processor_for(str(BUNDLED / "sam3"), kind, size=model.config.vision_config.image_size)
+    return Segmenter(model, processor, kind)
+
+
+def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+    kind = build.pipe.prompt_kind
+    if getattr(item, kind) is None:
+        raise BadInput(f"input '{item.name}' has no {kind}: add it to prompts.yaml, or ask with another prompt_kind")
+    return [build.pipe(item.image, item.text, item.points, item.box)]
+
+
+PIPELINE = Pipeline(
+    name="sam3",
+    task="segmentation",
+    about="a phrase, points or a box to a mask",
+    hub="facebook/sam3",
+    denoiser="model",
+    components=("model",),
+    needs=("image", "text", "points", "box"),
+    size="fixed",
+    defaults={},
+    load=load,
+    call=call,
+    architecture=architecture,
+    assemble=assemble,
+    family="segmenter",
+)

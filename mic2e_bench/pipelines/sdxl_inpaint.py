@@ -1,0 +1,68 @@
+"""SDXL inpainting: the masked part is painted anew after a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench.models.published import SDXL_PARTS
+from mic2e_bench.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mic2e_bench.build import Build
+    from mic2e_bench.inputs import Item
+
+
+def load(source: str, **arguments: Any) -> Any:
+    from diffusers import StableDiffusionXLInpaintPipeline
+
+    arguments["torch_dtype"] = arguments.pop("dtype")
+    return StableDiffusionXLInpaintPipeline.from_pretrained(
+        source, use_safetensors=True, add_watermarker=False, **arguments
+    )
+
+
+def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    from diffusers import StableDiffusionXLInpaintPipeline
+
+    return StableDiffusionXLInpaintPipeline(**components, add_watermarker=False)
+
+
+def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+    import torch
+
+    from mic2e_bench.editing import to_input_size, to_model_size
+
+    image, mask = to_model_size(build, item)
+    result = build.pipe(
+        prompt=item.prompt,
+        image=image,
+        mask_image=mask,
+        width=image.width,
+        height=image.height,
+        strength=1.0,
+        num_inference_steps=build.call["steps"],
+        guidance_scale=build.call["guidance"],
+        generator=torch.Generator().manual_seed(seed),
+        callback_on_step_end=build.on_step,
+    )
+    return to_input_size(result.images, item)
+
+
+PIPELINE = Pipeline(
+    name="sdxl-inpaint",
+    task="inpainting",
+    about="paints the masked part anew after a prompt",
+    hub="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+    denoiser="unet",
+    components=("text_encoder", "text_encoder_2", "unet", "vae"),
+    needs=("image", "mask", "prompt"),
+    size="short_side",
+    defaults={"steps": 30, "guidance": 7.5, "resolution": 1024, "resample": "bicubic"},
+    load=load,
+    call=call,
+    architecture=lambda arguments: SDXL_PARTS,
+    assemble=assemble,
+)

@@ -1,0 +1,22 @@
+"""What the fork server imports once for all children. Importing only: no tensor, no thread, no device."""
+
+from __future__ import annotations
+
+import diffusers
+import diffusers.models.attention_dispatch
+import diffusers.models.attention_processor
+import torch  # noqa: F401
+import transformers
+
+from mic2e_bench import measure, registry, worker  # noqa: F401
+from mic2e_bench.models import load, random  # noqa: F401
+
+# both libraries import a class's module when the class is first asked for
+for owner, names in (
+    (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
+    (transformers, ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel")),
+):
+    for name in names:
+        getattr(owner, name)
+registry.pipelines()
+registry.toggles()

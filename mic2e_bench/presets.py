@@ -1,0 +1,57 @@
+"""Named settings from ``params/presets.yaml``, with inheritance by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.places import root
+from mic2e_bench.settings import check
+
+
+def path() -> Path:
+    """The presets file of the workbench: ``params/presets.yaml`` under its root folder."""
+    return root() / "params" / "presets.yaml"
+
+
+def load() -> dict[str, dict[str, Any]]:
+    """All presets as written: ``{name: {"about", "inherits", pipeline: settings}}``. Raises ``BadInput``."""
+    try:
+        presets = yaml.safe_load(path().read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise BadInput(f"no presets file at {path()}: run from the workbench's folder.") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path()}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(presets, dict) or not all(isinstance(preset, dict) for preset in presets.values()):
+        raise BadInput(f"{path()}: write NAME: {{pipeline: {{setting: value}}}}.")
+    return presets
+
+
+def settings_of(name: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """The checked settings that a preset gives a pipeline, those it inherits included. Raises ``BadInput``."""
+    presets = load()
+    merged: dict[str, Any] = {}
+    for ancestor in reversed(_line(name, presets, where)):
+        merged.update(presets[ancestor].get(pipeline.name) or {})
+    if not merged:
+        mine = sorted(n for n in presets if any(presets[a].get(pipeline.name) for a in _line(n, presets, where)))
+        raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {', '.join(mine)}.")
+    return {key: check(key, value, pipeline, f"{path()}: {name}.{pipeline.name}") for key, value in merged.items()}
+
+
+def _line(name: Any, presets: Mapping[str, Mapping], where: str) -> list[str]:
+    """A preset and those it inherits from, itself first."""
+    line: list[str] = []
+    while name is not None:
+        if name not in presets:
+            raise unknown("preset", name, presets, where)
+        if name in line:
+            raise BadInput(f"{path()}: {' → '.join([*line, name])}: a preset cannot inherit from itself.")
+        line.append(name)
+        name = presets[name].get("inherits")
+    return line

@@ -1,0 +1,66 @@
+"""A folder of small files becomes a table of the objects they define.
+
+There is no list to keep in step: a new file is found, a broken one raises, two objects of one name raise.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from mic2e_bench.errors import unknown
+from mic2e_bench.metric import Metric
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Toggle
+
+T = TypeVar("T")
+
+
+def collect(package: str, kind: type[T]) -> Mapping[str, T]:
+    """Import every module of ``package``; return its top-level objects of type ``kind`` by their ``name``.
+
+    Raises whatever a module raises on import, and ``ValueError`` when two objects share a name.
+    """
+    found: dict[str, T] = {}
+    folder = importlib.import_module(package)
+    for info in sorted(pkgutil.iter_modules(folder.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"{package}.{info.name}")
+        for value in vars(module).values():
+            if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"{module.__name__}: a second {kind.__name__} is named '{value.name}'")
+    return MappingProxyType(found)
+
+
+@functools.cache
+def toggles() -> Mapping[str, Toggle]:
+    """Every toggle, in the order of its phase, then by name."""
+    found = collect("mic2e_bench.toggles", Toggle)
+    return MappingProxyType(dict(sorted(found.items(), key=lambda pair: (pair[1].phase, pair[0]))))
+
+
+@functools.cache
+def pipelines() -> Mapping[str, Pipeline]:
+    """Every pipeline by name."""
+    return collect("mic2e_bench.pipelines", Pipeline)
+
+
+@functools.cache
+def metrics() -> Mapping[str, Metric]:
+    """Every metric by name."""
+    return collect("mic2e_bench.metrics", Metric)
+
+
+def toggles_of(pipeline: Pipeline) -> Mapping[str, Toggle]:
+    """The toggles that mean something for ``pipeline``, in order of application."""
+    return {name: toggle for name, toggle in toggles().items() if toggle.fits(pipeline)}
+
+
+def pipeline(name: str, where: str = "") -> Pipeline:
+    """The pipeline of that name, or ``BadInput`` naming the nearest."""
+    if name not in pipelines():
+        raise unknown("pipeline", name, pipelines(), where)
+    return pipelines()[name]

@@ -1,0 +1,77 @@
+"""SAM3 as one object: the model that answers a kind of prompt, and its processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+THRESHOLD = 0.3  # transformers' default score above which an instance counts
+
+
+class Segmenter:
+    """Image and prompt to one mask. ``text`` goes to Sam3Model; ``points`` and ``box`` to Sam3TrackerModel."""
+
+    def __init__(self, model: torch.nn.Module, processor: Any, prompt_kind: str) -> None:
+        self.model, self.processor, self.prompt_kind = model.eval(), processor, prompt_kind
+
+    @classmethod
+    def load(cls, source: str, prompt_kind: str, **arguments: Any) -> Segmenter:
+        """From a folder or hub id in the published layout, which both models read."""
+        import transformers
+
+        kind = transformers.Sam3Model if prompt_kind == "text" else transformers.Sam3TrackerModel
+        model = kind.from_pretrained(source, use_safetensors=True, **arguments)
+        return cls(model, processor_for(source, prompt_kind, arguments.get("revision")), prompt_kind)
+
+    def to(self, device: str) -> Segmenter:
+        """Move the model."""
+        self.model.to(device)
+        return self
+
+    @torch.inference_mode()
+    def __call__(self, image: Image.Image, text: str | None, points: Any, box: Any) -> Image.Image:
+        """The mask, 0 or 255, at the image's size; every instance of a phrase, or the one object of points or box."""
+        prompt = self._prompt(text, points, box)
+        given = self.processor(images=image, return_tensors="pt", **prompt)
+        sizes = given["original_sizes"].tolist()
+        tensors = {name: self._ready(tensor) for name, tensor in given.items() if name != "original_sizes"}
+        if self.prompt_kind == "text":
+            found = self.processor.post_process_instance_segmentation(
+                self.model(**tensors), threshold=THRESHOLD, target_sizes=sizes
+            )[0]["masks"]
+            mask = found.bool().any(dim=0) if len(found) else torch.zeros(sizes[0], dtype=torch.bool)
+        else:
+            output = self.model(**tensors, multimask_output=False)
+            mask = self.processor.post_process_masks(output.pred_masks.float().cpu(), sizes)[0][0, 0].bool()
+        return Image.fromarray(mask.cpu().numpy().astype(np.uint8) * 255)
+
+    def _prompt(self, text: str | None, points: Any, box: Any) -> dict[str, Any]:
+        if self.prompt_kind == "text":
+            return {"text": text}
+        if self.prompt_kind == "box":
+            return {"input_boxes": [[list(map(float, box))]]}
+        return {
+            "input_points": [[[[float(x), float(y)] for x, y, _ in points]]],
+            "input_labels": [[[int(label) for _, _, label in points]]],
+        }
+
+    def _ready(self, tensor: Any) -> Any:
+        parameter = next(self.model.parameters())
+        if not isinstance(tensor, torch.Tensor):
+            return tensor
+        return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else None)
+
+
+def processor_for(source: str, prompt_kind: str, revision: str | None = None, size: int | None = None) -> Any:
+    """The processor of a kind of prompt; ``size`` (pixels) overrides the stored one, for a model of another size."""
+    import transformers
+
+    kind = transformers.Sam3Processor if prompt_kind == "text" else transformers.Sam3TrackerProcessor
+    processor = kind.from_pretrained(source, **({"revision": revision} if revision else {}))
+    if size:
+        processor.image_processor.size = {"height": size, "width": size}
+        processor.target_size = size
+    return processor

@@ -1,0 +1,40 @@
+"""Settings: values by toggle name, checked and completed for one pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mic2e_bench import registry
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.pipeline import Pipeline
+
+
+def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
+    """The canonical form of one setting. Raises ``BadInput`` naming the place, the value and what is allowed."""
+    known = registry.toggles_of(pipeline)
+    if name not in known:
+        if name in registry.toggles():
+            raise BadInput(f"{where}: {pipeline.name} has no setting '{name}'. It has: {', '.join(sorted(known))}.")
+        raise unknown("setting", name, known, where)
+    try:
+        return known[name].parse(value, pipeline)
+    except ValueError as error:
+        raise BadInput(f"{where}: {name}: {value!r} is not {error}.") from None
+
+
+def resolve(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """Every toggle of the pipeline with its value: given, the pipeline's default, or the toggle's."""
+    given = {name: check(name, value, pipeline, where) for name, value in given.items()}
+    resolved = {}
+    for name, toggle in registry.toggles_of(pipeline).items():
+        default = pipeline.defaults.get(name, toggle.default)
+        resolved[name] = given[name] if name in given else toggle.parse(default, pipeline)
+    return resolved
+
+
+def show(value: Any) -> str:
+    """A value as people write it: sizes as 512x768, the rest as it is."""
+    if isinstance(value, (list, tuple)):
+        return "x".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,82 @@
+"""One optimisation: its values, the phase in which it applies, and how it is read back from the live object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Pipeline
+
+
+class Phase(IntEnum):
+    """The order of application. Toggles of one phase must commute."""
+
+    LOAD = 1  # arguments of from_pretrained
+    MODIFY = 2  # the loaded pipeline object
+    PLACE = 3  # device and offload
+    COMPILE = 4  # compilers and engines
+    CALL = 5  # arguments of the call and its inputs; needs no new build
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What ``observe`` read from the live object.
+
+    ``applied`` defaults to "what was seen is what was asked"; a toggle whose seen value has another form sets it.
+    """
+
+    value: Any
+    how: str
+    applied: bool | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Toggle:
+    """One optimisation.
+
+    ``parse(value, pipeline)`` gives the canonical value or raises ``ValueError`` saying what is allowed; it runs at
+    planning time and must not import torch. ``apply(build, value)`` may raise ``Unavailable``. ``observe(build,
+    value)`` runs after the first call and reads the real state. ``cost`` is what the setting is declared to do to
+    the image. ``fits`` tells the pipelines that have it.
+    """
+
+    name: str
+    phase: Phase
+    values: str
+    default: Any
+    parse: Callable[[Any, Pipeline], Any]
+    apply: Callable[[Build, Any], None]
+    observe: Callable[[Build, Any], Seen]
+    cost: Literal["none", "rounding", "real"]
+    about: str
+    source: str
+    fits: Callable[[Pipeline], bool] = lambda pipeline: True
+
+
+def one_of(*allowed: Any) -> Callable[[Any, Any], Any]:
+    """A ``parse`` that accepts exactly these values."""
+
+    def parse(value: Any, pipeline: Any) -> Any:
+        for choice in allowed:
+            if value == choice and type(value) is type(choice):
+                return choice
+        raise ValueError(f"one of {', '.join(map(str, allowed))}")
+
+    return parse
+
+
+def number(kind: type, low: float, high: float) -> Callable[[Any, Any], Any]:
+    """A ``parse`` that accepts an ``int`` or ``float`` between ``low`` and ``high``, both included."""
+
+    def parse(value: Any, pipeline: Any) -> Any:
+        accepted = (int,) if kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, accepted) or not low <= value <= high:
+            raise ValueError(f"{'a whole number' if kind is int else 'a number'} from {low} to {high}")
+        return kind(value)
+
+    return parse

@@ -1,0 +1,43 @@
+"""The device that the pipeline runs on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mic2e_bench import environment
+from mic2e_bench.build import Build
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.toggle import Phase, Seen, Toggle
+
+
+def parse(value: Any, pipeline: Any) -> str:
+    if value not in ("auto", "cpu", "cuda"):
+        raise ValueError("one of auto, cpu, cuda")
+    return ("cuda" if environment.gpu() else "cpu") if value == "auto" else value
+
+
+def apply(build: Build, value: str) -> None:
+    import torch
+
+    if value == "cuda" and not torch.cuda.is_available():
+        raise Unavailable("device cuda: this machine has no CUDA device; use device: cpu or auto")
+    build.pipe.to(value)
+
+
+def observe(build: Build, value: str) -> Seen:
+    devices = sorted({parameter.device.type for m in build.modules().values() for parameter in m.parameters()})
+    return Seen(", ".join(devices), "where the parameters are")
+
+
+DEVICE = Toggle(
+    name="device",
+    phase=Phase.PLACE,
+    values="auto | cpu | cuda",
+    default="auto",
+    parse=parse,
+    apply=apply,
+    observe=observe,
+    cost="rounding",
+    about="Where the pipeline runs; auto takes a GPU where NVML sees one.\nKernels of other devices round differently.",
+    source="docs: torch, 'CUDA semantics'",
+)

@@ -1,0 +1,47 @@
+"""The number format of all weights and activations."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mic2e_bench.build import Build
+from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+def apply(build: Build, value: str) -> None:
+    import torch
+
+    # a dtype object: from a string such as "bf16" diffusers silently makes float32
+    build.load["dtype"] = getattr(torch, DTYPES[value])
+
+
+def observe(build: Build, value: str) -> Seen:
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    counts: Counter = Counter()
+    for module in build.modules().values():
+        for parameter in module.parameters():
+            if parameter.is_floating_point():
+                dtype = str(parameter.dtype).removeprefix("torch.")
+                counts[names.get(dtype, dtype)] += parameter.numel()
+    seen = counts.most_common(1)[0][0]
+    how = "parameters: " + ", ".join(f"{name} {count / counts.total():.1%}" for name, count in counts.most_common())
+    if build.witness.decoder_dtype:
+        how += f"; VAE decoder's input {build.witness.decoder_dtype}"
+    return Seen(seen, how)
+
+
+PRECISION = Toggle(
+    name="precision",
+    phase=Phase.LOAD,
+    values="fp32 | fp16 | bf16",
+    default="fp32",
+    parse=one_of(*DTYPES),
+    apply=apply,
+    observe=observe,
+    cost="rounding",
+    about="Weights and activations in 16 instead of 32 bits: half the memory, and fast matrix units on a GPU.\n"
+    "bf16 keeps float32's range; fp16 has more digits but overflows above 65504 and is slow on CPUs.",
+    source="Speed & Memory Optimization Guide, 1; docs: diffusers, 'Accelerate inference'",
+)

@@ -1,0 +1,62 @@
+"""The size at which the model works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mic2e_bench.build import Build
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Phase, Seen, Toggle
+
+LOW, HIGH = 64, 4096
+
+
+def parse(value: Any, pipeline: Pipeline) -> int | list[int]:
+    """A short side, or for text-to-image a size as 512, "512x768" (height x width) or [512, 768]."""
+    if pipeline.size == "short_side":
+        if isinstance(value, bool) or not isinstance(value, int) or not LOW <= value <= HIGH:
+            raise ValueError(f"a short side in pixels, a whole number from {LOW} to {HIGH}")
+        return value
+    sides = value.lower().split("x") if isinstance(value, str) else value
+    sides = [sides, sides] if isinstance(sides, int) else sides
+    try:
+        height, width = (int(side) for side in sides)
+    except (TypeError, ValueError):
+        raise ValueError("a size: 512, or height x width as '512x768' or [512, 768]") from None
+    step = pipeline.multiple
+    if any(side % step or not LOW <= side <= HIGH for side in (height, width)):
+        raise ValueError(f"a size that {pipeline.name} can take: both sides multiples of {step} from {LOW} to {HIGH}")
+    return [height, width]
+
+
+def apply(build: Build, value: int | list[int]) -> None:
+    build.call["resolution"] = value
+
+
+def observe(build: Build, value: int | list[int]) -> Seen:
+    if not build.witness.sizes:
+        return Seen(None, "the VAE decoded nothing", applied=False)
+    height, width = build.witness.sizes[0]
+    how = f"the VAE decoded {height}x{width} (height x width)"
+    if isinstance(value, list):
+        return Seen([height, width], how)
+    rounded = -(-value // build.pipeline.multiple) * build.pipeline.multiple
+    short = min(height, width)
+    reason = "" if short >= rounded else "the image's own short side is smaller, and it is not enlarged"
+    return Seen(short, how, applied=short == rounded, reason=reason)
+
+
+RESOLUTION = Toggle(
+    name="resolution",
+    phase=Phase.CALL,
+    values="short side in pixels; for text-to-image 512, 512x768 or [height, width]",
+    default=512,
+    parse=parse,
+    apply=apply,
+    observe=observe,
+    cost="real",
+    about="The size at which the model works: convolutions cost in proportion to the pixels, attention to their square.\n"
+    "Edited images are resized to it by their short side and resized back; detail above it is lost.",
+    source="Speed & Memory Optimization Guide, 3; Performance Comparison",
+    fits=lambda pipeline: pipeline.size != "fixed",
+)

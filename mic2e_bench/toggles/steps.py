@@ -1,0 +1,29 @@
+"""The number of denoising steps."""
+
+from __future__ import annotations
+
+from mic2e_bench.build import Build
+from mic2e_bench.toggle import Phase, Seen, Toggle, number
+
+
+def apply(build: Build, value: int) -> None:
+    build.call["steps"] = value
+
+
+def observe(build: Build, value: int) -> Seen:
+    return Seen(build.witness.steps, f"ends of steps counted; {len(build.witness.denoiser)} denoiser calls")
+
+
+STEPS = Toggle(
+    name="steps",
+    phase=Phase.CALL,
+    values="whole number from 1 to 1000",
+    default=20,
+    parse=number(int, 1, 1000),
+    apply=apply,
+    observe=observe,
+    cost="real",
+    about="Denoising steps: latency is nearly proportional to them.\nFewer steps leave structure and texture unfinished.",
+    source="Speed & Memory Optimization Guide, 2; Performance Comparison",
+    fits=lambda pipeline: pipeline.task != "segmentation",
+)

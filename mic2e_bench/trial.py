@@ -1,0 +1,75 @@
+"""One point to measure, frozen and fully resolved. Its identity is a hash of its content; names are only labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mic2e_bench import registry
+from mic2e_bench.toggle import Phase
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that decides what is measured. ``study`` and ``label`` are no part of the identity."""
+
+    study: str
+    label: str
+    pipeline: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What the record stores under ``trial`` and the identity is made of."""
+        return {
+            "pipeline": self.pipeline,
+            "model": dict(self.model),
+            "settings": dict(self.settings),
+            "inputs": dict(self.inputs),
+            "protocol": dict(self.protocol),
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits of the SHA-256 of the content's canonical JSON."""
+        return fingerprint(_identifying(self.content))
+
+    @cached_property
+    def build_key(self) -> str:
+        """Trials of one build key differ only in the call, so one loaded pipeline serves them all."""
+        known = registry.toggles()
+        built = {name: value for name, value in self.settings.items() if known[name].phase < Phase.CALL}
+        return fingerprint(_identifying({"pipeline": self.pipeline, "model": dict(self.model), "settings": built}))
+
+    @property
+    def work(self) -> float:
+        """A rough size of the work, for the progress bar only: calls x steps x pixels."""
+        protocol = self.protocol
+        images = len(self.inputs["items"]) * len(protocol["seeds"])
+        calls = protocol["warmup"] + protocol["repeats"] + images
+        side = self.settings.get("resolution", 512)
+        pixels = side[0] * side[1] if isinstance(side, (list, tuple)) else side * side
+        return calls * (self.settings.get("steps", 1) + 2) * pixels
+
+
+# where a file lies and how long we wait do not change what is measured; digests stand for the files
+NOT_IDENTITY = ("path", "timeout_s")
+
+
+def _identifying(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _identifying(value) for key, value in content.items() if key not in NOT_IDENTITY}
+    return content
+
+
+def fingerprint(content: Any) -> str:
+    """The identity of any JSON content."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

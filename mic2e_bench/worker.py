@@ -1,0 +1,135 @@
+"""The child: load → apply → observe → warm up → measure. One build a process, many calls of it.
+
+Runs in a process forked from a server that has imported the libraries; tells the parent what it does through a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import statistics
+import sys
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import registry
+from mic2e_bench.build import Build
+from mic2e_bench.errors import BadInput, Unavailable
+from mic2e_bench.toggle import Phase, Toggle
+from mic2e_bench.trial import Trial
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
+    """Measure trials that share a build. Sends ``("stage", text, share)``, ``("done", id, parts)`` and ``("failed", ...)``."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive a killed runner
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    from mic2e_bench import measure
+
+    with contextlib.suppress(BrokenPipeError):
+        with _failures(pipe, [trial.id for trial in trials]) as loading:
+            build, load = make_build(trials[0], pipe)
+        if loading:
+            return
+        for trial in trials:
+            with _failures(pipe, [trial.id]):
+                build.next_trial()
+                apply(build, trial, Phase.CALL, Phase.CALL)
+                parts = measure.measure(build, trial, images, lambda text, share: pipe.send(("stage", text, share)))
+                parts["receipts"] = receipts(build, trial)
+                parts["timing"]["load_s"] = load["load_s"]
+                parts["memory"].update(load["memory"])
+                pipe.send(("done", trial.id, parts))
+
+
+def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
+    """Load the pipeline of a trial and apply everything up to the call. Returns it with what loading cost."""
+    from mic2e_bench import probes
+    from mic2e_bench.models import load
+
+    if pipe:
+        pipe.send(("stage", "load", 0.0))
+    build = Build(registry.pipeline(trial.pipeline), device=trial.settings["device"])
+    with probes.memory("cpu") as peaks, probes.clock("cpu") as elapsed:
+        apply(build, trial, Phase.LOAD, Phase.LOAD)
+        build.pipe = load.load(build, trial.model)
+        apply(build, trial, Phase.MODIFY, Phase.MODIFY)
+        weights = probes.weights_bytes(build.modules())
+        apply(build, trial, Phase.PLACE, Phase.COMPILE)
+        probes.synchroniser(build.device)()
+    memory = {
+        "weights_bytes": weights,
+        "load_peak_rss_bytes": peaks.rss_bytes,
+        "rss_before_load_bytes": peaks.rss_before_bytes,
+    }
+    return build, {"load_s": elapsed.seconds, "memory": memory}
+
+
+def apply(build: Build, trial: Trial, first: Phase, last: Phase) -> None:
+    """Apply the trial's toggles of these phases, in order."""
+    for toggle, value in _toggles(trial):
+        if first <= toggle.phase <= last:
+            toggle.apply(build, value)
+
+
+def receipts(build: Build, trial: Trial) -> dict[str, dict[str, Any]]:
+    """What was asked and what the live object shows, for every toggle."""
+    found = {}
+    for toggle, asked in _toggles(trial):
+        seen = toggle.observe(build, asked)
+        applied = seen.value == asked if seen.applied is None else seen.applied
+        found[toggle.name] = {"asked": asked, "seen": seen.value, "applied": applied, "how": seen.how}
+        if not applied:
+            found[toggle.name]["reason"] = seen.reason or f"asked {asked}, seen {seen.value}"
+    return found
+
+
+def _toggles(trial: Trial) -> Iterator[tuple[Toggle, Any]]:
+    known = registry.toggles()
+    for name in sorted(trial.settings, key=lambda name: (known[name].phase, name)):
+        yield known[name], trial.settings[name]
+
+
+@contextlib.contextmanager
+def _failures(pipe: Connection, ids: list[str]) -> Iterator[list[str]]:
+    """Turn an exception in the block into a ``failed`` message for these trials; yields a list that then is not empty."""
+    failed: list[str] = []
+    try:
+        yield failed
+    except Exception as error:
+        failed.append(classify(error))
+        traceback.print_exc(file=sys.stderr)
+        for id in ids:
+            pipe.send(("failed", id, failed[0], describe(error)))
+
+
+def classify(error: BaseException) -> str:
+    """The status that an exception means."""
+    if isinstance(error, Unavailable):
+        return "unavailable"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "oom"
+    return "oom" if "can't allocate memory" in str(error) else "error"  # PyTorch's CPU allocator: RuntimeError
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line, with the place in our or the library's code where it was raised."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, (Unavailable, BadInput)):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{place}"
+
+
+def spread(samples: list[float]) -> float:
+    """Half of the interquartile range over the median; 0 for a single sample."""
+    if len(samples) < 2:
+        return 0.0
+    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return (high - low) / 2 / median
