@@ -27,10 +27,12 @@ def run(
     results: str | Path | None = None,
     rerun: bool = False,
     force: bool = False,
+    lpips_weights: str | Path | None = None,
 ) -> Summary:
     """Measure and score studies; what has a measured record already is not measured again.
 
-    ``results`` is the results folder (default: the workbench's own). Returns the run's ``Summary``. Raises
+    ``results`` is the results folder (default: the workbench's own); ``lpips_weights`` a file of ImageNet weights for
+    LPIPS (default: torch's hub cache, else a stand-in that is named). Returns the run's ``Summary``. Raises
     ``BadInput``.
     """
     from mic2e_bench import places, runner, score
@@ -39,8 +41,7 @@ def run(
     studies = [given if isinstance(given, Study) else study(given) for given in params]
     results = Path(results) if results else places.results()
     summary = runner.run(studies, results, rerun=rerun, force=force)
-    for one in studies:
-        score.study(one, results)
+    score.studies(studies, results, Path(lpips_weights) if lpips_weights else None)
     return summary
 
 

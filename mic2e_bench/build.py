@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,8 @@ class Build:
     ``load`` collects the arguments of ``from_pretrained``; ``pipe`` is the live pipeline from MODIFY on; ``call``
     collects the arguments of the call and is emptied between trials. ``around_build`` and ``around_call`` are entered
     around every call (the second only for this trial). ``notes`` is what ``apply`` leaves for its own ``observe``.
-    ``witness`` is what the first call of a trial was seen to do.
+    ``witness`` is what the first call of a trial was seen to do. ``on_step`` are diffusers' step callbacks, in order;
+    each is given the tensors of ``step_tensors`` that the pipeline has. ``model`` says where the weights come from.
     """
 
     pipeline: Pipeline
@@ -31,7 +32,9 @@ class Build:
     around_call: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
-    on_step: Callable[..., dict] | None = None
+    on_step: list[Callable[..., dict]] = field(default_factory=list)
+    step_tensors: list[str] = field(default_factory=list)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def denoiser(self) -> Any:
@@ -51,6 +54,21 @@ class Build:
                 stack.enter_context(manager())
             yield
 
+    def step_arguments(self) -> dict[str, Any]:
+        """The arguments that give a pipeline call its step callbacks; none where there are none."""
+        if not self.on_step:
+            return {}
+
+        def each(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            for callback in self.on_step:
+                tensors = callback(pipe, step, timestep, tensors)
+            return tensors
+
+        offered = self.pipe._callback_tensor_inputs
+        names = ["latents", *(name for name in self.step_tensors if name in offered)]
+        return {"callback_on_step_end": each, "callback_on_step_end_tensor_inputs": names}
+
     def next_trial(self) -> None:
         """Forget what belonged to the last call."""
-        self.call, self.around_call, self.witness, self.on_step = {}, [], Witness(), None
+        self.call, self.around_call, self.witness = {}, [], Witness()
+        self.on_step, self.step_tensors = [], []

@@ -15,7 +15,10 @@ OK, NOT_OK, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 with ``--strict`` and a trial not ok, 2 bad input, 130 interrupted."""
+    """Run one command; returns its exit code.
+
+    0 done, 1 with ``--strict`` and a trial that is not ok, 2 bad input, 130 interrupted.
+    """
     options = parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -57,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         made = command(name, function, about, study=True)
         made.add_argument("--rerun", action="store_true", help="measure again what is measured already")
         made.add_argument("--force", action="store_true", help="build trials with a known conflict as well")
+        made.add_argument("--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS")
         made.add_argument("--strict", action="store_true", help="exit with 1 when a trial is not ok")
         made.add_argument("--dry-run", action="store_true", help="only show what would be done")
         made.add_argument("--mixed", action="store_true", help="allow records of different environments in one table")
@@ -93,7 +97,13 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(show.plan(studies, _results(options)))
         return OK
-    summary = api.run(*studies, results=_results(options), rerun=options.rerun, force=options.force)
+    summary = api.run(
+        *studies,
+        results=_results(options),
+        rerun=options.rerun,
+        force=options.force,
+        lpips_weights=options.lpips_weights,
+    )
     print(show.results(studies, _results(options), options.mixed))
     print(show.summary(summary))
     return NOT_OK if options.strict and summary.failed else OK

@@ -106,7 +106,8 @@ def require_one(records: Iterable[Mapping[str, Any]]) -> None:
             mine, other = record["environment"].get(name), first["environment"].get(name)
             if mine != other:
                 raise BadInput(
-                    f"{record['study']}: records {first['id']} and {record['id']} were measured in different environments "
+                    f"{record['study']}: records {first['id']} and {record['id']} were measured "
+                    f"in different environments "
                     f"({name}: {_difference(other, mine)}). Measure them again (run --rerun) or ask for it (--mixed)."
                 )
 

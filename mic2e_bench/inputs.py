@@ -67,12 +67,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     """Every input of a folder: ``{name: {"files": {field: path}, text field: value}}``."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-        stem, _, kind = path.stem.rpartition(".")
-        kind = f".{kind}"
-        name, field = (stem, kind[1:]) if stem and kind in FILES.values() else (path.stem, "image")
-        found.setdefault(name, {"files": {}})["files"][field] = path
+    found: dict[str, dict[str, Any]] = {name: {"files": files} for name, files in _files(folder).items()}
     texts = folder / "prompts.yaml"
     if not texts.is_file():
         return found
@@ -90,6 +85,17 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _files(folder: Path) -> dict[str, dict[str, Path]]:
+    """The picture files of every input: ``{name: {"image"|"mask"|"truth"|"shadow": path}}``."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
+        stem, _, kind = path.stem.rpartition(".")
+        kind = f".{kind}"
+        name, field = (stem, kind[1:]) if stem and kind in FILES.values() else (path.stem, "image")
+        found.setdefault(name, {})[field] = path
+    return found
+
+
 def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, where: str) -> list[str]:
     needs_image = "image" in pipeline.needs
     usable = [name for name, entry in catalogue.items() if not needs_image or "image" in entry["files"]]
@@ -100,11 +106,10 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
         if name not in catalogue:
             raise unknown("input", name, usable, f"{where}: inputs")
     limit = value.get("limit", len(names))
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        if names:
-            raise BadInput(f"{where}: inputs: limit must be a whole number from 1, not {limit!r}.")
     if not names:
         raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise BadInput(f"{where}: inputs: limit must be a whole number from 1, not {limit!r}.")
     return [str(name) for name in names[:limit]]
 
 
@@ -169,7 +174,6 @@ def read(inputs: Mapping[str, Any]) -> list[Item]:
 
 
 def answers(inputs: Mapping[str, Any], name: str) -> dict[str, Path]:
-    """The known answers that lie beside an input (``truth``, ``shadow``), where there are any."""
+    """The picture files of an input: ``image``, ``mask`` and the known answers there are (``truth``, ``shadow``)."""
     folder = BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])
-    files = _catalogue(folder, str(folder)).get(name, {"files": {}})["files"]
-    return {field: path for field, path in files.items() if field in ASIDE or field == "mask"}
+    return _files(folder).get(name, {})

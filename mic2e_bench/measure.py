@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -85,9 +86,9 @@ class Shots:
     def take(self, item: inputs.Item, seed: int) -> None:
         """One call: its peaks raise the trial's, its images are stored; the first call has a witness as well."""
         first = not self.images
-        with self.build.around(), self._witness() if first else nullcontext():
-            with probes.memory(self.build.device) as peaks, probes.clock(self.build.device) as elapsed:
-                pictures = self.build.pipeline.call(self.build, item, seed)
+        build, witness = self.build, self._witness() if first else nullcontext()
+        with build.around(), witness, probes.memory(build.device) as peaks, probes.clock(build.device) as elapsed:
+            pictures = build.pipeline.call(build, item, seed)
         self.calls_s += elapsed.seconds
         for name in ("rss_bytes", "vram_allocated_bytes", "vram_reserved_bytes"):
             self._raise(f"peak_{name}", getattr(peaks, name))
@@ -118,7 +119,7 @@ class Shots:
             yield
         build.on_step = None
         # what comes before the first mark is preparation and the first step together: no step's time
-        self.step_s = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+        self.step_s = [after - before for before, after in itertools.pairwise(marks)]
         self.component_s = build.witness.component_s
         build.witness.steps = len(marks)
 

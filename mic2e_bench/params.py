@@ -19,7 +19,7 @@ from mic2e_bench.trial import Trial
 
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", "vary", "trials", "presets", "protocol", "metrics")
 PROTOCOL = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
-METRICS = ("lpips", "ssim", "psnr")
+METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Study:
     metrics: tuple[str, ...]
     varied: tuple[str, ...]
     refused: Mapping[str, str]
+    params: Mapping[str, Any]  # as written, changes applied: a notebook gets the same study from it
 
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
@@ -81,9 +82,9 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     if "pipeline" not in params:
         raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")
     pipeline = registry.pipeline(str(params["pipeline"]), f"{where}: pipeline")
-    overrides = _points(params, pipeline, where)
+    points = _points(params, pipeline, where)
     base = _settings(params.get("baseline", {}), pipeline, f"{where}: baseline")
-    varied = tuple(dict.fromkeys(key for point in overrides.values() for key in point))
+    varied = tuple(dict.fromkeys(key for _, point in points for key in point))
     name = _name(params.get("study"), pipeline, varied, where)
     shared = {
         "study": name,
@@ -92,22 +93,23 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
         "inputs": inputs.find(params.get("inputs", "bundled"), pipeline, where),
         "protocol": _protocol(params.get("protocol", {}), where),
     }
-    baseline = Trial(label="baseline", settings=resolve(base, pipeline, f"{where}: baseline"), **shared)
+    name_of_baseline = params["baseline"] if isinstance(params.get("baseline"), str) else "baseline"
+    baseline = Trial(label=name_of_baseline, settings=resolve(base, pipeline, f"{where}: baseline"), **shared)
     trials = {baseline.id: baseline}
-    for label, point in overrides.items():
+    for label, point in points:
         trial = Trial(label=label, settings=resolve({**base, **point}, pipeline, where), **shared)
         trials.setdefault(trial.id, trial)
     refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
-    return Study(name, pipeline, baseline, tuple(trials.values()), _metrics(params, where), varied, refused)
+    return Study(name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params)
 
 
-def _points(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, dict[str, Any]]:
-    """The points to measure beside the baseline, by label: of ``vary``, ``trials`` or ``presets``."""
+def _points(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, dict[str, Any]]]:
+    """The points to measure beside the baseline, with labels: of ``vary``, ``trials`` or ``presets``."""
     given = [key for key in ("vary", "trials", "presets") if key in params]
     if len(given) > 1:
         raise BadInput(f"{where}: give one of vary, trials, presets, not {' and '.join(given)}.")
     if not given:
-        return {}
+        return []
     value, place = params[given[0]], f"{where}: {given[0]}"
     if given[0] == "vary":
         if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
@@ -116,12 +118,12 @@ def _points(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[s
             )
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
         rows = [dict(zip(checked, row, strict=True)) for row in itertools.product(*checked.values())]
-        return {", ".join(f"{k}={show(v)}" for k, v in row.items()): row for row in rows}
+        return [(", ".join(f"{k}={show(v)}" for k, v in row.items()), row) for row in rows]
     if not isinstance(value, list) or not value:
         raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
     if given[0] == "presets":
-        return {str(name): presets.settings_of(name, pipeline, place) for name in value}
-    return dict(_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value))
+        return [(str(name), presets.settings_of(name, pipeline, place)) for name in value]
+    return [_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value)]
 
 
 def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dict[str, Any]]:
@@ -130,8 +132,6 @@ def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dic
     point = {key: check(key, value, pipeline, where) for key, value in row.items() if key != "label"}
     label = row.get("label") or ", ".join(f"{k}={show(v)}" for k, v in point.items())
     return str(label or f"trial {index}"), point
-
-    return check(key, value, pipeline, where)
 
 
 def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -167,12 +167,13 @@ def _protocol(given: Any, where: str) -> dict[str, Any]:
     return protocol
 
 
-def _metrics(params: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    given = params.get("metrics", list(METRICS))
+def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple[str, ...]:
+    made = "masks" if pipeline.task == "segmentation" else "images"
+    given = params.get("metrics", list(METRICS[made]))
     if not isinstance(given, list):
         raise BadInput(f"{where}: metrics: write a list of names; given: {given!r}.")
-    scored = {name for name, metric in registry.metrics().items() if metric.of != "record"}
+    fitting = {name for name, metric in registry.metrics().items() if metric.of == made}
     for name in given:
-        if name not in scored:
-            raise unknown("metric", name, scored, f"{where}: metrics")
+        if name not in fitting:
+            raise unknown(f"metric of {made}", name, fitting, f"{where}: metrics")
     return tuple(given)

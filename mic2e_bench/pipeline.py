@@ -20,8 +20,8 @@ class Pipeline:
     ``load(source, **arguments)`` gets a folder or hub id and the arguments of ``from_pretrained`` (``dtype``,
     ``revision``, ``low_cpu_mem_usage``); it returns the live pipeline. ``architecture(arguments)`` is the
     published size, a mapping from component to (class path, configuration); ``assemble(components, arguments)`` makes
-    a pipeline of such components. ``call(build, item, seed)`` is the whole of what a user waits for, resizing included, and returns
-    a list of images (masks for segmentation).
+    a pipeline of such components. ``call(build, item, seed)`` is the whole of what a user waits for, resizing included,
+    and returns a list of images (masks for segmentation).
     """
 
     name: str

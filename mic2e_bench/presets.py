@@ -39,9 +39,15 @@ def settings_of(name: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     for ancestor in reversed(_line(name, presets, where)):
         merged.update(presets[ancestor].get(pipeline.name) or {})
     if not merged:
-        mine = sorted(n for n in presets if any(presets[a].get(pipeline.name) for a in _line(n, presets, where)))
+        mine = sorted(other for other in presets if covers(other, pipeline))
         raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {', '.join(mine)}.")
     return {key: check(key, value, pipeline, f"{path()}: {name}.{pipeline.name}") for key, value in merged.items()}
+
+
+def covers(name: str, pipeline: Pipeline) -> bool:
+    """Whether a preset, or one that it inherits from, says anything of a pipeline."""
+    presets = load()
+    return any(presets[ancestor].get(pipeline.name) for ancestor in _line(name, presets, str(path())))
 
 
 def _line(name: Any, presets: Mapping[str, Mapping], where: str) -> list[str]:

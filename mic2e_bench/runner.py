@@ -43,21 +43,28 @@ def run(studies: Iterable[Study], results: Path, *, rerun: bool = False, force: 
     be written, ``KeyboardInterrupt`` after a clean stop.
     """
     summary, start = Summary(), time.perf_counter()
+    results = Path(results)
     for study in studies:
-        with locked(Path(results) / study.name):
-            pending = []
-            for trial in study.trials:
-                old = record.read_if_there(record.path_of(results, study.name, trial.id))
-                if old and old["status"] in record.MEASURED and not rerun:
-                    summary.records[trial.id] = old
-                elif trial.id in study.refused and not force:
-                    _write(summary, results, trial, "refused", study.refused[trial.id])
-                else:
-                    pending.append(trial)
+        with locked(results / study.name):
+            pending = _pending(study, results, summary, rerun, force)
             if pending:
                 _measure(pending, results, summary)
     summary.wall_s = time.perf_counter() - start
     return summary
+
+
+def _pending(study: Study, results: Path, summary: Summary, rerun: bool, force: bool) -> list[Trial]:
+    """The trials to measure; those with a measured record and the refused ones enter the summary."""
+    pending = []
+    for trial in study.trials:
+        old = record.read_if_there(record.path_of(results, study.name, trial.id))
+        if old and old["status"] in record.MEASURED and not rerun:
+            summary.records[trial.id] = old
+        elif trial.id in study.refused and not force:
+            _write(summary, results, trial, "refused", study.refused[trial.id])
+        else:
+            pending.append(trial)
+    return pending
 
 
 @contextlib.contextmanager
@@ -92,66 +99,75 @@ def _measure(pending: list[Trial], results: Path, summary: Summary) -> None:
     with Progress(pending) as progress:
         for group in groups.values():
             while group:
-                group = _child(group, results, summary, progress)
+                group = _Child(group, results, summary, progress).run()
 
 
-def _child(group: list[Trial], results: Path, summary: Summary, progress: Progress) -> list[Trial]:
-    """Run one child over a group; returns the trials that are left for a fresh one after a crash or a timeout."""
-    left = {trial.id: trial for trial in group}
-    folder = Path(results) / group[0].study
-    log = folder / "logs" / f"{group[0].id}.log"
-    started, loaded, stage = environment.now(), False, "load"
-    process, pipe = server.child(group, folder / "images", log)
+class _Child:
+    """One child process over trials that share a build; ``left`` holds those without a record, in order."""
 
-    def write(id: str, status: str, reason: str, **parts: Any) -> None:
-        nonlocal started
-        times = {"started": started, "finished": environment.now(), "log": f"logs/{log.name}"}
-        parts["environment"] = {**environment.here(group[0].settings["device"]), **parts.pop("seen", {}), **times}
-        _write(summary, results, left[id], status, reason, **parts)
-        progress.done(left.pop(id), status)
-        started = environment.now()
+    def __init__(self, group: list[Trial], results: Path, summary: Summary, progress: Progress) -> None:
+        self.left = {trial.id: trial for trial in group}
+        self.results, self.summary, self.progress = results, summary, progress
+        self.device, self.timeout_s = group[0].settings["device"], group[0].protocol["timeout_s"]
+        folder = results / group[0].study
+        self.log = folder / "logs" / f"{group[0].id}.log"
+        self.stage, self.loaded, self.started = "load", False, environment.now()
+        self.process, self.pipe = server.child(group, folder / "images", self.log)
+        self.deadline = time.monotonic() + self.timeout_s
 
-    deadline = time.monotonic() + group[0].protocol["timeout_s"]
-    try:
-        while left:
-            current = next(iter(left.values()))
-            ready = wait([pipe, process.sentinel], timeout=max(0.0, deadline - time.monotonic()))
-            if not ready:
-                process.kill()
-                write(current.id, "timeout", f"longer than {current.protocol['timeout_s']} s, in stage: {stage}")
-                break
-            message = server.receive(pipe) if pipe in ready else None
-            if message is None:
-                process.join()
-                status, reason = died(process.exitcode, stage)
-                # without a build none of the group can be measured; later only the one in flight is to blame
-                for id in [current.id] if loaded else list(left):
-                    write(id, status, reason)
-                break
-            kind, *content = message
-            if kind == "stage":
-                stage, share = content
-                loaded = loaded or stage != "load"
-                progress.at(current, stage, share)
-                continue
-            if kind == "done":
-                id, parts = content
-                applied = [r for r in parts["receipts"].values() if not r["applied"]]
-                reasons = "; ".join(
-                    f"{n} {r['asked']}: {r['reason']}" for n, r in parts["receipts"].items() if not r["applied"]
-                )
-                write(id, "not_applied" if applied else "ok", reasons, **parts)
-                summary.measured += 1
-                summary.calls_s += parts["timing"]["calls_s"]
-            elif kind == "failed":
-                id, status, reason = content
-                write(id, status, reason)
-            deadline = time.monotonic() + current.protocol["timeout_s"]
-    finally:
-        process.kill()
-        process.join()
-        pipe.close()
-    return list(left.values())
+    def run(self) -> list[Trial]:
+        """Wait for its messages until it ends; returns the trials that are left for a fresh child."""
+        try:
+            while self.left and self._step():
+                pass
+        finally:
+            self.process.kill()
+            self.process.join()
+            self.pipe.close()
+        return list(self.left.values())
+
+    def _step(self) -> bool:
+        """Wait for one message, the child's end or the deadline; returns whether the child still works."""
+        current = next(iter(self.left.values()))
+        left_s = max(0.0, self.deadline - time.monotonic())
+        if not wait([self.pipe, self.process.sentinel], timeout=left_s):
+            self._write(current.id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
+            return False
+        message = server.receive(self.pipe)
+        if message is None:
+            self.process.join()
+            status, reason = died(self.process.exitcode, self.stage)
+            # without a build none of the group can be measured; later only the one in flight is to blame
+            for id in [current.id] if self.loaded else list(self.left):
+                self._write(id, status, reason)
+            return False
+        kind, *content = message
+        if kind == "stage":
+            self.stage, share = content
+            self.loaded = self.loaded or self.stage != "load"
+            self.progress.at(current, self.stage, share)
+            return True
+        if kind == "done":
+            self._done(*content)
+        else:
+            self._write(*content)
+        self.deadline = time.monotonic() + self.timeout_s
+        return True
+
+    def _done(self, id: str, parts: dict[str, Any]) -> None:
+        receipts = parts["receipts"].items()
+        reasons = [f"{name} {r['asked']}: {r['reason']}" for name, r in receipts if not r["applied"]]
+        self._write(id, "not_applied" if reasons else "ok", "; ".join(reasons), **parts)
+        self.summary.measured += 1
+        self.summary.calls_s += parts["timing"]["calls_s"]
+
+    def _write(self, id: str, status: str, reason: str, **parts: Any) -> None:
+        here = {**environment.here(self.device), "log": f"logs/{self.log.name}"}
+        parts["environment"] = {**here, "started": self.started, "finished": environment.now()}
+        trial = self.left.pop(id)
+        _write(self.summary, self.results, trial, status, reason, **parts)
+        self.progress.done(trial, status)
+        self.started = environment.now()
 
 
 def died(exitcode: int | None, stage: str) -> tuple[str, str]:

@@ -96,7 +96,7 @@ def presets() -> str:
     for name, preset in preset_file.load().items():
         lines = [f"{name}: {preset.get('about', '')}".rstrip(": ")]
         for pipeline in registry.pipelines().values():
-            if pipeline.name in preset:
+            if preset_file.covers(name, pipeline):
                 settings = preset_file.settings_of(name, pipeline, name)
                 lines.append(f"  {pipeline.name}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
         parts.append("\n".join(lines))

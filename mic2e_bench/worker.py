@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import signal
-import statistics
 import sys
 import traceback
 from collections.abc import Iterator
@@ -26,7 +25,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
-    """Measure trials that share a build. Sends ``("stage", text, share)``, ``("done", id, parts)`` and ``("failed", ...)``."""
+    """Measure trials that share a build.
+
+    Sends ``("stage", text, share)`` on the way, and for each trial ``("done", id, parts)`` or ``("failed", id, status,
+    reason)``.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive a killed runner
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     from mic2e_bench import measure
@@ -97,7 +100,7 @@ def _toggles(trial: Trial) -> Iterator[tuple[Toggle, Any]]:
 
 @contextlib.contextmanager
 def _failures(pipe: Connection, ids: list[str]) -> Iterator[list[str]]:
-    """Turn an exception in the block into a ``failed`` message for these trials; yields a list that then is not empty."""
+    """Turn an exception in the block into a ``failed`` message for these trials; the yielded list is then not empty."""
     failed: list[str] = []
     try:
         yield failed
@@ -125,11 +128,3 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{place}"
-
-
-def spread(samples: list[float]) -> float:
-    """Half of the interquartile range over the median; 0 for a single sample."""
-    if len(samples) < 2:
-        return 0.0
-    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return (high - low) / 2 / median

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ def _folder(path: Path, where: str) -> Path:
     return path
 
 
+@functools.cache
 def fingerprint(folder: Path) -> str:
     """Sixteen hexadecimal digits over the names and contents of a model's files (large weights by their ends)."""
     total = hashlib.sha256()

@@ -55,7 +55,7 @@ RESOLUTION = Toggle(
     apply=apply,
     observe=observe,
     cost="real",
-    about="The size at which the model works: convolutions cost in proportion to the pixels, attention to their square.\n"
+    about="The size at which the model works: convolutions cost by the pixels, attention by their square.\n"
     "Edited images are resized to it by their short side and resized back; detail above it is lost.",
     source="Speed & Memory Optimization Guide, 3; Performance Comparison",
     fits=lambda pipeline: pipeline.size != "fixed",

@@ -23,7 +23,8 @@ STEPS = Toggle(
     apply=apply,
     observe=observe,
     cost="real",
-    about="Denoising steps: latency is nearly proportional to them.\nFewer steps leave structure and texture unfinished.",
+    about="Denoising steps: latency is nearly proportional to them.\n"
+    "Fewer steps leave structure and texture unfinished.",
     source="Speed & Memory Optimization Guide, 2; Performance Comparison",
     fits=lambda pipeline: pipeline.task != "segmentation",
 )

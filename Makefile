@@ -1,0 +1,44 @@
+# Everything runs in .venv, installed by uv from the hash-pinned lock. uv comes from the machine or into .uv/.
+SHELL := /bin/bash
+UV := $(shell command -v uv || echo .uv/bin/uv)
+PYTHON := .venv/bin/python
+EXTRAS := --all-extras
+
+.PHONY: setup demo full test test-gpu lab lock lint bundled bench-overhead clean
+
+setup: .venv/.done
+
+.venv/.done: requirements.lock pyproject.toml
+	@command -v uv >/dev/null || test -x .uv/bin/uv || (python3 -m venv .uv && .uv/bin/python -m pip install -q uv)
+	@test -x $(PYTHON) || $(UV) venv -q --python-preference only-system .venv
+	$(UV) pip sync -q --python $(PYTHON) --require-hashes requirements.lock
+	$(UV) pip install -q --python $(PYTHON) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## the main job on the bundled models; ends with the path of the report
+	$(PYTHON) -m mic2e_bench demo
+
+test: setup  ## every test that needs no GPU
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+test-gpu: setup  ## the tests that need a CUDA device
+	$(PYTHON) -m pytest -m gpu
+
+lab: setup  ## JupyterLab on the notebooks
+	.venv/bin/jupyter lab notebooks
+
+lock:  ## compile the lock anew from pyproject.toml
+	$(UV) pip compile -q --universal --python-version 3.11 $(EXTRAS) --generate-hashes --no-header pyproject.toml -o requirements.lock
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+bundled: setup  ## train the bundled models anew (hours); goes on where it stopped
+	$(PYTHON) -m mic2e_bench.train all
+
+bench-overhead: setup  ## wall time of a sweep against its pipeline calls' own time
+	$(PYTHON) -m mic2e_bench.bench.overhead
+
+clean:  ## remove what setup made (results stay)
+	rm -rf .venv .uv

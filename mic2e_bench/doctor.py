@@ -1,0 +1,197 @@
+"""What this machine can do: devices, libraries that work here (each is really called), weights, disk and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mic2e_bench import environment, places, registry
+from mic2e_bench.checks import CHECKS
+
+TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
+PACKAGES = {"flash_attn": "flash-attn", "cache_dit": "cache-dit", "torch_tensorrt": "torch-tensorrt"}
+
+
+def examine() -> dict[str, Any]:
+    """Everything the doctor finds, JSON-able. Starts a process for each library; takes about half a minute."""
+    return {
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "cpu": cpu(),
+        "gpus": gpus(),
+        "libraries": libraries(),
+        "lpips": lpips_weights(),
+        "hub": hub(),
+        "storage": storage(places.results()),
+    }
+
+
+def cpu() -> dict[str, Any]:
+    """Model, cores, the threads this process may use, and the instruction sets that decide 16-bit and 8-bit speed."""
+    flags: set[str] = set()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return {
+        "model": environment.cpu().rpartition(" (")[0],
+        "cores": psutil.cpu_count(logical=False),
+        "threads": psutil.cpu_count(),
+        "usable_threads": len(psutil.Process().cpu_affinity()),
+        "features": [feature for feature in FEATURES if feature in flags],
+        "load_1min": os.getloadavg()[0],
+    }
+
+
+def gpus() -> list[dict[str, Any]]:
+    """Every NVIDIA device that NVML sees."""
+    import pynvml
+
+    found = []
+    with contextlib.suppress(pynvml.NVMLError):
+        pynvml.nvmlInit()
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            capability = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+            found.append(
+                {
+                    "name": pynvml.nvmlDeviceGetName(handle),
+                    "compute_capability": ".".join(map(str, capability)),
+                    "memory_bytes": memory.total,
+                    "memory_free_bytes": memory.free,
+                    "driver": pynvml.nvmlSystemGetDriverVersion(),
+                }
+            )
+    return found
+
+
+def libraries() -> dict[str, dict[str, Any]]:
+    """Each library with ``version`` (``None``: not installed), ``works`` and ``detail``; two checks run at a time."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return dict(zip(CHECKS, pool.map(library, CHECKS), strict=True))
+
+
+def library(name: str) -> dict[str, Any]:
+    """One library; what has no version and is not a part of PyTorch is not started at all."""
+    package = {"inductor": "torch"}.get(name, PACKAGES.get(name, name))
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return {"version": None, "works": False, "detail": "not installed"}
+    return {"version": version, **check([sys.executable, "-m", "mic2e_bench.checks", name])}
+
+
+def check(command: list[str], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Run one check in its own process: its answer, or how the process ended without one."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    try:
+        answer, noise = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return {"works": False, "detail": f"no answer within {timeout_s:g} s"}
+    if process.returncode < 0:
+        return {"works": False, "detail": f"its process was ended by {signal.Signals(-process.returncode).name}"}
+    try:
+        return json.loads(answer)
+    except json.JSONDecodeError:
+        last = noise.strip().splitlines()[-1:] or ["without a word"]
+        return {"works": False, "detail": f"its process exited with {process.returncode}: {last[0][:200]}"}
+
+
+def lpips_weights() -> dict[str, Any]:
+    """The backbone that LPIPS will use, the file of its weights, and where weights were looked for."""
+    from mic2e_bench.metrics import perceptual
+
+    found = perceptual.find()
+    return {
+        "backbone": perceptual.backbone(),
+        "weights": str(found[1]) if found else None,
+        "looked_for": [str(perceptual.cache() / name) for name in perceptual.PRETRAINED.values()],
+    }
+
+
+def hub() -> dict[str, Any]:
+    """The hub's cache, whether downloads are forbidden, and which published models are in the cache."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    models = {one.hub: _cached(cache, one.hub) for one in registry.pipelines().values()}
+    return {"cache": str(cache), "offline": constants.HF_HUB_OFFLINE, "models": models}
+
+
+def _cached(cache: Path, model: str) -> str:
+    folder = cache / f"models--{model.replace('/', '--')}"
+    if not any(path.exists() for path in folder.glob("snapshots/*/**/*.safetensors")):
+        return "no"
+    return "partly: a download did not end" if any(folder.glob("blobs/*.incomplete")) else "yes"
+
+
+def storage(results: Path) -> dict[str, Any]:
+    """The results folder, whether it can be written (or its nearest parent that exists), and what is free."""
+    nearest = next(folder for folder in (results, *results.parents) if folder.exists())
+    reason = None
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = error.strerror
+    memory = psutil.virtual_memory()
+    return {
+        "results": str(results),
+        "writable": reason is None,
+        "reason": reason,
+        "disk_free_bytes": shutil.disk_usage(nearest).free,
+        "ram_total_bytes": memory.total,
+        "ram_free_bytes": memory.available,
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The doctor's findings as people read them."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    from mic2e_bench.show import table
+
+    processor, store = found["cpu"], found["storage"]
+    yield f"python   {found['python']}"
+    yield (
+        f"cpu      {processor['model']}, {processor['cores']} cores, {processor['usable_threads']} usable threads, "
+        f"load {processor['load_1min']:.1f}; {' '.join(processor['features']) or 'no features known'}"
+    )
+    for one in found["gpus"]:
+        size = f"{_gb(one['memory_bytes'])}, {_gb(one['memory_free_bytes'])} free"
+        yield f"gpu      {one['name']}, compute capability {one['compute_capability']}, {size}, driver {one['driver']}"
+    if not found["gpus"]:
+        yield "gpu      none that NVML sees"
+    yield f"memory   {_gb(store['ram_total_bytes'])}, {_gb(store['ram_free_bytes'])} free"
+    state = "can be written" if store["writable"] else f"CANNOT be written: {store['reason']}"
+    yield f"results  {store['results']}, {state}, {_gb(store['disk_free_bytes'])} of disk free"
+    lpips = found["lpips"]
+    yield f"lpips    {lpips['backbone']}: {lpips['weights'] or 'no weights at ' + ', '.join(lpips['looked_for'])}"
+    yield f"hub      {found['hub']['cache']}, downloads {'forbidden' if found['hub']['offline'] else 'allowed'}"
+    yield from (f"         {name}: in the cache: {state}" for name, state in found["hub"]["models"].items())
+    rows = [
+        (name, one["version"] or "-", "works" if one["works"] else "-" if not one["version"] else "NO", one["detail"])
+        for name, one in found["libraries"].items()
+    ]
+    yield "\n" + table(rows, ("library", "version", "here", "what was seen"))
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

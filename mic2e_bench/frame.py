@@ -1,0 +1,97 @@
+"""Every record under a results folder as one data frame, a row a trial. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench import environment, record, registry
+from mic2e_bench.models import sources
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[pandas.DataFrame, list[str]]:
+    """The records of all studies under ``results``, or of one; and what was left out, a line a damaged file.
+
+    Columns: ``study id label pipeline model status reason baseline path``, one for each setting; ``latency_s`` (median)
+    and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of ``quality`` as
+    ``<key> <key>_low <key>_high`` (95 %); ``backbone stand_in images`` (a list of mappings).
+    Raises ``BadInput`` where one study's records were measured in different environments, unless ``mixed``.
+    """
+    import pandas
+
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    for folder in _folders(Path(results), study):
+        records = list(_records(folder, damaged))
+        if not mixed:
+            environment.require_one(records)
+        rows += [row(one, path) for path, one in zip(*_paths(records, folder), strict=True)]
+    columns = dict.fromkeys([*FIRST, *(name for one in rows for name in one)])
+    return pandas.DataFrame({name: [one.get(name) for one in rows] for name in columns}), damaged
+
+
+FIRST = ("study", "id", "label", "pipeline", "model", "status", "reason", "baseline", "path")
+
+
+def _folders(results: Path, study: str | None) -> list[Path]:
+    if study is not None:
+        return [results / study] if (results / study).is_dir() else []
+    return sorted(path for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+
+
+def _records(folder: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            yield record.read(path)
+        except record.Damaged as error:
+            damaged.append(str(error))
+
+
+def _paths(records: list[dict[str, Any]], folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    return [str(folder / f"{one['id']}.json") for one in records], records
+
+
+def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """One record as a mapping from column to value."""
+    quality = one["quality"]
+    trial = one["trial"]
+    compared = {entry["against"] for entry in quality.values()} - {"truth"}
+    found = {
+        "study": one["study"],
+        "id": one["id"],
+        "label": one["label"],
+        "pipeline": trial["pipeline"],
+        "model": sources.label(trial["model"]),
+        "status": one["status"],
+        "reason": one["reason"],
+        "baseline": one["id"] in compared if compared else one["label"] == "baseline",
+        "path": path,
+        **trial["settings"],
+        **{name: metric.compute(one) for name, metric in OF_RECORD.items()},
+        "first_call_s": one["timing"]["first_call_s"],
+        "load_s": one["timing"]["load_s"],
+    }
+    for key, entry in quality.items():
+        low, high = entry["ci95"] or (None, None)
+        found |= {key: entry["value"], f"{key}_low": low, f"{key}_high": high}
+    backbones = dict.fromkeys(entry["backbone"] for entry in quality.values() if entry["backbone"])
+    found |= {
+        "backbone": ", ".join(backbones),
+        "stand_in": stand_ins(trial["model"], list(backbones)),
+        "images": one["images"],
+    }
+    return found
+
+
+def stand_ins(model: Mapping[str, Any], backbones: list[str]) -> str:
+    """Every stand-in behind a row, in words for a caption; empty where there is none."""
+    found = [sources.label(model)] if model["source"] in ("bundled", "random") else []
+    found += [f"LPIPS backbone: {backbone}" for backbone in backbones if "stand-in" in backbone]
+    return "; ".join(found)
+
+
+OF_RECORD = {name: metric for name, metric in registry.metrics().items() if metric.of == "record"}

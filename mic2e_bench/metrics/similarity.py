@@ -1,0 +1,68 @@
+"""Pixel and structure similarity of two images, by torchmetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mic2e_bench.metric import Metric
+from mic2e_bench.metrics.perceptual import tensors
+
+MOST_DB = 100.0  # images that are equal have no finite ratio; JSON, means and plots need one
+SMALLEST_MS_SSIM = 161  # pixels: five scales of an 11-pixel window (Wang et al. 2003)
+
+
+def psnr(candidate: np.ndarray, reference: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB; 100 for equal images."""
+    return psnr_within(candidate, reference, {"": np.ones(candidate.shape[:2], dtype=bool)})[""]
+
+
+def psnr_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The ratio over the pixels of each region (boolean, height x width)."""
+    squared = np.square(candidate.astype(np.float64) - reference).mean(axis=2)
+    errors = {name: max(float(squared[region].mean()), 10 ** (-MOST_DB / 10)) for name, region in regions.items()}
+    return {name: -10 * float(np.log10(error)) for name, error in errors.items()}
+
+
+def ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
+    """Structural similarity: Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004)."""
+    return float(_ssim(candidate, reference)[0])
+
+
+def ssim_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The mean of the similarity map over the pixels of each region."""
+    similarity = _ssim(candidate, reference)[1][0].mean(dim=0).numpy()
+    return {name: float(similarity[region].mean()) for name, region in regions.items()}
+
+
+def _ssim(candidate: np.ndarray, reference: np.ndarray) -> tuple[Any, Any]:
+    """The similarity and its map, (1, 3, height, width)."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    if min(candidate.shape[:2]) < 11:
+        raise ValueError(f"ssim needs images of at least 11 pixels a side, not {_size(candidate)}")
+    return structural_similarity_index_measure(*tensors(candidate, reference), data_range=1.0, return_full_image=True)
+
+
+def ms_ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
+    """Multi-scale structural similarity with the published five scales. ``ValueError`` for smaller images."""
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    if min(candidate.shape[:2]) < SMALLEST_MS_SSIM:
+        raise ValueError(f"ms_ssim needs images of at least {SMALLEST_MS_SSIM} pixels a side, not {_size(candidate)}")
+    measure = multiscale_structural_similarity_index_measure
+    return float(measure(*tensors(candidate, reference), data_range=1.0, normalize="relu"))
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+PSNR = Metric(
+    "psnr", "images", "dB", "higher", "peak signal-to-noise ratio (100: equal images); rewards blur", psnr,
+    within=psnr_within,
+)  # fmt: skip
+SSIM = Metric("ssim", "images", "1", "higher", "structural similarity (1: equal images)", ssim, within=ssim_within)
+MS_SSIM = Metric("ms_ssim", "images", "1", "higher", "structural similarity over five scales, from 161 pixels", ms_ssim)

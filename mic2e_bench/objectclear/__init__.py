@@ -1,0 +1,20 @@
+"""ObjectClear (arXiv 2505.22636): removes an object together with its shadow and reflection.
+
+Our own implementation on top of diffusers' SDXL inpainting parts. `load_objectclear` reads the published
+weights, `ObjectClearPipeline` is the call, `resize_by_short_side` is what a service does with a picture
+before the call.
+"""
+
+from .inputs import resize_by_short_side
+from .load import load_objectclear
+from .pipeline import ObjectClearOutput, ObjectClearPipeline
+from .postfuse import ObjectImageEncoder, PostfuseModule
+
+__all__ = [
+    "ObjectClearOutput",
+    "ObjectClearPipeline",
+    "ObjectImageEncoder",
+    "PostfuseModule",
+    "load_objectclear",
+    "resize_by_short_side",
+]

@@ -1,0 +1,138 @@
+"""Quality of measured records, from their stored images, in a process of its own; nothing is scored twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench import inputs, pairs, record, registry, runner, server
+from mic2e_bench.metrics import perceptual
+from mic2e_bench.trial import fingerprint
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from mic2e_bench.params import Study
+
+VERSION = 1  # of the scores: raised when the same images would give other numbers
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record to score. ``stamps`` maps each metric that is out of date to what its new scores are made of."""
+
+    study: str
+    id: str
+    label: str
+    sides: tuple[pairs.Side, ...]
+    stamps: Mapping[str, str]
+
+
+def study(study: Study, results: Path, weights: Path | None = None) -> list[str]:
+    """Score one study; see ``studies``."""
+    return studies([study], results, weights)
+
+
+def studies(studies: Iterable[Study], results: Path, weights: Path | None = None) -> list[str]:
+    """Write ``quality`` into every measured record of the studies; returns (and prints) what could not be scored.
+
+    Each record is compared with its study's baseline on the same input and seed, and with the inputs' known answers.
+    ``weights`` is a file of ImageNet weights for LPIPS (default: torch's hub cache). Raises ``BadInput`` for such a
+    file that cannot be used and for results that cannot be written.
+    """
+    perceptual.choose(weights)
+    problems: list[str] = []
+    jobs = [job for study in studies for job in _jobs(study, Path(results), problems)]
+    if jobs:
+        problems += _score(jobs, Path(results), weights)
+    for problem in problems:
+        print(f"not scored: {problem}", file=sys.stderr)
+    return problems
+
+
+def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
+    """The records of a study whose scores are missing or out of date."""
+    found = (record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials)
+    measured = {one["id"]: one for one in found if one and one["status"] in record.MEASURED}
+    baseline = measured.get(study.baseline.id)
+    if measured and not baseline:
+        problems.append(f"{study.name}: the baseline was not measured, so there is nothing to compare with")
+    try:
+        answers = {name: digests(files) for name, files in pairs.known(study.baseline.inputs).items()}
+    except OSError as error:
+        problems.append(f"{study.name}: its inputs cannot be read ({error})")
+        return []
+    jobs = []
+    for one in measured.values():
+        given = [VERSION, study.pipeline.task, baseline and baseline["images"], one["images"], answers]
+        stamps = {name: _stamp(name, given) for name in study.metrics}
+        stamps = {name: stamp for name, stamp in stamps.items() if one["quality"].get(name, {}).get("stamp") != stamp}
+        if stamps:
+            jobs.append(Job(study.name, one["id"], one["label"], _sides(one, baseline, study, results), stamps))
+    return jobs
+
+
+def _sides(one: Mapping[str, Any], baseline: Mapping[str, Any] | None, study: Study, results: Path) -> tuple:
+    folder, task = results / study.name, study.pipeline.task
+    sides = [pairs.with_baseline(one, baseline, task, folder)] if baseline else []
+    truth = pairs.with_truth(one, task, folder)
+    return (*sides, *([truth] if truth.pairs else []))
+
+
+def _stamp(metric: str, given: list[Any]) -> str:
+    backbone = registry.metrics()[metric].backbone
+    return fingerprint([metric, backbone and backbone(), *given])
+
+
+def digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """What lies in the files that a score depends on."""
+    return {field: inputs.digest(path) for field, path in files.items()}
+
+
+def _score(jobs: list[Job], results: Path, weights: Path | None) -> list[str]:
+    """Run the child, write what it finds; returns the problems."""
+    waiting = {(job.study, job.id): job for job in jobs}
+    problems: list[str] = []
+    process, pipe = server.call(_child, results / jobs[0].study / "logs" / "score.log", jobs, weights)
+    try:
+        while waiting and (message := server.receive(pipe)):
+            name, id, quality = message
+            job = waiting.pop((name, id))
+            _write(results, job, quality)
+            found = dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)
+            problems += [f"{job.study} {job.label}: {problem}" for problem in found]
+    finally:
+        process.kill()
+        process.join()
+        pipe.close()
+    for job in waiting.values():
+        status, reason = runner.died(process.exitcode, "score")
+        problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")
+    return problems
+
+
+def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
+    """Put new scores into a record, in the place of the same metrics' old ones."""
+    with runner.locked(results / job.study):
+        one = record.read(record.path_of(results, job.study, job.id))
+        kept = {key: entry for key, entry in one["quality"].items() if key.partition(".")[0] not in job.stamps}
+        record.write(results, {**one, "quality": {**kept, **quality}})
+
+
+def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
+    """Score records and send ``(study, id, quality)`` for each."""
+    import torch
+
+    from mic2e_bench import quality
+
+    torch.set_num_threads(1)
+    perceptual.choose(weights)
+    for job in jobs:
+        entries: dict[str, Any] = {}
+        for name, stamp in job.stamps.items():
+            for side in job.sides:
+                entries.update(quality.side(registry.metrics()[name], side, stamp))
+        pipe.send((job.study, job.id, entries))
