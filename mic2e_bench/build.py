@@ -17,10 +17,12 @@ class Build:
     """What toggles read and write.
 
     ``load`` collects the arguments of ``from_pretrained``; ``pipe`` is the live pipeline from MODIFY on; ``call``
-    collects the arguments of the call and is emptied between trials. ``around_build`` and ``around_call`` are entered
-    around every call (the second only for this trial). ``notes`` is what ``apply`` leaves for its own ``observe``.
-    ``witness`` is what the first call of a trial was seen to do. ``on_step`` are diffusers' step callbacks, in order;
-    each is given the tensors of ``step_tensors`` that the pipeline has. ``model`` says where the weights come from.
+    collects the arguments of the call and is emptied between trials. ``around_load`` is entered around
+    ``from_pretrained``, ``around_build`` and ``around_call`` around every call (the last only for this trial).
+    ``notes`` is what ``apply`` leaves for its own ``observe``. ``witness`` is what the first call of a trial was seen
+    to do. ``on_step`` are diffusers' step callbacks, in order; each is given the tensors of ``step_tensors`` that the
+    pipeline has. ``model`` says where the weights come from. ``settings`` are those of the build's first trial, for the
+    few toggles whose work depends on another's. ``latest`` are the pictures of the last timed call.
     """
 
     pipeline: Pipeline
@@ -28,6 +30,7 @@ class Build:
     load: dict[str, Any] = field(default_factory=dict)
     pipe: Any = None
     call: dict[str, Any] = field(default_factory=dict)
+    around_load: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
     around_build: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
     around_call: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +38,8 @@ class Build:
     on_step: list[Callable[..., dict]] = field(default_factory=list)
     step_tensors: list[str] = field(default_factory=list)
     model: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    latest: list[Any] = field(default_factory=list)
 
     @property
     def denoiser(self) -> Any:
@@ -71,4 +76,4 @@ class Build:
     def next_trial(self) -> None:
         """Forget what belonged to the last call."""
         self.call, self.around_call, self.witness = {}, [], Witness()
-        self.on_step, self.step_tensors = [], []
+        self.on_step, self.step_tensors, self.latest = [], [], []

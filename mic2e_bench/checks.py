@@ -1,18 +1,22 @@
-"""Does an optional library work on this machine? A real call of each, one process a library.
+"""Does an optional library work on this machine? A real call of each.
 
-``python -m mic2e_bench.checks NAME`` prints one line of JSON: ``{"works", "detail"}``. The doctor starts these
-processes, so that a library that aborts or hangs takes nothing else with it.
+``python -m mic2e_bench.checks NAME...`` imports torch once and forks for each library, so that one that aborts or hangs
+takes nothing else with it; it prints ``{NAME: {"works", "detail"}}`` as JSON and nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
+
+TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
 
 
 def torch() -> str:
@@ -187,21 +191,56 @@ def _close(got: Any, wanted: Any, tolerance: float = 1e-5) -> None:
         raise ArithmeticError(f"it ran, and its result is off by {difference:.2g}")
 
 
-def main(name: str) -> None:
-    """Check one library; what it prints itself goes to standard error, the answer alone to standard output."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+def answer(check: Callable[[], str]) -> dict[str, Any]:
+    """What one check found, with the reason in one line."""
     try:
-        found = {"works": True, "detail": CHECKS[name]()}
+        return {"works": True, "detail": check()}
     except ModuleNotFoundError as error:
-        found = {"works": False, "detail": f"not installed: {error.name}"}
+        return {"works": False, "detail": f"needs {error.name}, which is not installed"}
     except Unavailable as error:
-        found = {"works": False, "detail": str(error)}
+        return {"works": False, "detail": str(error)}
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-        found = {"works": False, "detail": f"{type(error).__name__}: {' '.join(lines[:2])}"[:200]}
-    print(json.dumps(found), file=answer, flush=True)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return {"works": False, "detail": f"{type(error).__name__}: {' '.join(lines[:2])}"[:200]}
+
+
+def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
+    """What a check found in a forked child, or how the child ended; what it prints is not shown."""
+    with tempfile.TemporaryFile("w+") as found, tempfile.TemporaryFile() as noise:
+        child = os.fork()
+        if child == 0:
+            os.dup2(noise.fileno(), 1)
+            os.dup2(noise.fileno(), 2)
+            signal.alarm(timeout_s)  # the kernel ends it then, whatever it does
+            json.dump(answer(check), found)
+            found.flush()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == -signal.SIGALRM:
+            return {"works": False, "detail": f"no answer within {timeout_s} s"}
+        if status < 0:
+            return {"works": False, "detail": f"its process was ended by {signal.Signals(-status).name}"}
+        found.seek(0)
+        content = found.read()
+        return json.loads(content) if content else {"works": False, "detail": f"its process exited with {status}"}
+
+
+def every(checks: Mapping[str, Callable[[], str]], timeout_s: int) -> dict[str, dict[str, Any]]:
+    """The answers of all checks, one child after the other."""
+    return {name: in_child(check, timeout_s) for name, check in checks.items()}
+
+
+def main(names: list[str]) -> None:
+    """Print the answers to the checks of these names."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking for a device must not start CUDA before the forks
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compile in the child itself
+    sys.stdout.flush()
+    shown = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import torch  # noqa: F401
+
+    print(json.dumps(every({name: CHECKS[name] for name in names}, TIMEOUT_S)), file=shown, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -17,7 +17,8 @@ OK, NOT_OK, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 done, 1 with ``--strict`` and a trial that is not ok, 2 bad input, 130 interrupted.
+    0 done, 1 with ``--strict`` and a trial that is not ok or with ``--check`` and a stale table, 2 bad input,
+    130 interrupted.
     """
     options = parser().parse_args(arguments)
     try:
@@ -60,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
         made = command(name, function, about, study=True)
         made.add_argument("--rerun", action="store_true", help="measure again what is measured already")
         made.add_argument("--force", action="store_true", help="build trials with a known conflict as well")
-        made.add_argument("--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS")
+        made.add_argument(
+            "--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS"
+        )
         made.add_argument("--strict", action="store_true", help="exit with 1 when a trial is not ok")
         made.add_argument("--dry-run", action="store_true", help="only show what would be done")
         made.add_argument("--mixed", action="store_true", help="allow records of different environments in one table")
@@ -68,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
     demo_parser.add_argument(
         "--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)"
     )
+    tables_parser = command("tables", tables, "the guides' tables with what stored records measured beside each claim")
+    tables_parser.add_argument(
+        "--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)"
+    )
+    tables_parser.add_argument("--check", action="store_true", help="exit with 1 where the published tables are stale")
+    tables_parser.add_argument("--mixed", action="store_true", help="allow figures of different environments")
     doctor_parser = command("doctor", doctor, "what this machine can do")
     doctor_parser.add_argument("--json", action="store_true", help="print JSON")
     list_parser = command("list", list_, "list pipelines, toggles, metrics or presets")
@@ -125,6 +134,18 @@ def demo(options: argparse.Namespace) -> int:
         raise BadInput(f"no params files in {folder}: run the demo from the workbench's folder.")
     given = ["report", *map(str, paths), *(["--results", str(options.results)] if options.results else [])]
     return main(given)
+
+
+def tables(options: argparse.Namespace) -> int:
+    from mic2e_bench.claims import publish
+
+    if options.check:
+        problems = publish.check(_results(options), options.mixed)
+        print("\n".join(problems) or "the published tables are what the stored records give")
+        return NOT_OK if problems else OK
+    for path in publish.write(_results(options), options.mixed):
+        print(f"tables: {path}")
+    return OK
 
 
 def doctor(options: argparse.Namespace) -> int:

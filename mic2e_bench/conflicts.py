@@ -18,11 +18,29 @@ class Conflict:
     reason: str
 
 
+OWN_PROCESSORS = ("xformers", "sliced", "flash_attn")
+HALF_ONLY = ("flash", "cudnn", "flash_attn_2", "flash_attn_3")
+
 CONFLICTS: tuple[Conflict, ...] = (
     Conflict(
         ("attention",),
         lambda s, p: p.family == "segmenter" and s["attention"].startswith("sliced"),
         "transformers' SAM3 has no attention slicing; use native or math",
+    ),
+    Conflict(
+        ("attention", "fused_qkv"),
+        lambda s, p: p.family == "unet" and s["fused_qkv"] and s["attention"].startswith(OWN_PROCESSORS),
+        "on a UNet fused projections bring their own attention processor, which takes the place of this one",
+    ),
+    Conflict(
+        ("attention", "device", "precision"),
+        lambda s, p: s["device"] == "cuda" and s["precision"] == "fp32" and s["attention"] in HALF_ONLY,
+        "this kernel computes in fp16 and bf16 only",
+    ),
+    Conflict(
+        ("offload", "quantize"),
+        lambda s, p: s["offload"] == "sequential" and s["quantize"] == "bnb-nf4",
+        "sequential offload empties the scales of 4-bit weights and does not bring them back; use model or group",
     ),
 )
 

@@ -7,12 +7,10 @@ import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,17 @@ import psutil
 from mic2e_bench import environment, places, registry
 from mic2e_bench.checks import CHECKS
 
-TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
-PACKAGES = {"flash_attn": "flash-attn", "cache_dit": "cache-dit", "torch_tensorrt": "torch-tensorrt"}
+PACKAGES = {
+    "flash_attn": "flash-attn",
+    "cache_dit": "cache-dit",
+    "torch_tensorrt": "torch-tensorrt",
+    "inductor": "torch",
+}
 
 
 def examine() -> dict[str, Any]:
-    """Everything the doctor finds, JSON-able. Starts a process for each library; takes about half a minute."""
+    """Everything the doctor finds, JSON-able. Every library is called in a process of its own: half a minute."""
     return {
         "python": f"{platform.python_version()} on {platform.platform()}",
         "cpu": cpu(),
@@ -80,37 +82,28 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def libraries() -> dict[str, dict[str, Any]]:
-    """Each library with ``version`` (``None``: not installed), ``works`` and ``detail``; two checks run at a time."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return dict(zip(CHECKS, pool.map(library, CHECKS), strict=True))
+    """Each library with ``version`` (``None``: not installed), ``works`` and ``detail``."""
+    versions = {name: _version(PACKAGES.get(name, name)) for name in CHECKS}
+    answers = call([name for name, version in versions.items() if version])
+    absent = {"works": False, "detail": "not installed"}
+    return {name: {"version": version, **answers.get(name, absent)} for name, version in versions.items()}
 
 
-def library(name: str) -> dict[str, Any]:
-    """One library; what has no version and is not a part of PyTorch is not started at all."""
-    package = {"inductor": "torch"}.get(name, PACKAGES.get(name, name))
+def call(names: list[str]) -> dict[str, dict[str, Any]]:
+    """The answers of these checks; where not even torch can be imported, its last words for each of them."""
+    command = [sys.executable, "-m", "mic2e_bench.checks", *names]
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if ended.returncode == 0:
+        return json.loads(ended.stdout)
+    last = (ended.stderr.strip().splitlines() or [f"the process ended with {ended.returncode}"])[-1][:200]
+    return {name: {"works": False, "detail": f"torch cannot be imported: {last}"} for name in names}
+
+
+def _version(package: str) -> str | None:
     try:
-        version = metadata.version(package)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return {"version": None, "works": False, "detail": "not installed"}
-    return {"version": version, **check([sys.executable, "-m", "mic2e_bench.checks", name])}
-
-
-def check(command: list[str], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-    """Run one check in its own process: its answer, or how the process ended without one."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
-    try:
-        answer, noise = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return {"works": False, "detail": f"no answer within {timeout_s:g} s"}
-    if process.returncode < 0:
-        return {"works": False, "detail": f"its process was ended by {signal.Signals(-process.returncode).name}"}
-    try:
-        return json.loads(answer)
-    except json.JSONDecodeError:
-        last = noise.strip().splitlines()[-1:] or ["without a word"]
-        return {"works": False, "detail": f"its process exited with {process.returncode}: {last[0][:200]}"}
+        return None
 
 
 def lpips_weights() -> dict[str, Any]:
@@ -121,7 +114,7 @@ def lpips_weights() -> dict[str, Any]:
     return {
         "backbone": perceptual.backbone(),
         "weights": str(found[1]) if found else None,
-        "looked_for": [str(perceptual.cache() / name) for name in perceptual.PRETRAINED.values()],
+        "looked_for": [str(perceptual.cache() / pattern) for pattern in perceptual.PRETRAINED.values()],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     """The records of all studies under ``results``, or of one; and what was left out, a line a damaged file.
 
     Columns: ``study id label pipeline model status reason baseline path``, one for each setting; ``latency_s`` (median)
-    and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of ``quality`` as
-    ``<key> <key>_low <key>_high`` (95 %); ``backbone stand_in images`` (a list of mappings).
+    and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of a record's
+    ``quality`` (``quality.py`` says what its keys mean) as ``<key> <key>_low <key>_high`` (95 %) ``<key>_floor
+    <key>_visible``; ``backbone stand_in anchor problem`` (texts), ``images`` (a list of mappings).
     Raises ``BadInput`` where one study's records were measured in different environments, unless ``mixed``.
     """
     import pandas
@@ -26,10 +27,18 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     for folder in _folders(Path(results), study):
-        records = list(_records(folder, damaged))
+        records = []
+        for path in sorted(map(str, folder.glob("*.json"))):
+            try:
+                one = record.read(Path(path))
+                rows.append(row(one, path))
+                records.append(one)
+            except record.Damaged as error:
+                damaged.append(str(error))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
         if not mixed:
             environment.require_one(records)
-        rows += [row(one, path) for path, one in zip(*_paths(records, folder), strict=True)]
     columns = dict.fromkeys([*FIRST, *(name for one in rows for name in one)])
     return pandas.DataFrame({name: [one.get(name) for one in rows] for name in columns}), damaged
 
@@ -41,18 +50,6 @@ def _folders(results: Path, study: str | None) -> list[Path]:
     if study is not None:
         return [results / study] if (results / study).is_dir() else []
     return sorted(path for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-
-
-def _records(folder: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("*.json")):
-        try:
-            yield record.read(path)
-        except record.Damaged as error:
-            damaged.append(str(error))
-
-
-def _paths(records: list[dict[str, Any]], folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    return [str(folder / f"{one['id']}.json") for one in records], records
 
 
 def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -77,11 +74,14 @@ def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:
     }
     for key, entry in quality.items():
         low, high = entry["ci95"] or (None, None)
-        found |= {key: entry["value"], f"{key}_low": low, f"{key}_high": high}
+        found[key], found[f"{key}_low"], found[f"{key}_high"] = entry["value"], low, high
+        found[f"{key}_floor"], found[f"{key}_visible"] = entry.get("floor"), entry.get("visible")
     backbones = dict.fromkeys(entry["backbone"] for entry in quality.values() if entry["backbone"])
     found |= {
         "backbone": ", ".join(backbones),
         "stand_in": stand_ins(trial["model"], list(backbones)),
+        "anchor": quality.get("quality", {}).get("anchor", ""),
+        "problem": "; ".join(dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)),
         "images": one["images"],
     }
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mic2e_bench import places
 from mic2e_bench.errors import BadInput, unknown
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ BUNDLED = Path(__file__).parent / "bundled" / "inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
-ASIDE = ("truth", "shadow", "kind")  # known answers: scored against, never given to a pipeline
+FORMS = {"points": "a list of [x, y, 1 (inside) or 0 (outside)]", "box": "[left, top, right, bottom]"}  # in pixels
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         if key not in ("source", "names", "limit"):
             raise unknown("key", key, ("source", "names", "limit"), f"{where}: inputs")
     source = str(value.get("source", "bundled"))
-    folder = BUNDLED if source == "bundled" else Path(source)
+    folder = BUNDLED if source == "bundled" else places.find(source)
     if not folder.is_dir():
         raise BadInput(
             f"{where}: inputs: no folder '{source}'. Give 'bundled' or a folder of NAME.png + NAME.mask.png."
@@ -81,8 +82,25 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
         entry = {"prompt": entry, "caption": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or set(entry) - set(TEXTS):
             raise BadInput(f"{where}: inputs: {texts}: '{name}' must be a text or a mapping of {', '.join(TEXTS)}.")
+        for field, value in entry.items():
+            if not _well_formed(field, value):
+                form = FORMS.get(field, "a text")
+                raise BadInput(f"{where}: inputs: {texts}: '{name}': {field}: {value!r} is not {form}.")
         found.setdefault(str(name), {"files": {}}).update(entry)
     return found
+
+
+def _well_formed(field: str, value: Any) -> bool:
+    if field not in FORMS:
+        return value is None or (isinstance(value, str) and bool(value.strip()))
+    length = 4 if field == "box" else 3
+    rows = [value] if field == "box" else value
+    return value is None or (
+        isinstance(rows, list)
+        and all(isinstance(row, list) and len(row) == length for row in rows)
+        and all(type(number) in (int, float) for row in rows for number in row)
+        and bool(rows)
+    )
 
 
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
@@ -103,7 +121,7 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
     if not isinstance(names, list):
         raise BadInput(f"{where}: inputs: names must be a list, not {names!r}.")
     for name in names:
-        if name not in catalogue:
+        if not isinstance(name, (str, int)) or str(name) not in catalogue:
             raise unknown("input", name, usable, f"{where}: inputs")
     limit = value.get("limit", len(names))
     if not names:
@@ -146,11 +164,11 @@ def _open(path: Path, where: str) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
+            return image.copy()
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{where}: inputs: {path} is not a readable image ({error}).") from None
-    return image
 
 
 def read(inputs: Mapping[str, Any]) -> list[Item]:
@@ -161,9 +179,10 @@ def read(inputs: Mapping[str, Any]) -> list[Item]:
     for name, planned in inputs["items"].items():
         values = {field: value for field, value in planned.items() if field not in FILES}
         for field in (field for field in planned if field in FILES):
-            path = catalogue[name]["files"][field]
-            if digest(path) != planned[field]:
-                raise BadInput(f"{path} changed since the study was planned: run it again.")
+            path = catalogue.get(name, {"files": {}})["files"].get(field)
+            if path is None or digest(path) != planned[field]:
+                what = f"the {field} of '{name}' in {folder}"
+                raise BadInput(f"{what} is not what it was when the study was planned: run it again.")
             values[field] = _open(path, str(folder)).convert("L" if field in ("mask", "shadow") else "RGB")
         if values.get("points") is not None:
             values["points"] = tuple(tuple(point) for point in values["points"])

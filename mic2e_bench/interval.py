@@ -32,3 +32,25 @@ def ratio(above: Sequence[float], below: Sequence[float], groups: Sequence[str])
     draws = np.random.default_rng(SEED).integers(len(names), size=(RESAMPLES, len(names)))
     drawn = sums[0][draws].sum(axis=1) / sums[1][draws].sum(axis=1)
     return value, [float(end) for end in np.quantile(drawn, (0.025, 0.975))]
+
+
+def ratio_of_medians(above: Sequence[float], below: Sequence[float]) -> tuple[float, list[float] | None]:
+    """``median(above) / median(below)`` of independent samples, and its 95 % bootstrap interval.
+
+    ``None`` where one of them has fewer than three samples: two say nothing of the spread.
+    """
+    return ratio_of_ratios(above, below, [1.0] * 3, [1.0] * 3)
+
+
+def ratio_of_ratios(
+    above: Sequence[float], below: Sequence[float], other_above: Sequence[float], other_below: Sequence[float]
+) -> tuple[float, list[float] | None]:
+    """``ratio_of_medians`` of the first two samples over that of the other two, with its interval."""
+    parts, powers = (above, below, other_above, other_below), (1, -1, -1, 1)
+    value = float(np.prod([np.median(part) ** power for part, power in zip(parts, powers, strict=True)]))
+    if min(map(len, parts)) < 3:
+        return value, None
+    generator = np.random.default_rng(SEED)
+    drawn = [np.median(generator.choice(part, (RESAMPLES, len(part))), axis=1) for part in parts]
+    ratios = np.prod([part**power for part, power in zip(drawn, powers, strict=True)], axis=0)
+    return value, [float(end) for end in np.quantile(ratios, (0.025, 0.975))]

@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,45 +18,45 @@ from mic2e_bench.build import Build
 from mic2e_bench.trial import Trial
 from mic2e_bench.witness import watch
 
+Tell = Callable[[str, float], None]
 
-def measure(build: Build, trial: Trial, images: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+
+def measure(
+    build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The parts of a record: ``timing``, ``memory``, ``images``.
 
     The order: a first call, on record as such and witnessed by nobody; the rest of the warm-up; the timed repeats;
     then, on every input and seed, one call for memory and the image; the first of them has the witness. Time and memory
-    never share a call. ``tell(stage, share)`` reports progress, never from inside a timed call.
+    never share a call. ``tell(stage, share)`` reports progress, never from inside a timed call. ``timed`` are the
+    samples of a time pass that was made elsewhere.
     """
     items = inputs.read(trial.inputs)
     protocol = trial.protocol
     seeds = protocol["seeds"]
-    total = protocol["warmup"] + protocol["repeats"] + len(items) * len(seeds)
-    calls = 0
+    timed_calls = 0 if timed else protocol["warmup"] + protocol["repeats"]
+    total, calls = timed_calls + len(items) * len(seeds), 0
 
     def next_call(stage: str) -> None:
         nonlocal calls
         tell(stage, calls / total)
         calls += 1
 
-    warmup = []
-    for index in range(protocol["warmup"]):
-        next_call(f"warm-up {index + 1}/{protocol['warmup']}")
-        warmup.append(_timed(build, items[0], seeds[0]))
-    latency = []
-    for index in range(protocol["repeats"]):
-        next_call(f"repeat {index + 1}/{protocol['repeats']}")
-        latency.append(_timed(build, items[0], seeds[0]))
+    timed = timed or time_pass(build, items[0], protocol, next_call)
     shots = Shots(build, images)
     for item in items:
         for seed in seeds:
             next_call(f"image {item.name} seed {seed}")
             shots.take(item, seed)
-    first = (warmup or latency)[0]
+    # the repeats had the first input and seed: their last picture tells how far two runs of one setting differ
+    for stored, picture in zip(shots.images, build.latest, strict=False):
+        stored["again"] = store(picture, images)
+    samples = timed["warmup_s"] + timed["latency_s"]
     return {
         "timing": {
-            "first_call_s": first,
-            "warmup_s": warmup,
-            "latency_s": latency,
-            "calls_s": sum(warmup) + sum(latency) + shots.calls_s,
+            **timed,
+            "first_call_s": samples[0],
+            "calls_s": sum(samples) + shots.calls_s,
             "step_s": shots.step_s,
             "component_s": shots.component_s,
         },
@@ -65,10 +65,22 @@ def measure(build: Build, trial: Trial, images: Path, tell: Callable[[str, float
     }
 
 
-def _timed(build: Build, item: inputs.Item, seed: int) -> float:
+def time_pass(
+    build: Build, item: inputs.Item, protocol: Mapping[str, Any], next_call: Callable[[str], None]
+) -> dict[str, list[float]]:
+    """The warm-up and the repeats, one after the other on one input with one seed, in seconds."""
+    samples: dict[str, list[float]] = {"warmup_s": [], "latency_s": []}
+    for kind, name, count in (("warmup_s", "warm-up", "warmup"), ("latency_s", "repeat", "repeats")):
+        for index in range(protocol[count]):
+            next_call(f"{name} {index + 1}/{protocol[count]}")
+            samples[kind].append(timed_call(build, item, protocol["seeds"][0]))
+    return samples
+
+
+def timed_call(build: Build, item: inputs.Item, seed: int) -> float:
     """Seconds of one call, as a user waits for it: resizing, pipeline, decoding, resizing back."""
-    with build.around(), probes.clock(build.device) as elapsed:
-        build.pipeline.call(build, item, seed)
+    with probes.clock(build.device) as elapsed, build.around():
+        build.latest = build.pipeline.call(build, item, seed)
     return elapsed.seconds
 
 
@@ -112,12 +124,13 @@ class Shots:
         def on_step(pipe: Any, step: int, timestep: Any, tensors: dict) -> dict:
             sync()
             marks.append(time.perf_counter())
+            build.witness.guidance.append(float(pipe.guidance_scale))
             return tensors
 
-        build.on_step = on_step
+        build.on_step.insert(0, on_step)  # before a callback that changes something
         with watch(build.witness, build.modules(), build.pipeline.denoiser, sync):
             yield
-        build.on_step = None
+        build.on_step.remove(on_step)
         # what comes before the first mark is preparation and the first step together: no step's time
         self.step_s = [after - before for before, after in itertools.pairwise(marks)]
         self.component_s = build.witness.component_s

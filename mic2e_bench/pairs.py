@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from mic2e_bench import inputs
-from mic2e_bench.regions import Masks, read_mask
+from mic2e_bench.pictures import Masks, Picture
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture file; where ``kept`` is given, outside ``mask`` it is that file's picture instead."""
-
-    path: Path
-    kept: Path | None = None
-    mask: Path | None = None
-
-    def read(self, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Bytes (height, width, 3), resized bicubically to ``size`` (width, height) where it has another."""
-        image = _open(self.path)
-        if self.kept and self.mask:
-            kept = _open(self.kept)
-            inside = Image.fromarray(read_mask(self.mask, kept.size))
-            image = Image.composite(image.resize(kept.size), kept, inside)
-        if size and image.size != size:
-            image = image.resize(size, Image.Resampling.BICUBIC)
-        return np.asarray(image)
+GREY, REPEAT, SEED = "one grey level", "a repeat", "another seed"  # sources of noise
+EDITING = ("removal", "inpainting")  # tasks with a mask
 
 
 @dataclass(frozen=True)
@@ -48,17 +29,60 @@ class Pair:
 
 @dataclass(frozen=True)
 class Side:
-    """All pairs of one record against one reference. ``against`` is the baseline's id or ``truth``."""
+    """All pairs of one record against one reference.
+
+    ``against`` is the baseline's id or ``truth``; ``anchor`` says what every pair's ``nothing`` is, or that there is
+    none; ``missing`` names images without a counterpart. ``noise`` is what the baseline's own images give without a
+    change that anybody made: for each of its sources, against the baseline, pairs of two such images; against the
+    truth, two pairs each, whose values differ by noise alone. ``baseline`` are the baseline's pairs against the truth.
+    """
 
     against: str
     pairs: tuple[Pair, ...]
-    anchor: str = ""  # what ``nothing`` is, in words
-    missing: tuple[str, ...] = field(default=())  # images without a counterpart
+    anchor: str = ""
+    missing: tuple[str, ...] = ()
+    noise: tuple[tuple[str, tuple[tuple[Pair, ...], ...]], ...] = ()
+    baseline: tuple[Pair, ...] = ()
 
 
-def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+@dataclass(frozen=True)
+class Study:
+    """The baseline's record (``None``: not measured), the task, the folder of the images and the inputs' files."""
+
+    baseline: Mapping[str, Any] | None
+    task: str
+    folder: Path
+    answers: Mapping[str, Mapping[str, Path]]
+
+    def picture(self, image: Mapping[str, Any]) -> Picture:
+        return Picture(self.folder / image["file"])
+
+    def truth(self, name: str) -> Picture | None:
+        """The right answer: a removal's clean plate, an inpainting's only inside the mask, a segmentation's mask."""
+        files = self.answers[name]
+        if self.task == "segmentation":
+            return Picture(files["mask"]) if "mask" in files else None
+        if self.task not in EDITING or not {"truth", "image", "mask"} <= set(files):
+            return None
+        if self.task == "inpainting":  # a shadow outside the mask is not its business
+            return Picture(files["truth"], files["image"], files["mask"])
+        return Picture(files["truth"])
+
+    def masks(self, name: str) -> Masks | None:
+        """The regions of an editing task; a shadow goes with its object in a removal only."""
+        files = self.answers[name]
+        if "mask" not in files or self.task not in EDITING:
+            return None
+        return Masks(files["mask"], files.get("shadow") if self.task == "removal" else None)
+
+    def pair(self, image: Mapping[str, Any], reference: Picture, nothing: Picture | None = None) -> Pair:
+        name = image["input"]
+        return Pair(name, image["seed"], self.picture(image), reference, self.masks(name), nothing)
+
+
+def known(planned: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
+    """The files of each input of a trial: ``{name: {"image"|"mask"|"truth"|"shadow": path}}``."""
+    return {name: inputs.answers(planned, name) for name in planned["items"]}
 
 
 def key(image: Mapping[str, Any]) -> tuple[str, int, int]:
@@ -66,51 +90,85 @@ def key(image: Mapping[str, Any]) -> tuple[str, int, int]:
     return image["input"], image["seed"], image.get("index", 0)
 
 
-def with_baseline(record: Mapping[str, Any], baseline: Mapping[str, Any], task: str, folder: Path) -> Side:
+def with_baseline(record: Mapping[str, Any], study: Study) -> Side:
     """A record's images beside the baseline's of the same input and seed."""
-    of_baseline = {key(image): Picture(folder / image["file"]) for image in baseline["images"]}
-    answers = known(record["trial"]["inputs"])
+    images = study.baseline["images"]
+    there = {key(image): image for image in images}
+    nothing, anchor = anchors(study)
     pairs, missing = [], []
     for image in record["images"]:
-        name, seed, _ = key(image)
-        reference = of_baseline.get(key(image))
-        if reference is None:
-            missing.append(f"the baseline has no image of input '{name}', seed {seed}")
-            continue
-        pairs.append(Pair(name, seed, Picture(folder / image["file"]), reference, masks_of(answers[name], task)))
-    return Side(baseline["id"], tuple(pairs), missing=tuple(missing))
+        if key(image) in there:
+            reference = study.picture(there[key(image)])
+            pairs.append(study.pair(image, reference, nothing(image) if nothing else None))
+        else:
+            missing.append(f"the baseline has no image of input '{image['input']}', seed {image['seed']}")
+    noise = [
+        (source, tuple((Pair(one["input"], one["seed"], changed, study.picture(one), study.masks(one["input"])),)
+                       for one, changed in twins))
+        for source, twins in twins_of(images, study).items()
+        # another seed of a task that invents its picture is another picture, not noise
+        if source != SEED or study.task == "removal"
+    ]  # fmt: skip
+    return Side(study.baseline["id"], tuple(pairs), anchor, tuple(missing), tuple(noise))
 
 
-def with_truth(record: Mapping[str, Any], task: str, folder: Path) -> Side:
+def with_truth(record: Mapping[str, Any], study: Study) -> Side:
     """A record's images beside the known answers of their inputs; inputs without one have no pair."""
-    answers = known(record["trial"]["inputs"])
-    pairs = []
-    for image in record["images"]:
-        name, seed, _ = key(image)
-        truth = truth_of(answers[name], task)
-        if truth:
-            pairs.append(Pair(name, seed, Picture(folder / image["file"]), truth, masks_of(answers[name], task)))
-    return Side("truth", tuple(pairs))
+
+    def pair(image: Mapping[str, Any], picture: Picture | None = None) -> Pair:
+        name = image["input"]
+        untouched = Picture(study.answers[name]["image"]) if study.task in EDITING else None
+        candidate = picture or study.picture(image)
+        return Pair(name, image["seed"], candidate, study.truth(name), study.masks(name), untouched)
+
+    def answered(record: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+        return [image for image in record["images"] if study.truth(image["input"])] if record else []
+
+    images = answered(study.baseline)
+    noise = [
+        (source, tuple((pair(one, changed), pair(one)) for one, changed in twins))
+        for source, twins in twins_of(images, study).items()
+    ]
+    anchor = "the untouched input" if study.task in EDITING else ""
+    return Side("truth", tuple(map(pair, answered(record))), anchor, (), tuple(noise), tuple(map(pair, images)))
 
 
-def known(planned: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
-    """The files beside each input: ``{name: {"truth"|"shadow"|"mask"|"image": path}}``."""
-    return {name: inputs.answers(planned, name) for name in planned["items"]}
+def twins_of(images: list[Mapping[str, Any]], study: Study) -> dict[str, list[tuple[Mapping[str, Any], Picture]]]:
+    """The baseline's images, each with one that differs by noise alone, by the source of the noise.
+
+    ``one grey level`` is the same image with every value raised or lowered by at most one of its 256 levels, which
+    nobody sees; ``a repeat`` is the same setting run twice; ``another seed`` is that.
+    """
+    found: dict[str, list[tuple[Mapping[str, Any], Picture]]] = {GREY: [], REPEAT: [], SEED: []}
+    if study.task != "segmentation":
+        found[GREY] = [(one, Picture(study.folder / one["file"], grain=True)) for one in images]
+    found[REPEAT] = [(one, study.picture(one["again"])) for one in images if "again" in one]
+    for one, other in combinations(images, 2):
+        if key(one)[::2] == key(other)[::2]:
+            found[SEED].append((one, study.picture(other)))
+    return {source: twins for source, twins in found.items() if twins}
 
 
-def truth_of(answers: Mapping[str, Path], task: str) -> Picture | None:
-    """The right answer: a removal's clean plate, an inpainting's only inside the mask, a segmentation's mask."""
-    if task == "segmentation":
-        return Picture(answers["mask"]) if "mask" in answers else None
-    if "truth" not in answers or task not in ("removal", "inpainting"):
-        return None
-    if task == "inpainting" and {"image", "mask"} <= set(answers):
-        return Picture(answers["truth"], answers["image"], answers["mask"])
-    return Picture(answers["truth"])
+def anchors(study: Study) -> tuple[Callable[[Mapping[str, Any]], Picture] | None, str]:
+    """The picture without information for each of the baseline's images, and what it is in words.
 
+    For editing it is the untouched input; for generation the baseline's image of the next seed or, where there is one
+    seed only, of the next input.
+    """
+    if study.task == "segmentation":
+        return None, ""
+    if study.task in EDITING:
+        return lambda image: Picture(study.answers[image["input"]]["image"]), "the untouched input"
+    places = {key(image): image for image in study.baseline["images"]}
+    for which, words in ((1, "the baseline's image of another seed"), (0, "the baseline's image of another input")):
+        values = list(dict.fromkeys(place[which] for place in places))
+        if len(values) > 1:
+            following = dict(zip(values, values[1:] + values[:1], strict=True))
 
-def masks_of(answers: Mapping[str, Path], task: str) -> Masks | None:
-    """The regions of a task that has a mask; a shadow goes with its object in a removal only."""
-    if "mask" not in answers or task not in ("removal", "inpainting"):
-        return None
-    return Masks(answers["mask"], answers.get("shadow") if task == "removal" else None)
+            def next_one(image: Mapping[str, Any], which: int = which, following: Mapping = following) -> Picture:
+                place = list(key(image))
+                place[which] = following[place[which]]
+                return study.picture(places[tuple(place)])
+
+            return next_one, words
+    return None, "missing: the baseline has one input and one seed"

@@ -10,14 +10,15 @@ from typing import Any
 
 import yaml
 
-from mic2e_bench import conflicts, inputs, presets, registry
+from mic2e_bench import ablation, conflicts, inputs, presets, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, resolve, show
 from mic2e_bench.trial import Trial
 
-KEYS = ("study", "pipeline", "model", "inputs", "baseline", "vary", "trials", "presets", "protocol", "metrics")
+CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
+KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
 PROTOCOL = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
 METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
@@ -82,10 +83,10 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     if "pipeline" not in params:
         raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")
     pipeline = registry.pipeline(str(params["pipeline"]), f"{where}: pipeline")
-    points = _points(params, pipeline, where)
     base = _settings(params.get("baseline", {}), pipeline, f"{where}: baseline")
+    points = _points(params, base, pipeline, where)
     varied = tuple(dict.fromkeys(key for _, point in points for key in point))
-    name = _name(params.get("study"), pipeline, varied, where)
+    name = _name(params.get("study"), pipeline, ("ablation",) if "ablate" in params else varied, where)
     shared = {
         "study": name,
         "pipeline": pipeline.name,
@@ -100,17 +101,23 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
         trial = Trial(label=label, settings=resolve({**base, **point}, pipeline, where), **shared)
         trials.setdefault(trial.id, trial)
     refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
-    return Study(name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params)
+    return Study(
+        name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params
+    )
 
 
-def _points(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, dict[str, Any]]]:
-    """The points to measure beside the baseline, with labels: of ``vary``, ``trials`` or ``presets``."""
-    given = [key for key in ("vary", "trials", "presets") if key in params]
+def _points(
+    params: Mapping[str, Any], base: Mapping[str, Any], pipeline: Pipeline, where: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The points to measure beside the baseline, with labels, of whichever of ``CHOICES`` is given."""
+    given = [key for key in CHOICES if key in params]
     if len(given) > 1:
-        raise BadInput(f"{where}: give one of vary, trials, presets, not {' and '.join(given)}.")
+        raise BadInput(f"{where}: give one of {', '.join(CHOICES)}, not {' and '.join(given)}.")
     if not given:
         return []
     value, place = params[given[0]], f"{where}: {given[0]}"
+    if given[0] == "ablate":
+        return ablation.points(value, resolve(base, pipeline, f"{where}: baseline"), pipeline, place)
     if given[0] == "vary":
         if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
             raise BadInput(
@@ -174,6 +181,6 @@ def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple
         raise BadInput(f"{where}: metrics: write a list of names; given: {given!r}.")
     fitting = {name for name, metric in registry.metrics().items() if metric.of == made}
     for name in given:
-        if name not in fitting:
+        if not isinstance(name, str) or name not in fitting:
             raise unknown(f"metric of {made}", name, fitting, f"{where}: metrics")
     return tuple(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -18,6 +19,17 @@ def root() -> Path:
     return here
 
 
+def find(path: str) -> Path:
+    """A path that a params file names: as it is from the working folder, else from the workbench's root."""
+    given = Path(os.path.expanduser(path))
+    return given if given.is_absolute() or given.exists() else root() / given
+
+
 def results() -> Path:
     """The default results folder."""
     return root() / "results"
+
+
+def cache() -> Path:
+    """Where engines and compiled kernels are kept from run to run: ``$XDG_CACHE_HOME/mic2e-bench``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mic2e-bench"

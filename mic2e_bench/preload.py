@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
+from tqdm import tqdm
+
+# tqdm's own lock is a semaphore, which a child that is killed would leave behind
+tqdm.set_lock(threading.RLock())
+
+# on import bitsandbytes complains about a kernel from the hub that it does without
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 import diffusers
 import diffusers.models.attention_dispatch
 import diffusers.models.attention_processor

@@ -108,6 +108,17 @@ def _stored(tensor: Any) -> Iterator[Any]:
     names = getattr(tensor, "__tensor_flatten__", None)
     if names is None:
         yield tensor.data
+        yield from _bitsandbytes(tensor)
         return
     for name in names()[0]:
         yield from _stored(getattr(tensor, name))
+
+
+def _bitsandbytes(tensor: Any) -> Iterator[Any]:
+    """The scales that bitsandbytes hangs on a quantised parameter."""
+    state = getattr(tensor, "quant_state", None)
+    while state is not None:
+        yield from (part for part in (state.absmax, state.code) if part is not None)
+        state = getattr(state, "state2", None)
+    if getattr(tensor, "SCB", None) is not None:
+        yield tensor.SCB

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from mic2e_bench.trial import Trial
+
+# tqdm's own lock is a semaphore, which a runner that is killed would leave behind
+tqdm.set_lock(threading.RLock())
 
 
 class Progress:

@@ -25,6 +25,9 @@ MEMORY = (
 )
 
 
+PARTS = ("study", "label", "reason", "receipts", "timing", "memory", "images", "quality", "environment")
+
+
 class Damaged(ValueError):
     """A file that is not a record of this project, or is one no longer."""
 
@@ -92,6 +95,8 @@ def read(path: Path) -> dict[str, Any]:
         raise Damaged(f"{path} has schema {record['schema']!r}; this version reads {SCHEMA}")
     if record["id"] != path.stem:
         raise Damaged(f"{path} holds the record of trial {record['id']}")
+    if missing := [part for part in PARTS if part not in record]:
+        raise Damaged(f"{path} is damaged: it has no {', '.join(missing)}")
     return record
 
 
@@ -99,5 +104,5 @@ def read_if_there(path: Path) -> dict[str, Any] | None:
     """The record at ``path``; ``None`` where there is none or it is damaged (it will then be measured anew)."""
     try:
         return read(path)
-    except (FileNotFoundError, Damaged):
+    except (FileNotFoundError, NotADirectoryError, Damaged):
         return None

@@ -130,15 +130,19 @@ class _Child:
         """Wait for one message, the child's end or the deadline; returns whether the child still works."""
         current = next(iter(self.left.values()))
         left_s = max(0.0, self.deadline - time.monotonic())
-        if not wait([self.pipe, self.process.sentinel], timeout=left_s):
-            self._write(current.id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
+        ready = wait([self.pipe, self.process.sentinel], timeout=left_s)
+        # without a build none of the group can be measured; later only the one in flight is to blame
+        blamed = [current.id] if self.loaded else list(self.left)
+        if not ready:
+            for id in blamed:
+                self._write(id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
             return False
-        message = server.receive(self.pipe)
+        # a process that the child left behind may hold the pipe open: it says nothing, and it is not waited for
+        message = server.receive(self.pipe) if self.pipe in ready else None
         if message is None:
             self.process.join()
             status, reason = died(self.process.exitcode, self.stage)
-            # without a build none of the group can be measured; later only the one in flight is to blame
-            for id in [current.id] if self.loaded else list(self.left):
+            for id in blamed:
                 self._write(id, status, reason)
             return False
         kind, *content = message

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mic2e_bench.params import Study
 
-VERSION = 1  # of the scores: raised when the same images would give other numbers
+VERSION = 2  # of the scores: raised when the same images would give other numbers
 
 
 @dataclass(frozen=True)
@@ -61,35 +61,41 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
     if measured and not baseline:
         problems.append(f"{study.name}: the baseline was not measured, so there is nothing to compare with")
     try:
-        answers = {name: digests(files) for name, files in pairs.known(study.baseline.inputs).items()}
+        answers = pairs.known(study.baseline.inputs)
+        seen = {name: {field: inputs.digest(path) for field, path in files.items()} for name, files in answers.items()}
     except OSError as error:
         problems.append(f"{study.name}: its inputs cannot be read ({error})")
         return []
+    compared = pairs.Study(baseline, study.pipeline.task, results / study.name, answers)
     jobs = []
     for one in measured.values():
-        given = [VERSION, study.pipeline.task, baseline and baseline["images"], one["images"], answers]
+        given = [VERSION, study.pipeline.task, baseline and [baseline["id"], baseline["images"]], one["images"], seen]
         stamps = {name: _stamp(name, given) for name in study.metrics}
-        stamps = {name: stamp for name, stamp in stamps.items() if one["quality"].get(name, {}).get("stamp") != stamp}
-        if stamps:
-            jobs.append(Job(study.name, one["id"], one["label"], _sides(one, baseline, study, results), stamps))
+        old = {name: [entry for key, entry in one["quality"].items() if root(key) == name] for name in stamps}
+        stale = {name: stamp for name, stamp in stamps.items() if not _all_made_of(old[name], stamp)}
+        if stale:
+            jobs.append(Job(study.name, one["id"], one["label"], _sides(one, compared), stale))
     return jobs
 
 
-def _sides(one: Mapping[str, Any], baseline: Mapping[str, Any] | None, study: Study, results: Path) -> tuple:
-    folder, task = results / study.name, study.pipeline.task
-    sides = [pairs.with_baseline(one, baseline, task, folder)] if baseline else []
-    truth = pairs.with_truth(one, task, folder)
-    return (*sides, *([truth] if truth.pairs else []))
+def root(key: str) -> str:
+    """The metric that an entry of ``quality`` comes from: ``lpips`` of ``lpips.truth.inside`` and of ``quality``."""
+    name = key.partition(".")[0]
+    return "lpips" if name == "quality" else name
+
+
+def _all_made_of(entries: list[Mapping[str, Any]], stamp: str) -> bool:
+    return bool(entries) and all(entry.get("stamp") == stamp for entry in entries)
+
+
+def _sides(one: Mapping[str, Any], compared: pairs.Study) -> tuple[pairs.Side, ...]:
+    truth = pairs.with_truth(one, compared)
+    return (*([pairs.with_baseline(one, compared)] if compared.baseline else []), *([truth] if truth.pairs else []))
 
 
 def _stamp(metric: str, given: list[Any]) -> str:
     backbone = registry.metrics()[metric].backbone
     return fingerprint([metric, backbone and backbone(), *given])
-
-
-def digests(files: Mapping[str, Path]) -> dict[str, str]:
-    """What lies in the files that a score depends on."""
-    return {field: inputs.digest(path) for field, path in files.items()}
 
 
 def _score(jobs: list[Job], results: Path, weights: Path | None) -> list[str]:
@@ -118,7 +124,7 @@ def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
     with runner.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
-        kept = {key: entry for key, entry in one["quality"].items() if key.partition(".")[0] not in job.stamps}
+        kept = {key: entry for key, entry in one["quality"].items() if root(key) not in job.stamps}
         record.write(results, {**one, "quality": {**kept, **quality}})
 
 
@@ -134,5 +140,5 @@ def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
         entries: dict[str, Any] = {}
         for name, stamp in job.stamps.items():
             for side in job.sides:
-                entries.update(quality.side(registry.metrics()[name], side, stamp))
+                entries.update(quality.score(registry.metrics()[name], side, stamp))
         pipe.send((job.study, job.id, entries))

@@ -31,26 +31,31 @@ class Segmenter:
         self.model.to(device)
         return self
 
-    @torch.inference_mode()
     def __call__(self, image: Image.Image, text: str | None, points: Any, box: Any) -> Image.Image:
         """The mask, 0 or 255, at the image's size; every instance of a phrase, or the one object of points or box."""
-        prompt = self._prompt(text, points, box)
-        given = self.processor(images=image, return_tensors="pt", **prompt)
+        return self.batch(image, text, points, box, 1)[0]
+
+    @torch.no_grad()  # grad_mode may put inference_mode around it
+    def batch(self, image: Image.Image, text: str | None, points: Any, box: Any, batch: int) -> list[Image.Image]:
+        """The same for ``batch`` copies of image and prompt, which the model sees at once; a mask for each."""
+        prompt = {name: value * batch for name, value in self._prompt(text, points, box).items()}
+        given = self.processor(images=[image] * batch, return_tensors="pt", **prompt)
         sizes = given["original_sizes"].tolist()
         tensors = {name: self._ready(tensor) for name, tensor in given.items() if name != "original_sizes"}
         if self.prompt_kind == "text":
             found = self.processor.post_process_instance_segmentation(
                 self.model(**tensors), threshold=THRESHOLD, target_sizes=sizes
-            )[0]["masks"]
-            mask = found.bool().any(dim=0) if len(found) else torch.zeros(sizes[0], dtype=torch.bool)
+            )
+            masks = [_union(each["masks"], size) for each, size in zip(found, sizes, strict=True)]
         else:
             output = self.model(**tensors, multimask_output=False)
-            mask = self.processor.post_process_masks(output.pred_masks.float().cpu(), sizes)[0][0, 0].bool()
-        return Image.fromarray(mask.cpu().numpy().astype(np.uint8) * 255)
+            found = self.processor.post_process_masks(output.pred_masks.float().cpu(), sizes)
+            masks = [each[0, 0].bool() for each in found]
+        return [Image.fromarray(mask.cpu().numpy().astype(np.uint8) * 255) for mask in masks]
 
     def _prompt(self, text: str | None, points: Any, box: Any) -> dict[str, Any]:
         if self.prompt_kind == "text":
-            return {"text": text}
+            return {"text": [text]}
         if self.prompt_kind == "box":
             return {"input_boxes": [[list(map(float, box))]]}
         return {
@@ -63,6 +68,10 @@ class Segmenter:
         if not isinstance(tensor, torch.Tensor):
             return tensor
         return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else None)
+
+
+def _union(instances: torch.Tensor, size: list[int]) -> torch.Tensor:
+    return instances.bool().any(dim=0) if len(instances) else torch.zeros(size, dtype=torch.bool)
 
 
 def processor_for(source: str, prompt_kind: str, revision: str | None = None, size: int | None = None) -> Any:

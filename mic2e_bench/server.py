@@ -6,9 +6,12 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,8 @@ def context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mic2e_bench.preload"])
     oom_kills_at_start()
+    with _without_interrupts():
+        forkserver.ensure_running()
     return context
 
 
@@ -84,6 +89,19 @@ def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     target(*args)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes started in the block ignore Ctrl-C, which is for this process alone to answer."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _nothing() -> None:

@@ -21,6 +21,8 @@ def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
         return known[name].parse(value, pipeline)
     except ValueError as error:
         raise BadInput(f"{where}: {name}: {value!r} is not {error}.") from None
+    except TypeError:  # a list or a mapping where a table was asked for a name
+        raise BadInput(f"{where}: {name}: {value!r} is not one of {known[name].values}.") from None
 
 
 def resolve(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -31,6 +33,15 @@ def resolve(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[st
         default = pipeline.defaults.get(name, toggle.default)
         resolved[name] = given[name] if name in given else toggle.parse(default, pipeline)
     return resolved
+
+
+def missing(settings: Mapping[str, Any]) -> str:
+    """What this machine is known to lack for resolved settings, in one line; empty where nothing. Loads nothing."""
+    known = registry.toggles()
+    for name in sorted(settings):
+        if lacking := known[name].missing(settings[name], settings["device"]):
+            return f"{name} {show(settings[name])}: {lacking}"
+    return ""
 
 
 def show(value: Any) -> str:

@@ -42,7 +42,10 @@ class Toggle:
     ``parse(value, pipeline)`` gives the canonical value or raises ``ValueError`` saying what is allowed; it runs at
     planning time and must not import torch. ``apply(build, value)`` may raise ``Unavailable``. ``observe(build,
     value)`` runs after the first call and reads the real state. ``cost`` is what the setting is declared to do to
-    the image. ``fits`` tells the pipelines that have it.
+    the image. ``fits`` tells the pipelines that have it. ``missing(value, device)`` says in one line what this machine
+    lacks for a value, before anything is loaded and without torch; an empty text where nothing is known to be missing.
+    ``tolerance`` is the greatest difference of a pixel (of 1) from the default setting's image that the declared cost
+    allows, in float32 on one device.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Toggle:
     about: str
     source: str
     fits: Callable[[Pipeline], bool] = lambda pipeline: True
+    missing: Callable[[Any, str], str] = lambda value, device: ""
+    tolerance: float | None = None
 
 
 def one_of(*allowed: Any) -> Callable[[Any, Any], Any]:
@@ -68,6 +73,13 @@ def one_of(*allowed: Any) -> Callable[[Any, Any], Any]:
         raise ValueError(f"one of {', '.join(map(str, allowed))}")
 
     return parse
+
+
+def on_off(value: Any, pipeline: Any) -> bool:
+    """A ``parse`` that accepts true and false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
 
 
 def number(kind: type, low: float, high: float) -> Callable[[Any, Any], Any]:

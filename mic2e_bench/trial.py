@@ -39,14 +39,14 @@ class Trial:
     @cached_property
     def id(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of the content's canonical JSON."""
-        return fingerprint(_identifying(self.content))
+        return fingerprint(identifying(self.content))
 
     @cached_property
     def build_key(self) -> str:
         """Trials of one build key differ only in the call, so one loaded pipeline serves them all."""
         known = registry.toggles()
         built = {name: value for name, value in self.settings.items() if known[name].phase < Phase.CALL}
-        return fingerprint(_identifying({"pipeline": self.pipeline, "model": dict(self.model), "settings": built}))
+        return fingerprint(identifying({"pipeline": self.pipeline, "model": dict(self.model), "settings": built}))
 
     @property
     def work(self) -> float:
@@ -63,9 +63,10 @@ class Trial:
 NOT_IDENTITY = ("path", "timeout_s")
 
 
-def _identifying(content: Any) -> Any:
+def identifying(content: Any) -> Any:
+    """The content without what does not change what is measured."""
     if isinstance(content, Mapping):
-        return {key: _identifying(value) for key, value in content.items() if key not in NOT_IDENTITY}
+        return {key: identifying(value) for key, value in content.items() if key not in NOT_IDENTITY}
     return content
 
 

@@ -10,12 +10,12 @@ import ctypes
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import registry
+from mic2e_bench import registry, settings
 from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.toggle import Phase, Toggle
@@ -30,24 +30,59 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
     Sends ``("stage", text, share)`` on the way, and for each trial ``("done", id, parts)`` or ``("failed", id, status,
     reason)``.
     """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # never outlive a killed runner
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     from mic2e_bench import measure
 
     with contextlib.suppress(BrokenPipeError):
+        timed = {trial.id: None for trial in trials}
+        if trials[0].settings.get("process") == "per_call":
+            timed = _restarted(trials, pipe)
+        trials = [trial for trial in trials if trial.id in timed]
+        if not trials:
+            return
         with _failures(pipe, [trial.id for trial in trials]) as loading:
             build, load = make_build(trials[0], pipe)
         if loading:
             return
         for trial in trials:
             with _failures(pipe, [trial.id]):
-                build.next_trial()
-                apply(build, trial, Phase.CALL, Phase.CALL)
-                parts = measure.measure(build, trial, images, lambda text, share: pipe.send(("stage", text, share)))
+                next_trial(build, trial)
+                build.notes["restarts"] = (timed[trial.id] or {}).get("restarts")
+                parts = measure.measure(build, trial, images, _teller(pipe), timed[trial.id])
                 parts["receipts"] = receipts(build, trial)
                 parts["timing"]["load_s"] = load["load_s"]
                 parts["memory"].update(load["memory"])
                 pipe.send(("done", trial.id, parts))
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however that is: never outlive a killed runner."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _teller(pipe: Connection) -> Callable[[str, float], None]:
+    return lambda text, share: pipe.send(("stage", text, share))
+
+
+def _restarted(trials: list[Trial], pipe: Connection) -> dict[str, Any]:
+    """The time pass of trials whose every call has its own process, by trial id; failed ones are not in it.
+
+    It comes before this process loads anything, because what it forks must find no threads and no device in use.
+    """
+    from mic2e_bench import restarts
+
+    timed = {}
+    for trial in trials:
+        with _failures(pipe, [trial.id]):
+            timed[trial.id] = restarts.time_pass(trial, _teller(pipe))
+    return timed
+
+
+def next_trial(build: Build, trial: Trial) -> None:
+    """Make a build ready for the calls of one of its trials."""
+    build.next_trial()
+    apply(build, trial, Phase.CALL, Phase.CALL)
 
 
 def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
@@ -57,7 +92,10 @@ def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dic
 
     if pipe:
         pipe.send(("stage", "load", 0.0))
-    build = Build(registry.pipeline(trial.pipeline), device=trial.settings["device"])
+    if lacking := settings.missing(trial.settings):
+        raise Unavailable(lacking)
+    device, pipeline = trial.settings["device"], registry.pipeline(trial.pipeline)
+    build = Build(pipeline, device=device, model=trial.model, settings=trial.settings)
     with probes.memory("cpu") as peaks, probes.clock("cpu") as elapsed:
         apply(build, trial, Phase.LOAD, Phase.LOAD)
         build.pipe = load.load(build, trial.model)

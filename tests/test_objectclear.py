@@ -58,9 +58,7 @@ def tensor(picture):
 
 def call(pipe, **changes):
     """Case 0: two numbers to compare by, the final latents and the 8-bit map."""
-    arguments = dict(
-        inputs(), num_inference_steps=4, guidance_scale=2.5, generator=seeded(), output_type="latent"
-    )
+    arguments = dict(inputs(), num_inference_steps=4, guidance_scale=2.5, generator=seeded(), output_type="latent")
     return pipe(**(arguments | changes))
 
 
@@ -134,7 +132,7 @@ def test_random_numbers_are_drawn_in_the_authors_order(shared):
 
 
 def explicit_lowest_band(picture):
-    """The decomposition as the reference states it, level by level, with scipy: (high frequencies, lowest band)."""
+    """The decomposition level by level, with scipy: (high frequencies, lowest band)."""
     kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])[..., None] / 16
     high = 0
     for radius in (1, 2, 4, 8, 16):
@@ -191,7 +189,7 @@ class Bypass:
 
 
 class Recorder(AttnProcessor):
-    """An independent witness: keeps the attention of the layer's latest evaluation as the math processor has it."""
+    """An independent witness: keeps the layer's latest attention as the math processor has it."""
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, *args, **kwargs):
         query, key = (
@@ -330,8 +328,7 @@ def test_one_step_keeps_the_background_without_noise(shared):
     mask = torch.from_numpy((np.asarray(inputs()["mask_image"]) > 127)[::8, ::8])
     with torch.no_grad():
         first = (
-            shared.vae.encode(tensor(inputs()["image"])).latent_dist.sample(seeded())
-            * shared.vae.config.scaling_factor
+            shared.vae.encode(tensor(inputs()["image"])).latent_dist.sample(seeded()) * shared.vae.config.scaling_factor
         )
     assert torch.allclose(plain[..., ~mask], first[..., ~mask], atol=1e-5)
 
@@ -396,8 +393,10 @@ def test_fp8_layerwise_casting(pipe):
     assert torch.isfinite(call(pipe).images).all()
 
 
-SCHEDULERS = """EulerDiscrete EulerAncestralDiscrete DPMSolverMultistep UniPCMultistep LMSDiscrete DEISMultistep LCM TCD
-HeunDiscrete PNDM DDPM KDPM2Discrete""".split()
+SCHEDULERS = [
+    "EulerDiscrete", "EulerAncestralDiscrete", "DPMSolverMultistep", "UniPCMultistep", "LMSDiscrete", "DDPM",
+    "DEISMultistep", "LCM", "TCD", "HeunDiscrete", "PNDM", "KDPM2Discrete",
+]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")  # diffusers' schedulers
@@ -503,9 +502,7 @@ def test_saving_writes_the_published_layout(pipe, tmp_path):
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["_class_name"] == "ObjectClearPipeline"
     assert index["image_prompt_encoder"] == ["transformers", "CLIPModel"]
-    assert json.loads((tmp_path / "image_prompt_encoder/config.json").read_text())["architectures"] == [
-        "CLIPModel"
-    ]
+    assert json.loads((tmp_path / "image_prompt_encoder/config.json").read_text())["architectures"] == ["CLIPModel"]
     for file in ("postfuse_module/model.safetensors", "image_prompt_encoder/model.safetensors"):
         saved, published = load_file(tmp_path / file), load_file(MODEL / file)
         assert saved.keys() == published.keys()

@@ -37,13 +37,17 @@ def choose(weights: str | Path | None) -> None:
 
 def find() -> tuple[str, Path] | None:
     """The kind of network and the file of its ImageNet weights; ``None`` where there is none. Imports no torch."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()  # as torch.hub.get_dir() reads them
     for kind, pattern in PRETRAINED.items():
-        for path in _chosen or sorted((home / "hub" / "checkpoints").glob(pattern)):
+        for path in _chosen or sorted(cache().glob(pattern)):
             if path.match(pattern):
                 return kind, path
     return None
+
+
+def cache() -> Path:
+    """Where torch's hub keeps weights, as ``torch.hub.get_dir()`` finds it."""
+    home = os.environ.get("TORCH_HOME", os.environ.get("XDG_CACHE_HOME", "~/.cache") + "/torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def backbone() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mic2e_bench.metric import Metric
 from mic2e_bench.metrics.perceptual import tensors
 
 MOST_DB = 100.0  # images that are equal have no finite ratio; JSON, means and plots need one
+SMALLEST_SSIM = 11  # pixels: one window
 SMALLEST_MS_SSIM = 161  # pixels: five scales of an 11-pixel window (Wang et al. 2003)
 
 
@@ -28,22 +28,11 @@ def psnr_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[s
 
 def ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
     """Structural similarity: Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004)."""
-    return float(_ssim(candidate, reference)[0])
-
-
-def ssim_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The mean of the similarity map over the pixels of each region."""
-    similarity = _ssim(candidate, reference)[1][0].mean(dim=0).numpy()
-    return {name: float(similarity[region].mean()) for name, region in regions.items()}
-
-
-def _ssim(candidate: np.ndarray, reference: np.ndarray) -> tuple[Any, Any]:
-    """The similarity and its map, (1, 3, height, width)."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    if min(candidate.shape[:2]) < 11:
-        raise ValueError(f"ssim needs images of at least 11 pixels a side, not {_size(candidate)}")
-    return structural_similarity_index_measure(*tensors(candidate, reference), data_range=1.0, return_full_image=True)
+    if min(candidate.shape[:2]) < SMALLEST_SSIM:
+        raise ValueError(f"ssim needs images of at least {SMALLEST_SSIM} pixels a side, not {_size(candidate)}")
+    return float(structural_similarity_index_measure(*tensors(candidate, reference), data_range=1.0))
 
 
 def ms_ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
@@ -64,5 +53,5 @@ PSNR = Metric(
     "psnr", "images", "dB", "higher", "peak signal-to-noise ratio (100: equal images); rewards blur", psnr,
     within=psnr_within,
 )  # fmt: skip
-SSIM = Metric("ssim", "images", "1", "higher", "structural similarity (1: equal images)", ssim, within=ssim_within)
+SSIM = Metric("ssim", "images", "1", "higher", "structural similarity (1: equal images)", ssim)
 MS_SSIM = Metric("ms_ssim", "images", "1", "higher", "structural similarity over five scales, from 161 pixels", ms_ssim)

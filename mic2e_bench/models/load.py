@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,10 @@ def load(build: Build, model: Mapping[str, Any]) -> Any:
         if model["source"] == "hub":
             build.load["revision"] = revision
         try:
-            pipe = build.pipeline.load(where, **build.load)
+            with contextlib.ExitStack() as stack:
+                for manager in build.around_load:
+                    stack.enter_context(manager())
+                pipe = build.pipeline.load(where, **build.load)
         except (OSError, ValueError) as error:
             if model["source"] == "hub" or isinstance(error, OSError):
                 raise Unavailable(missing(error, where, revision, model["source"])) from error

@@ -25,7 +25,9 @@ def assemble(build: Build) -> Any:
     torch.manual_seed(SEED)
     dtype = build.load["dtype"]
     wanted = build.pipeline.architecture(build.load)
-    made = {name: component(path, config, build.device, dtype) for name, (path, config) in wanted.items()}
+    # what is offloaded must never have been on the device as a whole
+    device = build.device if build.settings.get("offload", "none") == "none" else "cpu"
+    made = {name: component(path, config, device, dtype) for name, (path, config) in wanted.items()}
     return build.pipeline.assemble({**made, **unweighted(sources.BUNDLED / build.pipeline.name)}, build.load)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench import places
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
 
@@ -35,8 +36,8 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
-    elif Path(source).expanduser().is_dir():
-        path = _folder(Path(source).expanduser(), where)
+    elif places.find(source).is_dir():
+        path = _folder(places.find(source), where)
         return {"source": "folder", "fingerprint": fingerprint(path), "path": str(path.resolve())}
     if not HUB_ID.fullmatch(source) or source.startswith("."):
         raise BadInput(
@@ -47,20 +48,30 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 
 def _folder(path: Path, where: str) -> Path:
+    if not any((path / name).is_file() for name in ("model_index.json", "config.json")):
+        raise BadInput(
+            f"{where}: model: {path} holds no model: no model_index.json (a pipeline), no config.json (SAM3)."
+        )
     if not any(path.rglob("*.safetensors")):
         raise BadInput(f"{where}: model: {path} holds no .safetensors files (other weight formats are not loaded).")
     return path
 
 
-@functools.cache
 def fingerprint(folder: Path) -> str:
     """Sixteen hexadecimal digits over the names and contents of a model's files (large weights by their ends)."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".json", ".safetensors", ".txt", ".model", ".jinja") and path.name != "evaluation.json":
-            total.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
-            total.update(_content(path))
+            stat = path.stat()
+            total.update(f"{path.relative_to(folder)}\0{stat.st_size}\0".encode())
+            total.update(_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return total.hexdigest()[:16]
+
+
+@functools.cache
+def _digest(path: Path, *stat: int) -> bytes:
+    """The digest of a file's content, read again when its size, time or inode changes."""
+    return hashlib.sha256(_content(path)).digest()
 
 
 def _content(path: Path) -> bytes:

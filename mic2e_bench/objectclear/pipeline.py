@@ -93,7 +93,7 @@ class ObjectClearPipeline(StableDiffusionXLInpaintPipeline):
         return load_objectclear(source, **kwargs)
 
     def save_pretrained(self, save_directory, **kwargs):
-        """Write the published layout: SDXL's folders, a CLIPModel and the postfuse module's bare state dict."""
+        """Write the published layout: a CLIPModel and the postfuse module's bare state dict beside SDXL's."""
         self._name_custom_components()
         super().save_pretrained(save_directory, **kwargs)
         folder = Path(save_directory, "postfuse_module")

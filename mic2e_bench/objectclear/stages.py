@@ -51,7 +51,7 @@ def object_token(pipe, image, mask):
 
 
 def prepare(pipe, image, mask, timesteps, strength, generator, copies, device, dtype):
-    """Return (tensors, noise, image latents); drawn in the authors' order, the tensors' masked latents last."""
+    """Return (tensors, noise, image latents); drawn in the order image latents, noise, masked latents."""
     draw = image_latents_sampler(pipe, image.to(device), generator, copies)
     image_latents = draw().to(dtype)
     # in float32 whatever the dtype, so that one seed is one noise and precisions can be compared

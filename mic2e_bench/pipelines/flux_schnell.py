@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 def load(source: str, **arguments: Any) -> Any:
     from diffusers import FluxPipeline
 
-    arguments["torch_dtype"] = arguments.pop("dtype")
     return FluxPipeline.from_pretrained(source, use_safetensors=True, **arguments)
 
 
@@ -29,18 +28,18 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    import torch
+    from mic2e_bench.batches import generators, per_image
 
     height, width = build.call["resolution"]
     result = build.pipe(
-        prompt=item.caption,
+        prompt=per_image(build, item.caption),
         height=height,
         width=width,
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
         max_sequence_length=256,
-        generator=torch.Generator().manual_seed(seed),
-        callback_on_step_end=build.on_step,
+        generator=generators(build, seed),
+        **build.step_arguments(),
     )
     return result.images
 

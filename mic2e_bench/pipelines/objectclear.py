@@ -30,20 +30,19 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    import torch
-
+    from mic2e_bench.batches import generators, per_image
     from mic2e_bench.editing import to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
     result = build.pipe(
-        image=image,
-        mask_image=mask,
+        image=per_image(build, image),
+        mask_image=per_image(build, mask),
         width=image.width,
         height=image.height,
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
-        generator=torch.Generator().manual_seed(seed),
-        callback_on_step_end=build.on_step,
+        generator=generators(build, seed),
+        **build.step_arguments(),
     )
     return to_input_size(result.images, item)
 

@@ -39,7 +39,7 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     kind = build.pipe.prompt_kind
     if getattr(item, kind) is None:
         raise BadInput(f"input '{item.name}' has no {kind}: add it to prompts.yaml, or ask with another prompt_kind")
-    return [build.pipe(item.image, item.text, item.points, item.box)]
+    return build.pipe.batch(item.image, item.text, item.points, item.box, build.call.get("batch", 1))
 
 
 PIPELINE = Pipeline(
@@ -51,7 +51,7 @@ PIPELINE = Pipeline(
     components=("model",),
     needs=("image", "text", "points", "box"),
     size="fixed",
-    defaults={},
+    defaults={"grad_mode": "inference_mode"},  # as the service calls it
     load=load,
     call=call,
     architecture=architecture,

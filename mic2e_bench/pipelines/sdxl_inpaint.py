@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 def load(source: str, **arguments: Any) -> Any:
     from diffusers import StableDiffusionXLInpaintPipeline
 
-    arguments["torch_dtype"] = arguments.pop("dtype")
     return StableDiffusionXLInpaintPipeline.from_pretrained(
         source, use_safetensors=True, add_watermarker=False, **arguments
     )
@@ -31,22 +30,21 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    import torch
-
+    from mic2e_bench.batches import generators, per_image
     from mic2e_bench.editing import to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
     result = build.pipe(
-        prompt=item.prompt,
-        image=image,
-        mask_image=mask,
+        prompt=per_image(build, item.prompt),
+        image=per_image(build, image),
+        mask_image=per_image(build, mask),
         width=image.width,
         height=image.height,
         strength=1.0,
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
-        generator=torch.Generator().manual_seed(seed),
-        callback_on_step_end=build.on_step,
+        generator=generators(build, seed),
+        **build.step_arguments(),
     )
     return to_input_size(result.images, item)
 

@@ -2,110 +2,129 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from typing import Any
 
+from mic2e_bench.attention import KERNELS, PACKAGES, arranged, put
 from mic2e_bench.build import Build
 from mic2e_bench.toggle import Phase, Seen, Toggle
 
 SLICED = re.compile(r"sliced(:(auto|max|[1-9]\d*))?")
+PLAIN = ("native", *KERNELS, "xformers", *PACKAGES)
+CALL = "scaled_dot_product_attention"
 
 
 def parse(value: Any, pipeline: Any) -> str:
-    if value in ("native", "math", "xformers"):
+    if value in PLAIN:
         return value
     if isinstance(value, str) and (match := SLICED.fullmatch(value)):
         return f"sliced:{match[2] or 'auto'}"
-    raise ValueError("one of native, math, xformers, sliced:auto, sliced:max, sliced:N")
+    raise ValueError(f"one of {', '.join(PLAIN)}, sliced:auto, sliced:max, sliced:N")
 
 
-def apply(build: Build, value: str) -> None:
-    if value == "math":
-        build.around_build.append(_math)
-    elif value == "xformers":
-        _xformers(build)
-    elif value.startswith("sliced"):
-        _slice(build, value.partition(":")[2])
-
-
-def _math() -> Any:
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    return sdpa_kernel(SDPBackend.MATH)
-
-
-def _xformers(build: Build) -> None:
-    """xFormers, or where it cannot run the service's fallback, attention slicing; the receipt names it."""
-    try:
-        if build.pipeline.family == "unet":
-            build.pipe.enable_xformers_memory_efficient_attention()
-        elif build.pipeline.family == "transformer":
-            # the pipeline's own method puts a wrong processor on Z-Image; the dispatcher is honoured by both
-            _require_cuda()
-            build.denoiser.set_attention_backend("xformers")
-        else:
-            raise ValueError("transformers' SAM3 has no xFormers attention")
-    except (ValueError, ModuleNotFoundError, RuntimeError) as error:
-        build.notes["attention"] = " ".join(str(error).split())
-        _slice(build, "auto")
-
-
-def _require_cuda() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ValueError("xFormers needs a CUDA device")
-
-
-def _slice(build: Build, size: str) -> None:
-    if hasattr(build.pipe, "enable_attention_slicing"):
-        build.pipe.enable_attention_slicing(size if size in ("auto", "max") else int(size))
+def missing(value: str, device: str) -> str:
+    if value in ("efficient", "cudnn", *PACKAGES) and device != "cuda":
+        return f"this kernel exists for CUDA devices only; the device is {device}"
+    if value in PACKAGES and importlib.util.find_spec(PACKAGES[value][0]) is None:
+        return f"the package {PACKAGES[value][0]} is not installed ({PACKAGES[value][3]})"
+    return ""
 
 
 def observe(build: Build, value: str) -> Seen:
-    """Processor classes on the denoiser, and the kernels that its first call of a trial ran."""
-    processors = Counter(type(p).__name__ for p in getattr(build.denoiser, "attn_processors", {}).values())
-    kernels = build.witness.attention
+    """Processors of denoiser and VAE, and the kernels that the denoiser's first call of a trial ran."""
+    processors, kernels = _processors(build.denoiser), build.witness.attention
     how = "; ".join(f"{name} x{count}" for name, count in [*processors.items(), *sorted(kernels.items())])
-    seen = _seen(build, processors, kernels)
+    decoder = _processors(getattr(build.pipe, "vae", None))
+    how += "".join(f"; VAE: {name} x{count}" for name, count in decoder.items())
+    if arranged(build):
+        how += f"; sdpa_kernel prefers {arranged(build)}" + ("" if kernels else ", no kernel could be counted")
+    seen = _seen(build, processors)
     if seen == "sliced":
         sizes = sorted({p.slice_size for p in build.denoiser.attn_processors.values() if hasattr(p, "slice_size")})
         how += f"; slice size {', '.join(map(str, sizes))}"
         seen = value if value in ("sliced:auto", "sliced:max") else f"sliced:{'/'.join(map(str, sizes))}"
-    ignored = f"attention slicing does nothing on {type(build.denoiser).__name__}; {seen} is in force"
-    fallback = build.notes.get("attention")
-    if not fallback:
-        return Seen(seen, how, reason=ignored)
+    if fallback := build.notes.get("attention"):
+        return _fell_back(build, seen, how, fallback)
+    if seen == value and (reason := _partly(build, value)):
+        return Seen(seen, how, applied=False, reason=reason)
+    return Seen(seen, how, reason=_no_slices(build, seen) if value.startswith("sliced") else "")
+
+
+def _fell_back(build: Build, seen: str, how: str, fallback: str) -> Seen:
     if seen.startswith("sliced"):
-        return Seen(
-            "sliced:auto", how, applied=False, reason=f"{fallback}; fell back to attention slicing, sliced:auto"
-        )
-    return Seen(seen, how, applied=False, reason=f"{fallback}; fell back to attention slicing, but {ignored}")
+        reason = f"{fallback}; fell back to attention slicing, sliced:auto"
+        return Seen("sliced:auto", how, applied=False, reason=reason)
+    reason = f"{fallback}; fell back to attention slicing, but {_no_slices(build, seen)}"
+    return Seen(seen, how, applied=False, reason=reason)
 
 
-def _seen(build: Build, processors: Counter, kernels: Counter) -> str:
-    unfused = {"scaled_dot_product_attention", "_scaled_dot_product_attention_math"}
-    fused = sum(count for name, count in kernels.items() if name not in unfused)
-    if any("XFormers" in name for name in processors) or any("cutlass" in name for name in kernels):
+def _no_slices(build: Build, seen: str) -> str:
+    if build.pipeline.family == "unet":
+        return f"{seen} was put in force after the slicing"
+    return f"attention slicing does nothing on {type(build.denoiser).__name__}; {seen} is in force"
+
+
+def _processors(module: Any) -> Counter:
+    return Counter(type(p).__name__ for p in getattr(module, "attn_processors", {}).values())
+
+
+def _seen(build: Build, processors: Counter) -> str:
+    """The attention in force: by processors that bring their own, then by kernels."""
+    kernels, preferred = build.witness.attention, arranged(build)
+    if any("XFormers" in name for name in processors) or any(map(_is_xformers, kernels)):
         return "xformers"
     if any("Sliced" in name for name in processors):
         return "sliced"
-    if set(processors) == {"AttnProcessor"} or (_math in build.around_build and kernels and not fused):
+    for package in PACKAGES:
+        if _package_calls(build, package):
+            return package
+    fused = any(_kernel_calls(kernels, name) for name in KERNELS if name != "math")
+    if set(processors) == {"AttnProcessor"} or (preferred and not fused and (kernels or preferred == "math")):
         return "math"
-    return "native"
+    return preferred if preferred and (_kernel_calls(kernels, preferred) or not kernels) else "native"
+
+
+def _is_xformers(kernel: str) -> bool:
+    """xFormers' own operators, and the one of PyTorch that it calls directly."""
+    return "xformers" in kernel or kernel == "_efficient_attention_forward"
+
+
+def _kernel_calls(kernels: Counter, value: str) -> int:
+    return sum(count for name, count in kernels.items() if name.startswith(KERNELS[value][1]))
+
+
+def _package_calls(build: Build, value: str) -> int:
+    """Calls of a FlashAttention package: counted by our processor, or as operators that the package registers."""
+    own = {id(p): p for p in getattr(build.denoiser, "attn_processors", {}).values() if hasattr(p, "fell_back")}
+    counted = sum(processor.ran for processor in own.values() if processor.value == value)
+    prefixes = ("flash_attn_3", "_diffusers_flash_attn_3") if value == "flash_attn_3" else ("flash_attn::",)
+    return counted + sum(count for name, count in build.witness.attention.items() if name.startswith(prefixes))
+
+
+def _partly(build: Build, value: str) -> str:
+    """Why only some calls of the denoiser have the asked kernel, or an empty text."""
+    kernels = build.witness.attention
+    if value in KERNELS and value != "math" and (ran := _kernel_calls(kernels, value)) < kernels[CALL]:
+        return f"{ran} of {kernels[CALL]} attention calls ran this kernel; the others cannot and ran another"
+    if value in PACKAGES and kernels[CALL]:
+        return f"{kernels[CALL]} attention calls cannot have it (mask, width or dtype) and went to PyTorch"
+    return ""
 
 
 ATTENTION = Toggle(
     name="attention",
     phase=Phase.MODIFY,
-    values="native | math | xformers | sliced:auto | sliced:max | sliced:N",
+    values=" | ".join((*PLAIN, "sliced:auto", "sliced:max", "sliced:N")),
     default="native",
     parse=parse,
-    apply=apply,
+    apply=put,
     observe=observe,
     cost="rounding",
-    about="native: PyTorch's scaled_dot_product_attention picks a fused kernel; math: the same, unfused.\n"
+    about="native: PyTorch picks; math, efficient, flash, cudnn: its kernel of that name; flash_attn_*: the packages.\n"
     "xformers: its own kernel, on CUDA; sliced: N heads at a time, without a fused kernel.",
-    source="Speed & Memory Optimization Guide, 6 and 7; Model Optimization Notes, 2 and 3",
+    source="Speed & Memory Optimization Guide, 6 and 7; Model Optimization Notes, 2; Speed Optimizations Guide, 3",
+    missing=missing,
+    tolerance=0.02,
 )

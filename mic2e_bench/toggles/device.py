@@ -16,15 +16,23 @@ def parse(value: Any, pipeline: Any) -> str:
     return ("cuda" if environment.gpu() else "cpu") if value == "auto" else value
 
 
+def missing(value: str, device: str) -> str:
+    absent = value == "cuda" and not environment.gpu()
+    return "this machine has no CUDA device; use device: cpu or auto" if absent else ""
+
+
 def apply(build: Build, value: str) -> None:
     import torch
 
     if value == "cuda" and not torch.cuda.is_available():
-        raise Unavailable("device cuda: this machine has no CUDA device; use device: cpu or auto")
-    build.pipe.to(value)
+        raise Unavailable("device cuda: PyTorch finds no CUDA device; use device: cpu or auto")
+    if build.settings.get("offload", "none") == "none":  # an offload places the weights itself
+        build.pipe.to(value)
 
 
 def observe(build: Build, value: str) -> Seen:
+    if build.settings.get("offload", "none") != "none":
+        return Seen(build.witness.device, "where the denoiser's input was; the weights are offloaded")
     devices = sorted({parameter.device.type for m in build.modules().values() for parameter in m.parameters()})
     return Seen(", ".join(devices), "where the parameters are")
 
@@ -38,6 +46,7 @@ DEVICE = Toggle(
     apply=apply,
     observe=observe,
     cost="rounding",
+    missing=missing,
     about="Where the pipeline runs; auto takes a GPU where NVML sees one.\nKernels of other devices round differently.",
     source="docs: torch, 'CUDA semantics'",
 )

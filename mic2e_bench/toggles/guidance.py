@@ -13,7 +13,8 @@ def apply(build: Build, value: float) -> None:
 def observe(build: Build, value: float) -> Seen:
     batches = sorted({batch for batch, _ in build.witness.denoiser})
     how = f"pipeline's guidance_scale; denoiser batch {', '.join(map(str, batches))}"
-    seen = float(build.pipe.guidance_scale)
+    # at the first step: guidance_stop changes it on the way
+    seen = (build.witness.guidance or [float(build.pipe.guidance_scale)])[0]
     if value > 0 and getattr(build.denoiser.config, "guidance_embeds", None) is False:
         reason = "this model has no guidance embedding and ignores the value"
         return Seen(0.0, how + "; guidance_embeds is False", applied=False, reason=reason)

@@ -20,6 +20,8 @@ def parse(value: Any, pipeline: Pipeline) -> int | list[int]:
     sides = value.lower().split("x") if isinstance(value, str) else value
     sides = [sides, sides] if isinstance(sides, int) else sides
     try:
+        if any(isinstance(side, float) for side in sides):
+            raise ValueError
         height, width = (int(side) for side in sides)
     except (TypeError, ValueError):
         raise ValueError("a size: 512, or height x width as '512x768' or [512, 768]") from None

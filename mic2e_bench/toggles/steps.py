@@ -11,7 +11,11 @@ def apply(build: Build, value: int) -> None:
 
 
 def observe(build: Build, value: int) -> Seen:
-    return Seen(build.witness.steps, f"ends of steps counted; {len(build.witness.denoiser)} denoiser calls")
+    """The ends of steps. Heun and PNDM have more of them than steps; then the scheduler's own count is read."""
+    ends, scheduler = build.witness.steps, build.pipe.scheduler
+    how = f"{ends} ends of steps counted; {len(build.witness.denoiser)} denoiser calls"
+    whole = ends == len(scheduler.timesteps)
+    return Seen(scheduler.num_inference_steps if whole else ends, how)
 
 
 STEPS = Toggle(

@@ -1,0 +1,172 @@
+"""What each setting does alone and among the others: the trials that show it, and what their records say.
+
+Speed-ups are expected to multiply. Two settings *help* each other where together they gain more than the product of
+their own gains, *cancel* where they gain less, and *break* where each runs as asked alone and not together. Nothing is
+claimed inside the noise: the 95 % interval of the ratio must leave out 1, and the ratio must differ from 1 by more than
+twice the largest spread (half the interquartile range over the median) of the calls that it is made of.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mic2e_bench import interval
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.metrics.latency import spread
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.settings import check, show
+
+KEYS = ("best", "pairs")
+HELP, CANCEL, BREAK, NEITHER = "help", "cancel", "break", "neither"
+Point = dict[str, Any]
+
+
+def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, Point]]:
+    """The trials of ``ablate:`` beside the baseline: each setting added to it, the best, the best without each setting
+    and, where ``pairs`` asks for them, all pairs. Settings of ``best`` that the baseline has already play no part.
+    """
+    if not isinstance(given, Mapping) or not isinstance(given.get("best"), Mapping):
+        raise BadInput(f"{where}: write best: {{setting: value}} (and pairs: true for all pairs); given: {given!r}.")
+    for key in given:
+        if key not in KEYS:
+            raise unknown("key", key, KEYS, where)
+    if not isinstance(given.get("pairs", False), bool):
+        raise BadInput(f"{where}: pairs: {given['pairs']!r} is not true or false.")
+    checked = {key: check(key, value, pipeline, f"{where}: best") for key, value in given["best"].items()}
+    best = {key: value for key, value in checked.items() if base[key] != value}
+    if not best:
+        raise BadInput(f"{where}: best differs from the baseline in nothing; give it at least one other value.")
+    made = [(f"+ {_words({key: value})}", {key: value}) for key, value in best.items()]
+    made.append(("best", best))
+    made += [(f"best - {key}", without(best, key)) for key in best]
+    if given.get("pairs"):
+        made += [(f"+ {_words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
+    return made
+
+
+def without(best: Mapping[str, Any], key: str) -> Point:
+    return {name: value for name, value in best.items() if name != key}
+
+
+def _words(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={show(value)}" for key, value in point.items())
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of medians of latency with its 95 % interval, and whether it is beyond the noise."""
+
+    value: float
+    ci95: tuple[float, float] | None
+    is_clear: bool
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One setting: its speed-up alone, its speed-up as the last one added to the others, and how the two compare."""
+
+    name: str
+    value: Any
+    alone: Ratio | None
+    inside: Ratio | None
+    interaction: str  # help, cancel, break, neither, or empty where it cannot be said
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two settings: the speed-up of both, what their own would multiply to, and how the two compare."""
+
+    names: tuple[str, str]
+    together: Ratio | None
+    expected: float | None
+    interaction: str
+    why: str = ""
+
+
+class Ablation:
+    """The records of a study with ``ablate``, found by their settings."""
+
+    def __init__(self, baseline: Point, best: Point, records: Iterable[Mapping[str, Any]]) -> None:
+        """``baseline`` is resolved; ``best`` holds what differs from it."""
+        self.baseline, self.best = dict(baseline), dict(best)
+        self.records = [(one["trial"]["settings"], one) for one in records]
+
+    def record(self, point: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The record of the baseline with this point's settings."""
+        wanted = {**self.baseline, **point}
+        return next((one for settings, one in self.records if settings == wanted), None)
+
+    def effects(self) -> list[Effect]:
+        return [self._effect(name, value) for name, value in self.best.items()]
+
+    def _effect(self, name: str, value: Any) -> Effect:
+        base, added = self.record({}), self.record({name: value})
+        best, rest = self.record(self.best), self.record(without(self.best, name))
+        alone, inside = _speedup(base, added), _speedup(rest, best)
+        if len(self.best) == 1:
+            return Effect(name, value, alone, None, "", "it is the only setting")
+        if _ran(added) and _ran(rest) and best and not _ran(best):
+            why = f"without it the others run as asked; with it: {_end(best)}"
+            return Effect(name, value, alone, inside, BREAK, why)
+        return Effect(name, value, alone, inside, *_compared((rest, best), (base, added)))
+
+    def pairs(self) -> list[Pair]:
+        """The pairs that were measured."""
+        found = []
+        for one, other in itertools.combinations(self.best.items(), 2):
+            together = self.record(dict((one, other)))
+            if together is not None:
+                found.append(self._pair(one, other, together))
+        return found
+
+    def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Mapping[str, Any]) -> Pair:
+        base, first, second = self.record({}), self.record(dict([one])), self.record(dict([other]))
+        names, gains = (one[0], other[0]), [_speedup(base, first), _speedup(base, second)]
+        expected = gains[0].value * gains[1].value if all(gains) else None
+        if _ran(first) and _ran(second) and not _ran(both):
+            return Pair(names, None, expected, BREAK, f"each runs as asked alone; together: {_end(both)}")
+        # (first / both) / (base / second): what the second setting gains beside the first, over what it gains alone
+        return Pair(names, _speedup(base, both), expected, *_compared((first, both), (base, second)))
+
+
+def _ran(one: Mapping[str, Any] | None) -> bool:
+    """Whether a trial ran exactly as asked."""
+    return one is not None and one["status"] == "ok" and bool(one["timing"]["latency_s"])
+
+
+def _end(one: Mapping[str, Any]) -> str:
+    return f"{one['status'].replace('_', ' ')}: {one['reason']}" if one["reason"] else one["status"].replace("_", " ")
+
+
+def _speedup(slow: Mapping[str, Any] | None, fast: Mapping[str, Any] | None) -> Ratio | None:
+    """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
+    if not (_ran(slow) and _ran(fast)):
+        return None
+    samples = [one["timing"]["latency_s"] for one in (slow, fast)]
+    value, ends = interval.ratio_of_medians(*samples)
+    return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
+
+
+def _is_clear(value: float, ends: Sequence[float] | None, samples: Sequence[list[float]]) -> bool:
+    noise = 2 * max(map(spread, samples))
+    return bool(ends) and not ends[0] <= 1 <= ends[1] and abs(np.log(value)) > np.log1p(noise)
+
+
+def _compared(inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:
+    """How a setting's speed-up among others compares with its speed-up alone, each given as (without, with)."""
+    missing = [one for one in (*alone, *inside) if not _ran(one)]
+    if missing:
+        return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
+    samples = [one["timing"]["latency_s"] for one in (*inside, *alone)]
+    value, ends = interval.ratio_of_ratios(*samples)
+    if ends is None:
+        return "", "fewer than three timed calls say nothing of the noise"
+    if not _is_clear(value, ends, samples):
+        return NEITHER, "inside the noise"
+    return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"

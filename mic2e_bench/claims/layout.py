@@ -1,0 +1,225 @@
+"""The guides' tables, each with what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mic2e_bench import frame
+from mic2e_bench.claims.judge import Outcome
+from mic2e_bench.claims.read import QUANTITIES
+from mic2e_bench.claims.stored import Stored
+from mic2e_bench.report.numbers import digits
+from mic2e_bench.settings import show
+
+Found = Mapping[tuple[str, str], Outcome]  # by the claim's key and quantity; of several pipelines the first
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured place of a table: the outcome behind it and its text."""
+
+    outcome: Outcome
+    text: str
+
+    @property
+    def records(self) -> tuple[Stored, ...]:
+        return self.outcome.records
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table of a guide. Its cells are texts, or ``Cell`` where records speak."""
+
+    title: str
+    guide: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+
+    @property
+    def cells(self) -> Iterable[Cell]:
+        return (cell for row in self.rows for cell in row if isinstance(cell, Cell))
+
+    @property
+    def caption(self) -> str:
+        """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
+        shown = [cell.outcome for cell in self.cells if cell.outcome.value is not None]
+        if not shown:
+            return "Nothing in this table is measured: each cell says why."
+        places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
+        backbones = dict.fromkeys(
+            str(entry["backbone"])
+            for one in shown
+            if one.claim.of == "quality" and (entry := one.records[0].record["quality"].get("quality"))
+        )
+        stand_ins = dict.fromkeys(
+            text
+            for one in shown
+            for text in frame.stand_ins(one.records[0].trial["model"], list(backbones)).split("; ")
+            if text
+        )
+        parts = [f"Measured with {'; '.join(places)}."]
+        parts += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
+        parts += [f"{QUALITY} Backbone: {'; '.join(backbones)}."] if backbones else []
+        return " ".join(parts)
+
+
+QUALITY = "Quality: LPIPS in %, 100 the reference's picture, 0 one without information; the guides name no measure."
+
+
+def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
+    """Every table, in the order of the guides."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for outcome in outcomes:
+        found.setdefault((outcome.claim.key, outcome.claim.of), outcome)
+    comparison, notes, server = "Performance Comparison", "Model Optimization Notes", "Speed Optimizations Guide"
+    lists = ("Expected Inference Times (on RTX 3090)", "VRAM Usage, single model loaded")
+    lists += ("VRAM Usage, all models loaded", "CPU RAM During Model Loading")
+    return [
+        _presets("ObjectClear Pipeline", comparison, OBJECTCLEAR, found),
+        _presets("Flux Pipeline", comparison, FLUX, found),
+        _sam3(comparison, found),
+        *(_list(section, comparison, [o for o in outcomes if o.claim.section == section]) for section in lists),
+        _steps(notes, found),
+        _gpus(notes, found),
+        _server(server, found),
+        *(
+            _list("Every claim", guide, [o for o in outcomes if o.claim.guide == guide], True)
+            for guide in dict.fromkeys(outcome.claim.guide for outcome in outcomes)
+        ),
+    ]
+
+
+OBJECTCLEAR = {
+    "Current (Balanced)": "objectclear-balanced",
+    "Ultra-Fast": "objectclear-ultra-fast",
+    "Low Memory": "objectclear-low-memory",
+}
+FLUX = {"Current": "flux-current", "Ultra-Fast": "flux-ultra-fast"}
+SETTINGS = {
+    "Inference Steps": "steps",
+    "Resolution": "resolution",
+    "Guidance Scale": "guidance",
+    "Precision": "precision",
+}
+FIGURES = {"Est. Speed": ("speed", "1.0x"), "Est. VRAM": ("vram", "100%"), "Quality": ("quality", "100%")}
+
+
+def _presets(title: str, guide: str, columns: Mapping[str, str], found: Found) -> Sheet:
+    """Presets side by side, a measured column beside each."""
+    claims = [found[key, "speed"].claim for key in columns.values()]
+    header = ["Metric", "Original", *(text for name in columns for text in (name, "measured"))]
+    rows: list[list[str | Cell]] = []
+    for name, setting in SETTINGS.items():
+        if any(setting in claim.after for claim in claims):
+            values = [show(claim.after.get(setting, NOTHING)) for claim in claims]
+            original = show(claims[0].before.get(setting, NOTHING))
+            rows.append([name, original, *(text for value in values for text in (value, ""))])
+    for name, (of, original) in FIGURES.items():
+        outcomes = [found[key, of] for key in columns.values()]
+        rows.append([name, original, *(part for one in outcomes for part in (one.claim.says, judged(one)))])
+    return Sheet(title, guide, header, rows)
+
+
+def judged(outcome: Outcome) -> Cell:
+    """A figure with its verdict, for tables without a column of verdicts."""
+    if outcome.value is None:
+        return Cell(outcome, f"{outcome.verdict}: {outcome.why}")
+    why = f" ({outcome.why})" if outcome.why else ""
+    return Cell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
+
+
+def _row(outcome: Outcome) -> list[str | Cell]:
+    """What was measured, the verdict, and with what."""
+    if outcome.value is None:
+        return [Cell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
+    verdict = f"{outcome.verdict}: {outcome.why}" if outcome.why else outcome.verdict
+    return [Cell(outcome, outcome.measured), verdict, outcome.place]
+
+
+MEASURED = ("measured", "verdict", "measured with")
+
+
+def _list(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:
+    """A claim a row."""
+    header = ["optimisation", "claimed", *MEASURED]
+    rows = [[one.claim.what, one.claim.claimed, *_row(one)] for one in outcomes]
+    if is_all:
+        header = ["section", "optimisation", "pipeline", "claimed", *MEASURED]
+        firsts = [(one.claim.section, one.claim.what, one.claim.pipeline.name) for one in outcomes]
+        rows = [[*first, *row[1:]] for first, row in zip(firsts, rows, strict=True)]
+    return Sheet(title, guide, header, rows)
+
+
+def _sam3(guide: str, found: Found) -> Sheet:
+    rows = [
+        [what, applied, found[key].claim.says, *_row(found[key])]
+        for what, applied, key in (
+            ("FP16 Precision", "✅ Yes", ("sam3-fp16", "vram")),
+            ("Low CPU Memory", "✅ Yes", ("sam3-low-cpu-mem", "load")),
+            ("No other changes", "-", ("sam3-fp16", "quality")),
+        )
+    ]
+    return Sheet("SAM3 Models", guide, ["Optimization", "Applied", "Impact", *MEASURED], rows)
+
+
+def _steps(guide: str, found: Found) -> Sheet:
+    """20, 30 and 50 steps: seconds, and the ratio to the 30 steps that are the default."""
+    rows = []
+    for steps, quality in ((20, "Good"), (30, "High (default)"), (50, "Best")):
+        seconds = found[f"sdxl-steps-{steps}", "seconds"]
+        ratios: list[str | Cell] = ["1× (reference)", "100 % (reference)"]
+        if steps != 30:
+            ratios = [judged(found[f"sdxl-steps-30-to-{steps}", of]) for of in ("speed", "quality")]
+        rows.append([str(steps), quality, seconds.claim.says, judged(seconds), *ratios])
+    header = ["Steps", "Quality", "Inference Time (A10G)", "measured", "measured speed", "measured quality"]
+    return Sheet("Inference Steps Tuning (SDXL inpainting)", guide, header, rows)
+
+
+GPUS = (
+    ("RTX 3090 / 4090", 24, "✅ Supported (FP16)", "gpu-24gb"),
+    ("A10G", 24, "✅ Recommended", "gpu-24gb"),
+    ("A100 40/80GB", 40, "✅ Best performance", "gpu-24gb"),
+    ("RTX 3080", 10, "⚠️ Tight — enable VAE tiling + attention slicing", "gpu-10gb"),
+)
+
+
+def _gpus(guide: str, found: Found) -> Sheet:
+    """The cards as the guide gives them, and whether the measured peak is below their memory."""
+    rows: list[list[str | Cell]] = []
+    for name, memory, status, key in GPUS:
+        outcome = found[key, "vram_gb"]
+        cell, verdict, place = _row(outcome)
+        if outcome.value is not None and outcome.records[0].is_full_size:
+            free = memory - outcome.value
+            verdict = f"fits, {digits(free)} GB left" if free >= 0 else f"does not fit, {digits(-free)} GB too much"
+        rows.append([name, f"{memory}GB" if memory != 40 else "40-80GB", status, cell, verdict, place])
+    cpu = found["cpu", "seconds"]
+    rows.append(["CPU", "-", "⚠️ Supported but ~5 minutes per inference", *_row(cpu)])
+    header = ["GPU", "VRAM", "Status", "measured peak", "verdict", "measured with"]
+    return Sheet("Target GPU Requirements (SDXL inpainting)", guide, header, rows)
+
+
+SERVER = {
+    "torch.compile()": "server-compile",
+    "Flash Attention 3": "server-flash",
+    "CUDA optimizations": "server-cuda",
+    "Channels-last format": "server-channels-last",
+    "Disable slicing": "server-no-slicing",
+    "TF32 enabled": "server-tf32",
+    "TOTAL": "server-total",
+}
+
+
+def _server(guide: str, found: Found) -> Sheet:
+    rows = []
+    for name, key in SERVER.items():
+        speed, memory = found[key, "speed"], found[key, "vram"]
+        rows.append([name, speed.claim.says, judged(speed), memory.claim.says, judged(memory)])
+    header = ["Optimization", "Speed Improvement", "measured", "Memory Impact", "measured"]
+    return Sheet("Performance Comparison (Z-Image)", guide, header, rows)
+
+
+def unit(outcome: Outcome) -> str:
+    return QUANTITIES[outcome.claim.of][2]

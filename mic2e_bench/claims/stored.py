@@ -1,0 +1,208 @@
+"""Stored records, and those among them that can answer a claim: found by their settings alone."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import environment, record, registry
+from mic2e_bench.claims.read import ABSOLUTE, Claim, words
+from mic2e_bench.models import sources
+from mic2e_bench.settings import resolve
+from mic2e_bench.toggle import Phase
+from mic2e_bench.trial import fingerprint, identifying
+
+LOADING = ("ram", "load", "ram_gb", "load_s")  # quantities that a call has no part in
+FREE = ("device", "threads", "low_cpu_mem_usage", "compile_cache", "page_cache")  # an absolute figure leaves them open
+FULL_SIZE = ("hub", "folder", "random")
+RANKS = ("hub", "folder", "random", "bundled")  # whose records answer first
+
+
+@functools.cache
+def defaults(pipeline: str) -> Mapping[str, Any]:
+    """Every setting of a pipeline as it is where nobody asks for anything."""
+    return resolve({}, registry.pipeline(pipeline), "")
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A record with its path relative to the results folder and with every setting of today's pipeline."""
+
+    record: Mapping[str, Any]
+    path: str
+
+    @property
+    def trial(self) -> Mapping[str, Any]:
+        return self.record["trial"]
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """A toggle younger than the record was at its default."""
+        return {**defaults(self.trial["pipeline"]), **self.trial["settings"]}
+
+    @property
+    def is_measured(self) -> bool:
+        return self.record["status"] in record.MEASURED
+
+    @property
+    def on_gpu(self) -> bool:
+        return str(self.settings["device"]).startswith("cuda")
+
+    @property
+    def is_full_size(self) -> bool:
+        return self.trial["model"]["source"] in FULL_SIZE
+
+    @property
+    def place(self) -> str:
+        """The weights and the device, as tables name them."""
+        device = self.record["environment"].get("device", "an unknown device")
+        return f"{sources.label(self.trial['model'])} on {device}"
+
+    @property
+    def unapplied(self) -> dict[str, Mapping[str, Any]]:
+        return {name: receipt for name, receipt in self.record["receipts"].items() if not receipt["applied"]}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A record for a claim, with the one it is compared to; ``problem`` says why nothing may be credited to it."""
+
+    after: Stored
+    before: Stored | None = None
+    remark: str = ""
+    problem: str = ""
+
+    @property
+    def records(self) -> tuple[Stored, ...]:
+        return (self.after, *([self.before] if self.before else []))
+
+
+def load(results: Path) -> tuple[list[Stored], list[str]]:
+    """The records of every study under ``results``, and a line for each file that is none."""
+    found, damaged = [], []
+    for path in sorted(Path(results).glob("*/*.json")):
+        try:
+            one = Stored(record.read(path), path.relative_to(results).as_posix())
+        except record.Damaged as error:
+            damaged.append(str(error))
+            continue
+        if one.trial["pipeline"] in registry.pipelines():
+            found.append(one)
+    return found, damaged
+
+
+def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Answer], str]:
+    """Answers to a claim, the best first; where there is none, why.
+
+    Published weights come before random ones and bundled ones, a GPU before a CPU, the claim's own settings before
+    those that may stand in for them, then settings near the pipeline's defaults.
+    """
+    mine = [one for one in stored if one.trial["pipeline"] == claim.pipeline.name]
+    found = []
+    for index, after in enumerate((claim.after, *claim.instead)):
+        before, after = _completed(claim, after)
+        remark = f"with {words(after)}" if index else ""
+        answering = _of(claim, before, after, remark, mine)
+        found += [(_rank(answer, index, {**before, **after}), answer) for answer in answering]
+    ordered = [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
+    return ordered, "" if ordered else _why_none(claim, mine)
+
+
+def _completed(claim: Claim, after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both sides with the same names: what one side leaves out is at its default there."""
+    if claim.before is None:
+        return {}, dict(after)
+    default = defaults(claim.pipeline.name)
+    both = {**claim.before, **after}
+    return {name: claim.before.get(name, default[name]) for name in both}, {n: after.get(n, default[n]) for n in both}
+
+
+def _has(one: Stored, settings: Mapping[str, Any]) -> bool:
+    return all(one.settings.get(name) == value for name, value in settings.items())
+
+
+def _open(claim: Claim) -> set[str]:
+    """Settings that may have any value."""
+    known = registry.toggles_of(claim.pipeline)
+    calls = {name for name, toggle in known.items() if toggle.phase == Phase.CALL} if claim.of in LOADING else set()
+    return calls | set(claim.besides)
+
+
+def _of(
+    claim: Claim, before: Mapping[str, Any], after: Mapping[str, Any], remark: str, mine: Sequence[Stored]
+) -> Iterator[Answer]:
+    wanted = [one for one in mine if _has(one, after)]
+    if claim.before is None:
+        default, free = defaults(claim.pipeline.name), {*after, *_open(claim), *FREE}
+        for one in wanted:
+            if claim.of not in ABSOLUTE or all(one.settings[name] == default[name] for name in set(default) - free):
+                yield _answer(claim, one, None, remark)
+        return
+    free = {*after, *_open(claim)}
+    others: dict[str, list[Stored]] = {}
+    for one in mine:
+        if one.is_measured and _has(one, before):
+            others.setdefault(_frame(one, free), []).append(one)
+    for one in wanted:
+        for other in others.get(_frame(one, free), []):
+            # what failed may have no environment; it still says why there is no figure
+            if not one.is_measured or _environment(one) == _environment(other):
+                yield _answer(claim, one, other, remark)
+
+
+def _frame(one: Stored, free: set[str]) -> str:
+    """All that two compared records must share, beside the environment."""
+    settings = {name: value for name, value in one.settings.items() if name not in free}
+    trial = {name: one.trial[name] for name in ("model", "inputs", "protocol")}
+    return fingerprint([identifying(trial), settings])
+
+
+def _environment(one: Stored) -> list[Any]:
+    return [one.record["environment"].get(name) for name in environment.SAME]
+
+
+def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> Answer:
+    if not after.is_measured:
+        return Answer(after, problem=f"{after.record['status']}: {after.record['reason']}")
+    remarks = [remark] if remark else []
+    for one in (after, *([before] if before else [])):
+        for name, receipt in one.unapplied.items():
+            if before and _alike(name, after, before):
+                continue
+            text = f"{name} {receipt['asked']} was not in force"
+            if name not in claim.besides:
+                reason = receipt.get("reason", "")
+                return Answer(after, before, problem=f"not applied: {text}{f' ({reason})' if reason else ''}")
+            remarks.append(text)
+    return Answer(after, before, ", ".join(dict.fromkeys(remarks)))
+
+
+def _alike(name: str, one: Stored, other: Stored) -> bool:
+    """Whether what is not in force is so in both records alike, so that their ratio owes it nothing."""
+    mine, its = one.record["receipts"].get(name), other.record["receipts"].get(name)
+    return bool(mine and its) and [mine["asked"], mine["seen"]] == [its["asked"], its["seen"]]
+
+
+def _rank(answer: Answer, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
+    one = answer.after
+    default = defaults(one.trial["pipeline"])
+    far = sum(one.settings[name] != value for name, value in default.items() if name not in (*named, "device"))
+    scored = answer.before and one.record["quality"].get("quality", {}).get("against") == answer.before.record["id"]
+    source = RANKS.index(one.trial["model"]["source"])
+    samples = len(one.record["timing"]["latency_s"])
+    ids = [each.path for each in answer.records]
+    return bool(answer.problem), source, not one.on_gpu, variant, not scored, far, bool(answer.remark), -samples, ids
+
+
+def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:
+    before, after = _completed(claim, claim.after)
+    for settings in (after, before):
+        if not any(_has(one, settings) for one in mine):
+            return f"no record of {claim.pipeline.name} with {words(settings)}" if settings else "no record"
+    if claim.before is None:
+        return f"no record with {words(after)} and all else at the pipeline's defaults"
+    return "no two records that differ in these settings alone"

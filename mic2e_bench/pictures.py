@@ -1,0 +1,76 @@
+"""Stored pictures and masks as arrays, and the regions of a picture in which quality is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+RING = 1 / 20  # width of the ring around the mask, in short sides
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file; where ``kept`` is given, outside ``mask`` it is that file's picture instead.
+
+    ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value.
+    """
+
+    path: Path
+    kept: Path | None = None
+    mask: Path | None = None
+    grain: bool = False
+
+    def read(self, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Bytes (height, width, 3), resized bicubically to ``size`` (width, height) where it has another."""
+        image = _open(self.path)
+        if self.kept and self.mask:
+            kept = _open(self.kept)
+            inside = Image.fromarray(read_mask(self.mask, kept.size))
+            image = Image.composite(image.resize(kept.size), kept, inside)
+        if size and image.size != size:
+            image = image.resize(size, Image.Resampling.BICUBIC)
+        array = np.asarray(image)
+        if self.grain:
+            noise = np.random.default_rng(0).integers(-1, 2, array.shape)
+            array = np.clip(array + noise, 0, 255).astype(np.uint8)
+        return array
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The files that a picture's regions come from; ``shadow`` is what shall be removed together with the object."""
+
+    mask: Path
+    shadow: Path | None = None
+
+    def regions(self, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Boolean arrays (height, width) for pictures of ``size`` (width, height); one without pixels is left out.
+
+        ``inside`` is the mask with the shadow; ``outside`` all the rest; ``ring`` the part of the rest that is within
+        1/20 of the short side.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        inside = read_mask(self.mask, size)
+        if self.shadow:
+            inside = inside | read_mask(self.shadow, size)
+        near = distance_transform_edt(~inside) <= RING * min(size) if inside.any() else inside
+        found = {"inside": inside, "outside": ~inside, "ring": near & ~inside}
+        return {name: region for name, region in found.items() if region.any()}
+
+
+def read_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A mask file as booleans (height, width), true from half brightness, at ``size`` (width, height; nearest)."""
+    with Image.open(path) as image:
+        mask = image.convert("L")
+    if size and mask.size != size:
+        mask = mask.resize(size, Image.Resampling.NEAREST)
+    return np.asarray(mask) >= 128
+
+
+def _open(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")

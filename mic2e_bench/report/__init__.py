@@ -1,0 +1,1 @@
+"""Tables, plots, image strips and the page. Reads records; measures nothing; imports no torch."""

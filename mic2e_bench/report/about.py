@@ -1,0 +1,112 @@
+"""What was measured, where, with what stand-ins, and what failed: the head of every page and notebook."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
+from mic2e_bench.models import sources
+from mic2e_bench.params import Study
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import NONE, digits, missing, scale, worded
+from mic2e_bench.report.tables import SETTINGS, status
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.settings import resolve, show
+
+
+def html(found: Findings) -> str:
+    """A definition list of the facts, then what did not run as asked."""
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(found))
+    return f'<dl class="about">{facts}</dl>{failures(found)}'
+
+
+def _facts(found: Findings) -> list[tuple[str, str]]:
+    study, trial = found.study, found.study.baseline
+    protocol = trial.protocol
+    seeds = ", ".join(map(str, protocol["seeds"]))
+    items = list(trial.inputs["items"])
+    names = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+    facts = [
+        ("Pipeline", f"{study.pipeline.name} ({study.pipeline.hub}): {study.pipeline.about}"),
+        ("Weights", sources.label(trial.model)),
+        ("Trials", f"{len(study.trials)} ({', '.join(f'{count} {name}' for name, count in _counts(found))})"),
+        ("Baseline", ", ".join(f"{key} {show(trial.settings[key])}" for key in _telling(study)) or "all as by default"),
+        ("Inputs", f"{len(items)}: {names}"),
+        ("Each trial", f"{protocol['warmup']} warm-up calls, {protocol['repeats']} timed; seeds {seeds}"),
+        ("Stand-ins", found.stand_ins or "none: published weights"),
+    ]
+    facts += _where(found)
+    if found.damaged:
+        facts.append(("Left out", "; ".join(found.damaged)))
+    return facts
+
+
+def _telling(study: Study) -> list[str]:
+    """The settings of the baseline worth naming: the usual ones, those varied, and those not as by default."""
+    default = resolve({}, study.pipeline, "")
+    usual = (*SETTINGS, *study.varied)
+    return [key for key, value in study.baseline.settings.items() if key in usual or value != default[key]]
+
+
+def _counts(found: Findings) -> list[tuple[str, int]]:
+    return [(name.replace("_", " "), count) for name, count in Counter(found.trials["status"]).most_common()]
+
+
+def _where(found: Findings) -> list[tuple[str, str]]:
+    """Host, device, versions and dates; every distinct one where environments are mixed."""
+    environments = [record["environment"] for record in found.records.values() if record["environment"]]
+    if not environments:
+        return []
+
+    def distinct(*keys: str) -> str:
+        texts = (" ".join(str(one[key]) for key in keys if one.get(key)) for one in environments)
+        return " and ".join(text for text in dict.fromkeys(texts) if text) or NONE
+
+    packages = [{"Python": one.get("python"), **one.get("packages", {})} for one in environments]
+    versions = dict.fromkeys(", ".join(f"{name} {number}" for name, number in one.items()) for one in packages)
+    times = sorted(time for one in environments for time in (one.get("started"), one.get("finished")) if time)
+    facts = [("Machine", distinct("host")), ("Device", distinct("device")), ("Driver", distinct("driver"))]
+    facts += [("Versions", " and ".join(versions)), ("Commit", distinct("git"))]
+    facts += [("Measured", f"{_minute(times[0])} to {_minute(times[-1])} UTC")] if times else []
+    return [(name, text) for name, text in facts if text != NONE]
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def failures(found: Findings) -> str:
+    """What did not run as asked, and why; empty where all did."""
+    if not len(found.not_ok):
+        return ""
+    labels: dict[str, list[str]] = {}
+    for _, row in found.not_ok.iterrows():
+        labels.setdefault(status(row), []).append(f"<b>{escape(row['label'])}</b>")
+    rows = "".join(f"<li>{', '.join(names)}: {escape(why)}</li>" for why, names in labels.items())
+    return f'<div class="failures"><p>Not measured as asked</p><ul>{rows}</ul></div>'
+
+
+def summary(all_found: Sequence[Findings]) -> Table:
+    """A row a study: how many trials, and the fastest that ran as asked with its quality."""
+    rows, marks = [], []
+    for found in all_found:
+        ok = found.trials[(found.trials["status"] == "ok") & found.trials["latency_s"].notna()]
+        fastest = found.trials.loc[ok["latency_s"].idxmin()] if len(ok) else None
+        factor, unit = scale("latency_s", [found.baseline["latency_s"]])
+        base = found.baseline["latency_s"]
+        rows.append((
+            found.study.name, found.credit, str(len(found.trials)), str(len(found.not_ok) or "none"),
+            NONE if missing(base) else f"{digits(base * factor)} {unit}",
+            NONE if fastest is None else fastest["label"],
+            NONE if fastest is None or missing(fastest["speedup"]) else f"{digits(fastest['speedup'])}×",
+            NONE if fastest is None else _quality(found, fastest),
+        ))  # fmt: skip
+        marks.append("" if not len(found.not_ok) else "some_not_ok")
+    header = ("study", "pipeline: weights", "trials", "not ok", "baseline", "fastest", "speed-up", "its quality")
+    return Table(header, rows, "", marks, left=(0, 1, 5, 7))
+
+
+def _quality(found: Findings, row: object) -> str:
+    names = [name for name in found.main_metrics if not missing(row[name])][:2]
+    return ", ".join(worded(name, row[name]) for name in names) or NONE

@@ -1,0 +1,104 @@
+"""Notebooks run by papermill in processes of their own, with this interpreter as their kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm.auto import tqdm
+
+from mic2e_bench import params, places
+from mic2e_bench.errors import BadInput
+from mic2e_bench.params import Study
+
+AT_ONCE = 2
+
+
+def notebook_of(study: Study) -> str:
+    """The notebook that shows a study: presets side by side, an ablation, compilers and engines, or a sweep."""
+    if "presets" in study.params:
+        return "presets.ipynb"
+    if "ablate" in study.params:
+        return "ablation.ipynb"
+    return "compile.ipynb" if {"compile", "engine"} & set(study.varied) else "sweep.ipynb"
+
+
+def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
+    """Execute the notebook of every study into its results folder, two at a time; returns the executed ones in order.
+
+    Raises ``BadInput`` with a line for each notebook that failed, when all have ended.
+    """
+    sources = [places.root() / "notebooks" / notebook_of(study) for study in studies]
+    if missing := [source for source in sources if not source.is_file()]:
+        raise BadInput(f"no notebook {missing[0]}: run from the workbench's folder.")
+    problems = []
+    layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]"
+    with surroundings() as environment, ThreadPoolExecutor(AT_ONCE) as pool:
+        running = {
+            pool.submit(one, source, study, results, mixed, environment): study
+            for source, study in zip(sources, studies, strict=True)
+        }
+        with tqdm(total=len(studies), desc="notebooks", bar_format=layout, dynamic_ncols=True) as bar:
+            for done in as_completed(running):
+                bar.update()
+                if problem := done.result():
+                    problems.append(f"{notebook_of(running[done])} of {running[done].name}: {problem}")
+    if problems:
+        raise BadInput("; ".join(sorted(problems)))
+    return [results / study.name / notebook_of(study) for study in studies]
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[dict[str, str]]:
+    """The environment of the processes: a kernel named python3 that is this interpreter, whatever else is installed.
+
+    Nothing of the user's Jupyter or IPython settings takes part.
+    """
+    with tempfile.TemporaryDirectory(prefix="mic2e-bench-") as folder:
+        kernel = Path(folder) / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
+        package = str(Path(__file__).resolve().parents[2])
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        own = {"JUPYTER_PATH": folder, "JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
+        quiet = {"PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        yield {**os.environ, **own, **quiet, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def one(source: Path, study: Study, results: Path, mixed: bool, environment: dict[str, str]) -> str:
+    """Execute one notebook; returns what went wrong, in a line, or nothing."""
+    target = (results / study.name / source.name).resolve()
+    # every key is given, so that nothing of the notebook's own example remains
+    given: dict[str, Any] = {key: study.params.get(key) for key in params.KEYS}
+    given |= {"results": str(results.resolve()), "mixed": mixed}
+    command = [sys.executable, "-m", "papermill", str(source), str(target), "-f", "/dev/stdin", "-k", "python3"]
+    command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
+    given_text = yaml.safe_dump(given, sort_keys=False)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    ended = subprocess.run(command, input=given_text, env=environment, **pipes)
+    return "" if ended.returncode == 0 else _error_in(target) or _last_line(ended.stdout)
+
+
+def _error_in(path: Path) -> str:
+    """The error that ended an executed notebook."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    errors = (out for cell in cells for out in cell.get("outputs", []) if out["output_type"] == "error")
+    return next((f"{' '.join(out['evalue'].split())} ({out['ename']}; see {path})" for out in errors), "")
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "papermill said nothing"

@@ -1,0 +1,123 @@
+"""What is known of one study, in the order of its plan: the input of every table, plot and strip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from mic2e_bench import environment, frame, record
+from mic2e_bench.models import sources
+from mic2e_bench.params import Study
+from mic2e_bench.settings import show
+
+MISSING = "missing"  # the status of a planned trial that has no readable record
+MAIN = ("quality", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first
+TIMES = ("latency_s", "latency_q1_s", "latency_q3_s", "first_call_s", "load_s")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A study with its records; ``trials`` is the data frame, a row for every planned trial, the baseline first."""
+
+    study: Study
+    folder: Path
+    trials: pandas.DataFrame
+    records: Mapping[str, Mapping[str, Any]]
+    damaged: tuple[str, ...] = ()
+
+    @cached_property
+    def stand_ins(self) -> str:
+        """Every stand-in among the weights and the metrics' backbones; empty where all is the real thing."""
+        texts = [text for text in self.trials["stand_in"] if isinstance(text, str) and text]
+        if not texts and self.study.baseline.model["source"] in ("bundled", "random"):
+            texts = [sources.label(self.study.baseline.model)]
+        return "; ".join(dict.fromkeys(part for text in texts for part in text.split("; ")))
+
+    @property
+    def credit(self) -> str:
+        """The pipeline and its stand-ins, as titles and captions name them."""
+        name = self.study.pipeline.name
+        return f"{name}: {self.stand_ins}" if self.stand_ins else f"{name}: {sources.label(self.study.baseline.model)}"
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Every metric of which there is a value, the main ones and those asked for first."""
+        found = [name[:-4] for name in self.trials if name.endswith("_low") and name[:-4] in self.trials]
+        found = [name for name in found if self.trials[name].notna().any()]
+        first = [name for name in dict.fromkeys((*MAIN, *self.study.metrics)) if name in found]
+        return first + [name for name in found if name not in first]
+
+    @property
+    def main_metrics(self) -> list[str]:
+        return [name for name in self.metrics if name in MAIN or name in self.study.metrics]
+
+    @property
+    def memory(self) -> str:
+        """The column with the peak memory of a call: of the GPU where there is one, else of the process."""
+        on_gpu = self.trials["peak_vram_reserved_bytes"].notna().any()
+        return "peak_vram_reserved_bytes" if on_gpu else "peak_rss_bytes"
+
+    @property
+    def baseline(self) -> pandas.Series:
+        return self.trials.iloc[0]
+
+    @property
+    def not_ok(self) -> pandas.DataFrame:
+        return self.trials[self.trials["status"] != "ok"]
+
+
+def read(study: Study, results: Path, mixed: bool = False) -> Findings:
+    """Read the records of a study's trials; other records in its folder play no part.
+
+    Raises ``BadInput`` where the records come from different environments, unless ``mixed``.
+    """
+    folder = Path(results) / study.name
+    found = {trial.id: record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials}
+    records = {id: content for id, content in found.items() if content}
+    if not mixed:
+        environment.require_one(records.values())
+    table, damaged = frame.load(Path(results), study.name, True) if records else (pandas.DataFrame(), [])
+    return Findings(study, folder, _in_order(study, table, set(records)), records, tuple(damaged))
+
+
+def _in_order(study: Study, table: pandas.DataFrame, known: set[str]) -> pandas.DataFrame:
+    """The rows of the study's trials in the plan's order; a trial without a record gets a row that says so."""
+    rows = {row["id"]: dict(row) for row in table.to_dict("records")} if len(table) else {}
+    ordered = []
+    for trial in study.trials:
+        row = rows.get(trial.id) if trial.id in known else None
+        row = row or {"status": MISSING, "reason": "no readable record", "images": []}
+        label = _baseline_label(study) if trial is study.baseline else trial.label
+        row.update(trial.settings, study=study.name, id=trial.id, label=label, baseline=trial is study.baseline)
+        ordered.append(row)
+    made = pandas.DataFrame(ordered)
+    needed = (*TIMES, *record.MEMORY, "stand_in", "backbone", "reason")
+    made = made.assign(**{name: None for name in needed if name not in made})
+    numbers = [name for name in made if name.endswith(("_s", "_bytes")) or f"{name}_low" in made]
+    made[numbers] = made[numbers].apply(pandas.to_numeric)
+    return made.assign(speedup=_speedup(made), memory_ratio=_ratio(made, "peak_vram_reserved_bytes", "peak_rss_bytes"))
+
+
+def _baseline_label(study: Study) -> str:
+    """``baseline (steps=20)`` in a sweep; a preset keeps its name."""
+    if "vary" in study.params:
+        return f"baseline ({', '.join(f'{key}={show(study.baseline.settings[key])}' for key in study.varied)})"
+    return study.baseline.label if study.baseline.label == "baseline" else f"{study.baseline.label} (baseline)"
+
+
+def _speedup(made: pandas.DataFrame) -> pandas.Series:
+    """The baseline's latency over the trial's, only where both ran exactly as asked."""
+    base = made["latency_s"].iloc[0] if made["status"].iloc[0] == "ok" else None
+    return (base / made["latency_s"] if base else made["latency_s"] * float("nan")).where(made["status"] == "ok")
+
+
+def _ratio(made: pandas.DataFrame, *columns: str) -> pandas.Series:
+    """The trial's peak memory over the baseline's, of the first column that has values."""
+    name = next((name for name in columns if made[name].notna().any()), columns[-1])
+    credited = made["status"].iloc[0] == "ok"
+    return (made[name] / made[name].iloc[0]).where((made["status"] == "ok") & credited)

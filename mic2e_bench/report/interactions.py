@@ -1,0 +1,102 @@
+"""What an ablation says: each setting alone and among the others, and which help, cancel or break each other."""
+
+from __future__ import annotations
+
+from html import escape
+
+from mic2e_bench.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import NONE, digits, missing, title
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.settings import show
+
+CAPTION = (
+    "Alone: the baseline's seconds over those with this setting added. Among the others: the seconds of the best "
+    "without it over those of the best. In brackets the 95 % interval. Speed-ups are expected to multiply; a "
+    "difference is claimed only where its interval leaves out 1 and it is more than twice the spread of the calls."
+)
+WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "neither": "as alone", "": NONE}
+
+
+def ablation(found: Findings) -> Ablation:
+    """The records of a study with ``ablate``; its best is the trial that differs most from the baseline."""
+    baseline = dict(found.study.baseline.settings)
+    changes = [{k: v for k, v in trial.settings.items() if baseline[k] != v} for trial in found.study.trials]
+    return Ablation(baseline, max(changes, key=len), found.records.values())
+
+
+def html(found: Findings) -> str:
+    """What was found in sentences, the settings and, where they were measured, the pairs."""
+    made = ablation(found)
+    tables = [effects(found, made), *pairs(found, made)]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in sentences(made))
+    return f"<ul>{lines}</ul>" + "".join(table.html() for table in tables)
+
+
+def sentences(made: Ablation) -> list[str]:
+    """The settings and pairs that help, cancel or break, by name; or that nothing is beyond the noise."""
+    said = [line for effect in made.effects() if (line := _of_effect(effect))]
+    said += [line for pair in made.pairs() if (line := _of_pair(pair))]
+    return said or ["No setting is seen to help, cancel or break another beyond the noise of these calls."]
+
+
+def _of_effect(effect: Effect) -> str:
+    name = f"{effect.name} {show(effect.value)}"
+    if effect.interaction == BREAK:
+        return f"{name} breaks with the others: {effect.why}."
+    if effect.interaction in (HELP, CANCEL):
+        gains = f"{_text(effect.alone)} alone, {_text(effect.inside)} among the others"
+        return f"{name} {'helps' if effect.interaction == HELP else 'is partly cancelled by'} the others: {gains}."
+    return ""
+
+
+def _of_pair(pair: Pair) -> str:
+    names = " and ".join(pair.names)
+    if pair.interaction == BREAK:
+        return f"{names} break each other: {pair.why}."
+    if pair.interaction in (HELP, CANCEL):
+        gains = f"{_text(pair.together)} together, where their own would give {digits(pair.expected)}×"
+        return f"{names} {pair.interaction} each other: {gains}."
+    return ""
+
+
+def _text(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return NONE
+    ends = f" ({digits(ratio.ci95[0])} to {digits(ratio.ci95[1])})" if ratio.ci95 else ""
+    return f"{digits(ratio.value)}×{ends}{'' if ratio.is_clear else ', inside the noise'}"
+
+
+def effects(found: Findings, made: Ablation) -> Table:
+    """A row a setting, with its own effect on memory and quality."""
+    rows = []
+    names = found.main_metrics[:1]
+    for effect in made.effects():
+        added = made.record({effect.name: effect.value})
+        row = found.trials[found.trials["id"] == added["id"]].iloc[0] if added else {}
+        memory = row.get("memory_ratio")
+        rows.append([
+            f"{effect.name} {show(effect.value)}", _text(effect.alone), _text(effect.inside),
+            WORDS[effect.interaction], effect.why or NONE,
+            NONE if missing(memory) else f"{digits(memory)}×", *(digits(row.get(name)) for name in names),
+        ])  # fmt: skip
+    header = ["setting", "speed-up alone", "among the others", "compared", "why", "memory alone"]
+    header += [f"{title(name)} alone" for name in names]
+    return Table(header, rows, f"{found.credit}. {CAPTION}", left=(0, 3, 4))
+
+
+def pairs(found: Findings, made: Ablation) -> list[Table]:
+    """A row a pair, where pairs were measured."""
+    words = {HELP: "help", CANCEL: "cancel", BREAK: "break", "neither": "as their product", "": NONE}
+    rows = [
+        [
+            " + ".join(pair.names),
+            _text(pair.together),
+            NONE if pair.expected is None else f"{digits(pair.expected)}×",
+            words[pair.interaction],
+            pair.why or NONE,
+        ]
+        for pair in made.pairs()
+    ]
+    header = ["pair", "speed-up together", "product of their own", "compared", "why"]
+    return [Table(header, rows, f"{found.credit}. {CAPTION}", left=(0, 3, 4))] if rows else []

@@ -1,0 +1,116 @@
+"""What the notebooks call: the study of their parameters, and everything to look at, ready to be displayed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas
+from IPython.display import HTML
+
+from mic2e_bench import api, places, record
+from mic2e_bench.params import CHOICES, Study, resolve_study
+from mic2e_bench.report import about, findings, interactions, payoff, plots, strips, tables
+from mic2e_bench.report.findings import Findings
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A study with its results folder. Its methods read the records anew, so a cell can be run again at any time."""
+
+    study: Study
+    results: Path
+    mixed: bool = False
+
+    def measure(self) -> HTML:
+        """Measure and score what has no record yet. A failed trial keeps its; ``mic2e_bench.run`` tries it again."""
+        if not self._complete():
+            api.run(self.study, results=self.results)
+        return HTML(about.html(self._found()))
+
+    def _complete(self) -> bool:
+        """Whether every trial has a record, and every measured one its scores."""
+        paths = (record.path_of(self.results, self.study.name, trial.id) for trial in self.study.trials)
+        found = [record.read_if_there(path) for path in paths]
+        scored = (one and (one["quality"] or one["status"] not in record.MEASURED) for one in found)
+        return all(scored) if self.study.metrics else all(found)
+
+    def _found(self) -> Findings:
+        return findings.read(self.study, self.results, self.mixed)
+
+    def table(self) -> HTML:
+        """The main figures, a row a trial."""
+        return HTML(tables.main(self._found()).html())
+
+    def comparison(self) -> HTML:
+        """The main figures, a column a preset."""
+        return HTML(tables.comparison(self._found()).html())
+
+    def more_metrics(self) -> HTML:
+        """The metrics that the main table leaves out."""
+        parts = [table.html() for table in tables.more_metrics(self._found())]
+        return HTML("\n".join(parts) or '<p class="note">None were asked for.</p>')
+
+    def interactions(self) -> HTML:
+        """Of a study with ``ablate``: each setting alone and among the others, and which help, cancel or break."""
+        return HTML(interactions.html(self._found()))
+
+    def payoff(self) -> HTML:
+        """What the first call costs where something is compiled, and after how many images it pays off."""
+        return HTML(payoff.table(self._found()).html())
+
+    def payoff_figure(self) -> HTML:
+        """Seconds until the n-th image is there."""
+        return self._figure(payoff.figure, "seconds until the n-th image is there")
+
+    def overview(self) -> HTML:
+        """Speed, memory and quality against what was varied."""
+        return self._figure(plots.overview, "speed, memory and quality of every trial")
+
+    def tradeoff(self) -> HTML:
+        """Quality against latency."""
+        return self._figure(plots.tradeoff, "quality against latency")
+
+    def _figure(self, draw: Callable[[Findings], Any], alt: str) -> HTML:
+        found = self._found()
+        figure = draw(found)
+        if figure is None:
+            return HTML('<p class="note">Nothing to draw: no trial has these values.</p>')
+        data, width = base64.b64encode(plots.png(figure)).decode(), round(figure.get_figwidth() * 96)
+        style = f"width:{width}px;max-width:100%;height:auto;background:white"
+        image = f'<img style="{style}" alt="{escape(f"{alt}; {found.credit}")}" src="data:image/png;base64,{data}">'
+        return HTML(f'<figure class="plot">{image}</figure>')
+
+    def strips(self, inputs: int = 2) -> HTML:
+        """The images of the first ``inputs`` inputs, and their difference to the baseline."""
+        return HTML(strips.html(self._found(), inputs))
+
+    def frame(self) -> pandas.DataFrame:
+        """Every number of the study's trials, unrounded, in SI units."""
+        return self._found().trials
+
+
+def bench(example: str, params: Mapping[str, Any], results: str | None = None, mixed: bool = False) -> Bench:
+    """The study of a notebook's parameters, the same as that of a params file with these keys.
+
+    ``example`` names which of vary, trials, presets and ablate the notebook fills in by itself: it gives way when a
+    params file brings another of them (one that brings none of them is the example here). Raises ``BadInput``.
+    """
+    given = {key: value for key, value in params.items() if value is not None}
+    if any(key in given for key in CHOICES if key != example):
+        given.pop(example, None)
+    for key in ("inputs", "model"):
+        given[key] = _from_root(given.get(key, "bundled"))
+    return Bench(resolve_study(given, "parameters"), Path(results) if results else places.results(), mixed)
+
+
+def _from_root(value: Any) -> Any:
+    """A folder as a params file names it, relative to the workbench, also where the kernel runs in notebooks/."""
+    if isinstance(value, Mapping):
+        return {**value, "source": _from_root(value.get("source", "bundled"))}
+    under = places.root() / str(value)
+    return str(under) if not Path(str(value)).exists() and under.is_dir() else value

@@ -1,0 +1,103 @@
+"""Compiling: what the first call costs, cold and warm, what a later one saves, and when that has paid off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mic2e_bench import interval
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.preparation import break_even_images, first_call_extra
+from mic2e_bench.report import draw
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import NONE, digits, missing
+from mic2e_bench.report.tabular import Table
+
+PREPARED = {"compile": "none", "engine": "torch"}  # settings that make a first call long, and their value that does not
+ABOUT = ("compile_cache", "compile_dynamic", "compile_fullgraph")  # matter to compiling only
+CAPTION = (
+    "First call: what a user waits for when nothing is compiled yet; cold with an empty Inductor cache (compile_cache "
+    "fresh), warm with a kept one that an earlier trial has filled. Later calls: their median. Pays off: the number of "
+    "images after which the time saved has made up for the longer first call, against the same settings uncompiled."
+)
+
+
+def is_prepared(record: Mapping[str, Any]) -> bool:
+    settings = record["trial"]["settings"]
+    return any(settings.get(name, plain) != plain for name, plain in PREPARED.items())
+
+
+def plain_of(record: Mapping[str, Any], found: Findings) -> Mapping[str, Any] | None:
+    """The record of the same settings uncompiled that ran as asked; ``None`` where the study has none."""
+    free = {*PREPARED, *ABOUT}
+    wanted = {name: value for name, value in record["trial"]["settings"].items() if name not in free}
+    for other in found.records.values():
+        settings = {name: value for name, value in other["trial"]["settings"].items() if name not in free}
+        if settings == wanted and other["status"] == "ok" and not is_prepared(other):
+            return other
+    return None
+
+
+def table(found: Findings) -> Table:
+    """A row a trial; nothing is credited to one that did not run as asked."""
+    rows = []
+    for _, row in found.trials.iterrows():
+        record = found.records.get(row["id"])
+        first, later = row.get("first_call_s"), row.get("latency_s")
+        seconds = [NONE if missing(value) else f"{digits(value)} s" for value in (first, later)]
+        gain, pays, why = _gain(record, found) if record else (NONE, NONE, "")
+        rows.append([row["label"], *seconds, gain, pays, _receipt(record) if record else row["reason"], why])
+    header = ("trial", "first call", "later calls", "speed-up", "pays off after", "what was compiled", "note")
+    return Table(header, rows, f"{found.credit}. {CAPTION}", list(found.trials["status"]), left=(0, 5, 6))
+
+
+def _gain(record: Mapping[str, Any], found: Findings) -> tuple[str, str, str]:
+    """Speed-up, images to break-even, and a note, for a trial that compiled."""
+    if record["status"] != "ok":
+        return NONE, NONE, f"{record['status'].replace('_', ' ')}: {record['reason']}"
+    plain = plain_of(record, found) if is_prepared(record) else None
+    if plain is None:
+        return NONE, NONE, "no trial with the same settings uncompiled" if is_prepared(record) else ""
+    samples = [one["timing"]["latency_s"] for one in (plain, record)]
+    value, ends = interval.ratio_of_medians(*samples)
+    gain = f"{digits(value)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
+    images = break_even_images(record, plain)
+    if images is None:
+        few = first_call_extra(record) is None or first_call_extra(plain) is None
+        return gain, "too few calls to say" if few else "never: later calls are not faster", ""
+    noisy = ends is not None and ends[0] <= 1 <= ends[1]
+    return gain, f"{images} images", "the speed-up is inside the noise, and so is this number" if noisy else ""
+
+
+def _receipt(record: Mapping[str, Any]) -> str:
+    """What the receipts of compiler and engine say, where one was asked for."""
+    asked = [name for name, plain in PREPARED.items() if record["trial"]["settings"].get(name, plain) != plain]
+    texts = [record["receipts"][name]["how"] for name in asked if name in record["receipts"]]
+    return "; ".join(texts) or NONE
+
+
+def figure(found: Findings, most: int = 5000) -> Figure | None:
+    """Seconds until the n-th image is there, a line a trial that ran as asked; ``None`` where there is none."""
+    shown = [one for one in found.records.values() if one["status"] == "ok" and one["timing"]["latency_s"]]
+    if not shown:
+        return None
+    labels = dict(zip(found.trials["id"], found.trials["label"], strict=True))
+    even = [break_even_images(one, plain) for one in shown if is_prepared(one) and (plain := plain_of(one, found))]
+    images = max(10, min(most, 2 * max((count for count in even if count), default=5)))
+    with matplotlib.rc_context(draw.STYLE):
+        made = Figure(figsize=(8.6, 4.6), layout="constrained")
+        axes = made.subplots()
+        for index, one in enumerate(shown):
+            first, later = one["timing"]["first_call_s"], quartiles(one["timing"]["latency_s"])[1]
+            ends = [first, first + (images - 1) * later]
+            look = {"ls": "-" if is_prepared(one) else "--", "color": draw.COLOURS[index % len(draw.COLOURS)]}
+            look |= {"marker": draw.MARKERS[index % len(draw.MARKERS)], "label": labels[one["id"]]}
+            axes.plot([1, images], ends, **look)
+        axes.set_xlabel("images since the start (without loading)")
+        axes.set_ylabel("seconds until they are there ↓")
+        draw.title(made, found, "when compiling pays off")
+        made.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=8)
+    return made

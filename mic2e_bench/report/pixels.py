@@ -1,0 +1,85 @@
+"""Pixels of the strips: outlines, overlays, differences, and small copies that fit into a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+PAGE_PX, STORED_PX = 172, 264  # width of an image on the page, and as stored
+MOST_GAIN = 32
+OUTLINE = (255, 59, 48)
+MASK = (0, 114, 178)
+ADDED, LOST = (0, 158, 115), (213, 94, 0)
+
+
+def outlined(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """The image with the mask's edge drawn on it, as thick as it must be to survive the shrinking."""
+    width = 2 * max(1, round(image.width / 200)) + 1
+    inside = mask.point(lambda value: 255 if value >= 128 else 0)
+    edge = np.asarray(inside.filter(ImageFilter.MaxFilter(width))) != np.asarray(inside)
+    pixels = np.array(image.convert("RGB"))
+    pixels[edge] = OUTLINE
+    return Image.fromarray(pixels)
+
+
+def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    resized = image if size is None or image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(resized, dtype=np.int16)
+
+
+def gain(images: Iterable[Image.Image | None], reference: Image.Image | None) -> int:
+    """One amplification for a whole strip, a power of two that brings the middle trial's differences near white."""
+    if reference is None:
+        return 1
+    base = pixels_of(reference)
+    others = (pixels_of(image, reference.size) for image in images if image is not None)
+    tops = [np.percentile(np.abs(other - base), 99.5) for other in others]
+    top = float(np.median([value for value in tops if value > 0] or [255]))
+    found = 1
+    while found < MOST_GAIN and top * found * 2 <= 255:
+        found *= 2
+    return found
+
+
+def overlaid(mask: Image.Image, image: Image.Image | None) -> Image.Image:
+    """A mask as a colour over the input; alone where the input is gone."""
+    if image is None:
+        return mask
+    inside = np.asarray(mask.convert("L").resize(image.size, Image.Resampling.NEAREST)) >= 128
+    pixels = np.array(image.convert("RGB"), dtype=np.float32)
+    pixels[~inside] = pixels[~inside] * 0.6 + 255 * 0.4
+    pixels[inside] = pixels[inside] * 0.35 + np.array(MASK) * 0.65
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def difference(image: Image.Image, reference: Image.Image, gain: int | None) -> Image.Image | None:
+    """Where an image departs from the reference, amplified; without a gain, how two masks do. ``None`` where equal."""
+    changed = np.abs(pixels_of(image, reference.size) - pixels_of(reference))
+    if not changed.any():
+        return None
+    if gain is not None:
+        return Image.fromarray(np.clip(changed * gain, 0, 255).astype(np.uint8))
+    ours = pixels_of(image, reference.size)[..., 0] >= 128
+    theirs = pixels_of(reference)[..., 0] >= 128
+    pixels = np.full((*ours.shape, 3), 245, dtype=np.uint8)
+    pixels[ours & theirs] = 200
+    pixels[ours & ~theirs], pixels[theirs & ~ours] = ADDED, LOST
+    return Image.fromarray(pixels)
+
+
+def html(image: Image.Image | None, alt: str) -> str:
+    """A small copy as an ``img`` that needs no file; nothing for no image."""
+    if image is None:
+        return ""
+    small = image.convert("RGB")
+    small.thumbnail((STORED_PX, 2 * STORED_PX), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, format="JPEG", quality=86, optimize=True)
+    data = base64.b64encode(stream.getvalue()).decode()
+    style = f"display:block;width:{PAGE_PX}px;height:auto;margin:2px 0"
+    return f'<img style="{style}" alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'

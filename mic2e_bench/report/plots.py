@@ -1,0 +1,137 @@
+"""Figures of a study: speed, memory and quality against what was varied, and quality against latency.
+
+Points of trials that did not run as asked are hollow; trials without a value keep their place, with their status.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+
+import matplotlib
+import pandas
+from matplotlib.figure import Figure
+
+from mic2e_bench.report import draw
+from mic2e_bench.report.draw import Panel
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import scale, title
+from mic2e_bench.settings import show
+
+
+def panels(found: Findings) -> list[Panel]:
+    """Speed, memory and the quality that people look at first; those without a value are left out."""
+    trials = found.trials
+    factor, unit = scale("latency_s", trials["latency_s"])
+    chosen = [Panel("latency_s", f"latency ({unit}) ↓", "latency_q1_s", "latency_q3_s", factor)]
+    factor, unit = scale(found.memory, trials[found.memory])
+    what = "peak VRAM, reserved" if "vram" in found.memory else "peak RSS of a call"
+    chosen.append(Panel(found.memory, f"{what} ({unit}) ↓", factor=factor))
+    names = [name for name in ("quality", "lpips") if name in found.metrics] or found.main_metrics[:1]
+    chosen += [Panel(name, title(name), f"{name}_low", f"{name}_high") for name in names]
+    return [panel for panel in chosen if trials[panel.column].notna().any()]
+
+
+def overview(found: Findings) -> Figure | None:
+    """A panel for each quantity, over the varied setting (lines where it is numeric), or a bar for each trial.
+
+    With several varied settings the first is the axis and the others give the colour. ``None`` where nothing was
+    measured.
+    """
+    shown = panels(found)
+    if not shown:
+        return None
+    series, ticks, is_line = layout(found)
+    with matplotlib.rc_context(draw.STYLE):
+        wide = 3.9 if len(shown) < 4 else 5.2
+        rows, columns = (2, 2) if len(shown) == 4 else (1, len(shown))
+        if len(found.trials) > 12 and not is_line:  # many bars need the whole width
+            wide, rows, columns = 11, len(shown), 1
+        figure = Figure(figsize=(max(5.2, wide * columns), 3.5 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).flat
+        for axes, panel in zip(grid, shown, strict=False):
+            for index, points in enumerate(series.values()):
+                mark = draw.points if is_line else draw.bars
+                mark(axes, panel, points, index, len(series))
+            draw.axis(axes, found, panel, ticks, is_line, found.study.varied[0] if _axes_are_settings(found) else "")
+        by = f"by {', '.join(found.study.varied)}" if _axes_are_settings(found) else "side by side"
+        draw.title(figure, found, by)
+        draw.legend(figure, found, list(series) if len(series) > 1 else [], is_line)
+    return figure
+
+
+def _axes_are_settings(found: Findings) -> bool:
+    return "vary" in found.study.params and bool(found.study.varied)
+
+
+def layout(found: Findings) -> tuple[dict[str, list[tuple[float, pandas.Series]]], Mapping[float, str], bool]:
+    """Where each trial goes: points by colour as (x, row), the ticks of x, and whether x is numeric."""
+    rows = [row for _, row in found.trials.iterrows()]
+    if not _axes_are_settings(found):
+        return {"": list(enumerate(rows))}, {i: row["label"] for i, row in enumerate(rows)}, False
+    first, *others = found.study.varied
+    values = {show(row[first]): row[first] for row in rows}
+    numeric = len(values) > 1 and all(type(value) in (int, float) for value in values.values())
+    ordered = sorted(values, key=values.get) if numeric else [v for v in _asked(found, first) if v in values]
+    place = {text: float(values[text]) if numeric else index for index, text in enumerate(ordered)}
+    series: dict[str, list[tuple[float, pandas.Series]]] = {}
+    for row in rows:
+        colour = ", ".join(f"{key}={show(row[key])}" for key in others)
+        series.setdefault(colour, []).append((place[show(row[first])], row))
+    if others:  # the baseline comes first in the frame; colours go in the order of the plan
+        series = dict(sorted(series.items(), key=lambda pair: _colour_order(found, others, pair[1][0][1])))
+    by_x = {name: sorted(points, key=lambda point: point[0]) for name, points in series.items()}
+    return by_x, {x: text for text, x in place.items()}, numeric
+
+
+def _asked(found: Findings, key: str) -> list[str]:
+    """The values of a setting in the order in which the trials name them, the baseline's own where it is alone last."""
+    rows = [*found.trials[key].iloc[1:], found.trials[key].iloc[0]]
+    asked = found.study.params["vary"].get(key, [])
+    return list(dict.fromkeys([*(show(value) for value in asked), *(show(value) for value in rows)]))
+
+
+def _colour_order(found: Findings, keys: list[str], row: pandas.Series) -> list[int]:
+    orders = [_asked(found, key) for key in keys]
+    return [order.index(show(row[key])) for key, order in zip(keys, orders, strict=True)]
+
+
+def tradeoff(found: Findings) -> Figure | None:
+    """Quality against latency, a labelled point a trial; ``None`` where no trial has both."""
+    names = [name for name in ("quality", "lpips") if name in found.metrics] or found.main_metrics
+    rows = found.trials[found.trials["latency_s"].notna() & found.trials[names[0]].notna()] if names else ()
+    if not len(rows):
+        return None
+    factor, unit = scale("latency_s", rows["latency_s"])
+    panel = Panel(names[0], title(names[0]), f"{names[0]}_low", f"{names[0]}_high")
+    with matplotlib.rc_context(draw.STYLE):
+        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+        axes = figure.subplots()
+        for _, row in rows.iterrows():
+            hollow, colour = row["status"] != "ok", draw.COLOURS[5] if row["baseline"] else draw.COLOURS[0]
+            across = draw.errors(Panel("latency_s", "", "latency_q1_s", "latency_q3_s", factor), row)
+            looks = {"marker": "o", "ms": 7, "capsize": 2, "mew": 1.5, "elinewidth": 1, "color": colour}
+            looks["mfc"] = "white" if hollow else colour
+            axes.errorbar(row["latency_s"] * factor, row[panel.column], draw.errors(panel, row), across, **looks)
+        axes.margins(0.12)
+        draw.label(axes, [(row["latency_s"] * factor, row[panel.column], row["label"]) for _, row in rows.iterrows()])
+        axes.set_xlabel(f"latency ({unit}) ↓")
+        axes.set_ylabel(panel.label)
+        without = len(found.trials) - len(rows)
+        left_out = f" ({without} trials without a value not shown)" if without else ""
+        draw.title(figure, found, f"quality against latency{left_out}")
+        if (rows["status"] == "not_applied").any():
+            draw.legend(figure, found, [], is_line=True, base=False)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure's pixels, twice as fine as a page shows them."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # a label in a script that the font lacks is drawn as boxes, which is no reason to complain
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        with matplotlib.rc_context(draw.STYLE):
+            figure.savefig(stream, format="png", dpi=160)
+    return stream.getvalue()

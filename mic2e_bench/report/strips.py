@@ -1,0 +1,140 @@
+"""Strips of images: the input, the baseline, every trial, and under each its difference to the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas
+from PIL import Image
+
+from mic2e_bench import inputs
+from mic2e_bench.errors import BadInput
+from mic2e_bench.report import pixels
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import missing, worded
+
+PER_ROW = 6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place of a strip: an image under its name, and a second one below (the difference); both may lack."""
+
+    name: str
+    image: Image.Image | None = None
+    note: str = ""
+    second: Image.Image | None = None
+    below: str = ""
+    marked: bool = False
+
+
+def html(found: Findings, most: int = 2) -> str:
+    """Strips for the first ``most`` inputs (first seed of each), and a line saying what is left out."""
+    names = list(found.study.baseline.inputs["items"])
+    seeds = found.study.baseline.protocol["seeds"]
+    parts = [strip(found, name, seeds[0]) for name in names[:most]]
+    left = [f"{len(names) - most} more inputs"] if len(names) > most else []
+    left += [f"{len(seeds) - 1} more seeds"] if len(seeds) > 1 else []
+    if left:
+        where = escape(f"{found.study.name}/images")
+        parts.append(f'<p class="note">Not shown: {" and ".join(left)}; their images lie in {where}.</p>')
+    return "\n".join(parts)
+
+
+def strip(found: Findings, name: str, seed: int) -> str:
+    """The strip of one input and seed."""
+    item = _item(found, name)
+    images = {row["id"]: _stored(found, row, name, seed) for _, row in found.trials.iterrows()}
+    reference = images[found.study.baseline.id]
+    masks = found.study.pipeline.task == "segmentation"
+    gain = 1 if masks else pixels.gain(images.values(), reference)
+    cells = [_input_cell(found, name, item)] if item is None or item.image is not None else []
+    for _, row in found.trials.iterrows():
+        cells.append(_cell(found, row, images[row["id"]], reference, item, gain))
+    compared = reference is not None and len(found.trials) > 1
+    below = (
+        "Below each mask: what it adds to the baseline's (green) and what it lacks (orange)."
+        if masks
+        else f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)."
+    )
+    prompt = next((text for text in (item.caption, item.prompt, item.text) if text), "") if item else ""
+    asked = f" Prompt: “{prompt}”." if prompt and "image" not in found.study.pipeline.needs else ""
+    caption = f"{found.credit}. Input {name}, seed {seed}.{asked} {below if compared else ''}"
+    body = "".join(_rows_html(cells[start : start + PER_ROW]) for start in range(0, len(cells), PER_ROW))
+    return f'<figure class="strip">{body}<figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _item(found: Findings, name: str) -> inputs.Item | None:
+    """The input itself, where it still lies where the trial found it."""
+    planned = found.study.baseline.inputs
+    try:
+        return inputs.read({**planned, "items": {name: planned["items"][name]}})[0]
+    except (BadInput, KeyError, OSError):
+        return None
+
+
+def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.Image | None:
+    """The trial's first image of that input and seed; ``None`` where there is none or its file is gone."""
+    for entry in row["images"] if isinstance(row["images"], list) else []:
+        if (entry["input"], entry["seed"]) == (name, seed):
+            try:
+                with Image.open(found.folder / entry["file"]) as image:
+                    return image.convert("RGB")
+            except (OSError, SyntaxError):
+                return None
+    return None
+
+
+def _input_cell(found: Findings, name: str, item: inputs.Item | None) -> Cell:
+    if item is None:
+        return Cell("input", note="the input file changed or is gone")
+    image = pixels.outlined(item.image, item.mask) if item.mask else item.image
+    texts = [f"“{text}”" for text in (item.text, item.prompt) if text]
+    note = " · ".join([*(["mask outlined"] if item.mask else []), *texts[:1]])
+    truth = _truth(found, name)
+    if truth is None:
+        return Cell("input", image, note)
+    return Cell("input", image, note, truth, "the known answer")
+
+
+def _truth(found: Findings, name: str) -> Image.Image | None:
+    """What a perfect result looks like, where it lies beside the input."""
+    answers = inputs.answers(found.study.baseline.inputs, name)
+    path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
+    return Image.open(path).convert("RGB") if path else None
+
+
+def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> Cell:
+    """A trial's image with its difference, its metrics and, where it did not run as asked, its status."""
+    marked, masks = row["status"] != "ok", found.study.pipeline.task == "segmentation"
+    status = "NOT APPLIED" if row["status"] == "not_applied" else row["status"]
+    if image is None:
+        why = f"{status}: {row['reason']}" if marked else "no image of this input and seed"
+        return Cell(row["label"], note=why, marked=True)
+    shown = pixels.overlaid(image, item.image if item else None) if masks else image
+    names = [name for name in found.main_metrics[:2] if not missing(row[name])]
+    metrics = [worded(name, row[name]) for name in names]
+    note = " · ".join([*([status] if marked else []), *metrics])
+    if row["baseline"]:
+        return Cell(row["label"], shown, note, below="the reference", marked=marked)
+    if reference is None:
+        return Cell(row["label"], shown, note, below="the baseline has no image", marked=marked)
+    apart = pixels.difference(image, reference, None if masks else gain)
+    below = "" if image.size == reference.size else f"resized from {image.width}×{image.height}"
+    return Cell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked)
+
+
+def _rows_html(cells: list[Cell]) -> str:
+    """Up to ``PER_ROW`` cells as a table with lines of names, notes, images and differences: all stay aligned."""
+    lines = (
+        [f"<b{' class=marked' if cell.marked else ''}>{escape(cell.name)}</b>" for cell in cells],
+        [escape(cell.note) for cell in cells],
+        [pixels.html(cell.image, cell.name) for cell in cells],
+        [pixels.html(cell.second, f"{cell.name}: below") + escape(cell.below) for cell in cells],
+    )
+    width = pixels.PAGE_PX
+    place = f"width:{width}px;min-width:{width}px;padding:1px 8px 1px 0;text-align:left;vertical-align:top"
+    rows = ("".join(f'<td style="{place}">{text}</td>' for text in line) for line in lines if any(line))
+    return f'<table class="strip">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'

@@ -1,0 +1,153 @@
+"""The tables of a study: for a terminal, as Markdown, as HTML, and every number unrounded as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import pandas
+
+from mic2e_bench import record
+from mic2e_bench.params import Study
+from mic2e_bench.report import findings
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.settings import show
+
+STATUS = {"not_applied": "NOT APPLIED"}
+SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
+MEMORY = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
+
+
+def text(study: Study, results: Path, mixed: bool = False) -> str:
+    """The main figures of a study for a terminal. Raises ``BadInput`` where environments are mixed."""
+    found = findings.read(study, results, mixed)
+    return f"{study.name} · {found.credit}\n{main(found, widest=60).text()}"
+
+
+def main(found: Findings, widest: int = 10_000) -> Table:
+    """A row a trial: speed, memory, the main metrics, and the status of what did not run as asked.
+
+    ``widest`` cuts the reasons, for a terminal.
+    """
+    trials = found.trials
+    columns = [("trial", list(trials["label"]))]
+    columns += [_latency(trials), ("speed-up", [_times(value) for value in trials["speedup"]])]
+    columns += [_bytes(trials, found.memory, MEMORY[found.memory]), _bytes(trials, "weights_bytes", "weights")]
+    columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
+    if len(found.not_ok):
+        columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
+    return Table(
+        header=[name for name, _ in columns],
+        rows=list(zip(*(values for _, values in columns), strict=True)),
+        caption=caption(found),
+        marks=marks(found),
+        left=(0, *([len(columns) - 1] if len(found.not_ok) else [])),
+    )
+
+
+def comparison(found: Findings) -> Table:
+    """Presets side by side: their settings, then speed and memory as ratios to the baseline, then quality."""
+    trials = found.trials
+    settings = dict.fromkeys((*SETTINGS, *found.study.varied))
+    rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.settings]
+    for name, values in (
+        _latency(trials),
+        ("speed against the baseline", map(_times, trials["speedup"])),
+        _bytes(trials, found.memory, MEMORY[found.memory]),
+        ("memory against the baseline", map(_times, trials["memory_ratio"])),
+        _bytes(trials, "weights_bytes", "weights"),
+    ):
+        rows.append((name, *values))
+    rows += [(title(name), *map(digits, trials[name])) for name in found.main_metrics]
+    if len(found.not_ok):
+        rows.append(("status", *(status(row) for _, row in trials.iterrows())))
+    return Table(("", *trials["label"]), rows, caption(found))
+
+
+def more_metrics(found: Findings) -> list[Table]:
+    """The metrics that the main table leaves out (parts of the image, known answers): a table for each family."""
+    families: dict[str, list[str]] = {}
+    for name in found.metrics:
+        if name not in found.main_metrics:
+            families.setdefault(name.partition(".")[0], []).append(name)
+    made = []
+    for family, names in families.items():
+        header = (title(family), *(name.partition(".")[2].replace(".", ", ") or title(name) for name in names))
+        rows = [(row["label"], *(digits(row[name]) for name in names)) for _, row in found.trials.iterrows()]
+        made.append(Table(header, rows, found.credit, marks(found)))
+    return made
+
+
+def caption(found: Findings) -> str:
+    """What the numbers are and what stands in for the real thing."""
+    repeats = found.study.baseline.protocol["repeats"]
+    parts = [
+        f"{found.credit}.",
+        f"Latency: median of {repeats} calls ± half the distance between the quartiles."
+        if repeats > 1
+        else "Latency: of a single call.",
+        "Speed-up: the baseline's latency over the trial's.",
+    ]
+    if found.main_metrics:
+        parts.append("Quality is scored against the baseline's image on the same input and seed.")
+    if found.memory == "peak_rss_bytes":
+        parts.append("Peak RSS: the whole process during a call, the libraries included.")
+    backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
+    if backbones and not all(text in found.stand_ins for text in backbones):
+        parts.append(f"Backbone: {'; '.join(backbones)}.")
+    if (found.trials["status"] == "not_applied").any():
+        parts.append("NOT APPLIED: a setting was asked for and not in force, so no speed-up is credited.")
+    return " ".join(parts)
+
+
+def status(row: pandas.Series) -> str:
+    """The status with its reason; ``not_applied`` is shouted."""
+    word = STATUS.get(row["status"], row["status"])
+    return word if row["status"] == "ok" or not row["reason"] else f"{word}: {row['reason']}"
+
+
+def marks(found: Findings) -> list[str]:
+    """The class of each row of HTML: its status, and whether it is the baseline."""
+    return [f"{row['status']}{' baseline' if row['baseline'] else ''}" for _, row in found.trials.iterrows()]
+
+
+def _times(ratio: float) -> str:
+    return NONE if missing(ratio) else f"{digits(ratio)}×"
+
+
+def _latency(trials: pandas.DataFrame) -> tuple[str, list[str]]:
+    factor, unit_name = scale("latency_s", trials["latency_s"])
+    cells = []
+    for middle, low, high in zip(trials["latency_s"], trials["latency_q1_s"], trials["latency_q3_s"], strict=True):
+        spread = "" if missing(low) or low == high else f" ± {digits((high - low) / 2 * factor, 2)}"
+        cells.append(NONE if missing(middle) else digits(middle * factor) + spread)
+    return f"latency ({unit_name})", cells
+
+
+def _bytes(trials: pandas.DataFrame, column: str, name: str) -> tuple[str, list[str]]:
+    factor, unit_name = scale(column, trials[column])
+    return f"{name} ({unit_name})", [digits(value * factor) for value in trials[column]]
+
+
+def csv(found: Findings) -> str:
+    """Every number as it was stored: SI units, named in the header, nothing rounded."""
+    trials = found.trials.drop(columns=["images", "path"], errors="ignore")
+    units = {name: unit(name).replace("%", "percent") for name in found.metrics if unit(name)}
+    names = {f"{name}{end}": f"{name}{end}_{word}" for name, word in units.items() for end in ("", "_low", "_high")}
+    names |= {"speedup": "speedup_ratio", "memory_ratio": "memory_ratio"}
+    plain = trials.apply(lambda column: column.map(_plain) if column.dtype == object else column)
+    return plain.rename(columns=names).to_csv(index=False)
+
+
+def _plain(value: Any) -> Any:
+    return show(value) if isinstance(value, (list, tuple, bool)) else value
+
+
+def write(found: Findings) -> None:
+    """Write ``table.md`` and ``table.csv`` beside the records."""
+    heading = f"# {found.study.name}\n\n"
+    record.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
+    record.write_whole(found.folder / "table.csv", csv(found).encode())

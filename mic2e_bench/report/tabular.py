@@ -1,0 +1,89 @@
+"""One table of texts, written three ways: for a terminal, as Markdown and as HTML."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+UNBROKEN = 30  # characters that a cell of HTML keeps on one line
+
+
+class Linked(str):
+    """A cell's text that leads to files: the text to the first of ``links``, a mark behind it to each other one."""
+
+    links: tuple[str, ...] = ()  # relative addresses
+
+    @classmethod
+    def to(cls, text: str, links: Sequence[str]) -> Linked:
+        made = cls(text)
+        made.links = tuple(links)
+        return made
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under a header. ``marks`` holds a word for each row, which HTML uses as its class."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    marks: Sequence[str] = ()
+    left: Sequence[int] = (0,)  # the columns of words; the others are numbers, aligned at their right
+
+    def text(self) -> str:
+        """For a terminal, the caption below."""
+        cells = [list(self.header), *map(list, self.rows)]
+        widths = [max(len(row[index]) for row in cells) for index in range(len(self.header))]
+        lines = ["  ".join(self._aligned(row, widths)).rstrip() for row in cells]
+        lines.insert(1, "  ".join("─" * width for width in widths))
+        return "\n".join([*lines, *textwrap.wrap(self.caption, 118)])
+
+    def _aligned(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
+        columns = enumerate(zip(row, widths, strict=True))
+        return [cell.ljust(width) if index in self.left else cell.rjust(width) for index, (cell, width) in columns]
+
+    def markdown(self) -> str:
+        """A pipe table, the caption below."""
+        rule = [":---" if index in self.left else "---:" for index in range(len(self.header))]
+        lines = [f"| {' | '.join(map(_one_cell, row))} |" for row in (self.header, *self.rows)]
+        lines.insert(1, f"| {' | '.join(rule)} |")
+        return "\n".join([*lines, *(["", _one_cell(self.caption)] if self.caption else [])]) + "\n"
+
+    def html(self) -> str:
+        """Everything escaped."""
+        marks = self.marks or [""] * len(self.rows)
+        head = self._line("th", self.header)
+        lines = (self._line("td", row) for row in self.rows)
+        body = "".join(f'<tr class="{escape(mark)}">{line}</tr>' for mark, line in zip(marks, lines, strict=True))
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        return f'<table class="results">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+    def _line(self, tag: str, row: Sequence[str]) -> str:
+        return "".join(self._cell(tag, index, text) for index, text in enumerate(row))
+
+    def _cell(self, tag: str, index: int, text: str) -> str:
+        """Numbers at the right; only long texts are broken."""
+        side = "left" if index in self.left or len(text) > UNBROKEN else "right"
+        style = f"text-align:{side}" + (";white-space:nowrap" if len(text) <= UNBROKEN else "")
+        return f'<{tag} style="{style}">{_html(text)}</{tag}>'
+
+
+def _one_cell(text: str) -> str:
+    """A text that cannot break a Markdown table or become HTML in it."""
+    safe = escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+    first, *others = getattr(text, "links", ()) or (None,)
+    return safe if first is None else "".join([f"[{safe}]({first})", *(f" [{MARK}]({other})" for other in others)])
+
+
+def _html(cell: str) -> str:
+    """A cell, escaped, with its links."""
+    first, *others = getattr(cell, "links", ()) or (None,)
+    if first is None:
+        return escape(cell)
+    texts = [(cell, first), *((MARK, other) for other in others)]
+    return " ".join(f'<a href="{escape(link)}">{escape(text)}</a>' for text, link in texts)
+
+
+MARK = "ref"  # what a link to a further file is called, mostly the record that a ratio refers to

@@ -1,0 +1,75 @@
+"""The time pass of ``process: per_call``: every call in a process of its own, as in a service that restarts its worker.
+
+Each process is forked from one that has imported the libraries and loaded nothing, loads the pipeline, makes one call
+and ends. Forking is safe only there: the parent has started no thread and touched no device.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.trial import Trial
+
+RAISED_AS = {"unavailable": Unavailable, "oom": MemoryError}
+
+
+def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    """Samples like ``measure.time_pass``'s; each is the time from the fork to the finished image.
+
+    ``restarts`` has the parts: loading, the call, the end of the process, and the process ids.
+    """
+    warmup, repeats = trial.protocol["warmup"], trial.protocol["repeats"]
+    cycles = []
+    for index in range(warmup + repeats):
+        tell(f"process {index + 1}/{warmup + repeats}", index / (warmup + repeats + 1))
+        cycles.append(_cycle(trial))
+    seconds = [cycle["answer_s"] for cycle in cycles]
+    parts = {name: [cycle[name] for cycle in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
+    return {"warmup_s": seconds[:warmup], "latency_s": seconds[warmup:], "restarts": parts}
+
+
+def _cycle(trial: Trial) -> dict[str, Any]:
+    """One process from its start to its end. Raises what stopped it, as the error of its status."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # or the child prints it again
+    start = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        _one_call(trial, sending)
+    sending.close()
+    try:
+        answer = receiving.recv()
+    except EOFError:
+        answer = None
+    answered = time.perf_counter()
+    _, status = os.waitpid(pid, 0)
+    receiving.close()
+    if answer is None:
+        raise RuntimeError(f"the process of one call ended by itself, exit code {os.waitstatus_to_exitcode(status)}")
+    if "reason" in answer:
+        raise RAISED_AS.get(answer["status"], RuntimeError)(answer["reason"])
+    return {**answer, "answer_s": answered - start, "exit_s": time.perf_counter() - answered, "pid": pid}
+
+
+def _one_call(trial: Trial, pipe: Connection) -> None:
+    """The child: load, one call, say how long both took, end. Never returns."""
+    from mic2e_bench import inputs, measure, worker
+
+    worker.die_with_parent()
+    try:
+        item = inputs.read(trial.inputs)[0]
+        build, loaded = worker.make_build(trial)
+        worker.next_trial(build, trial)
+        pipe.send({"load_s": loaded["load_s"], "call_s": measure.timed_call(build, item, trial.protocol["seeds"][0])})
+    except Exception as error:
+        pipe.send({"status": worker.classify(error), "reason": worker.describe(error)})
+    finally:
+        os._exit(0)  # no exit handlers: they belong to the parent

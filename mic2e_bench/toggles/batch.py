@@ -1,0 +1,38 @@
+"""How many images one call makes."""
+
+from __future__ import annotations
+
+from mic2e_bench.build import Build
+from mic2e_bench.toggle import Phase, Seen, Toggle, number
+
+
+def apply(build: Build, value: int) -> None:
+    build.call["batch"] = value
+
+
+def observe(build: Build, value: int) -> Seen:
+    """The batch that the denoiser saw (guidance doubles it), and the images that the VAE decoded."""
+    witness = build.witness
+    batches = sorted({batch for batch, _ in witness.denoiser})
+    how = f"denoiser batch {', '.join(map(str, batches))}"
+    if build.pipeline.task == "segmentation":
+        return Seen(batches[-1] if batches else None, how)
+    together = set(batches) <= {witness.decoded, 2 * witness.decoded}
+    how += f"; {witness.decoded} images decoded"
+    reason = "" if together else f"the denoiser did not see the {witness.decoded} images together"
+    return Seen(witness.decoded, how, applied=together and witness.decoded == value, reason=reason)
+
+
+BATCH = Toggle(
+    name="batch",
+    phase=Phase.CALL,
+    values="whole number from 1 to 64",
+    default=1,
+    parse=number(int, 1, 64),
+    apply=apply,
+    observe=observe,
+    cost="rounding",
+    about="Images per call, with the seeds seed, seed + 1, ...: better use of a GPU, and more memory.\n"
+    "Latency stays that of the call; images_per_s is what a batch raises.",
+    source="docs: diffusers, 'Batch inference'",
+)

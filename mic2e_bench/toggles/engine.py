@@ -1,0 +1,99 @@
+"""What runs the denoiser."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from typing import Any
+
+from mic2e_bench import places
+from mic2e_bench.build import Build
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+
+ENGINES = ("torch", "onnxruntime-cpu", "onnxruntime-cuda", "tensorrt")
+
+
+def apply(build: Build, value: str) -> None:
+    if value == "tensorrt":
+        _tensorrt(build)
+    elif value != "torch":
+        _onnxruntime(build, value)
+
+
+def _onnxruntime(build: Build, value: str) -> None:
+    from mic2e_bench import engines
+
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _needed(value, package, "mic2e-bench[engines]")
+    import onnxruntime
+
+    provider = engines.PROVIDERS[value]
+    if provider not in onnxruntime.get_available_providers():
+        raise Unavailable(f"engine {value}: onnxruntime has no {provider}: pip install onnxruntime-gpu, and a GPU")
+    build.notes["engine"] = build.denoiser.forward = engines.OnnxEngine(build, provider)
+
+
+def _tensorrt(build: Build) -> None:
+    """TensorRT through its backend of torch.compile, which cuts the denoiser into engines and keeps them on disk."""
+    import torch
+
+    _needed("tensorrt", "torch_tensorrt", "torch-tensorrt")
+    if not torch.cuda.is_available():
+        raise Unavailable("engine tensorrt: TensorRT needs a CUDA device")
+    options = {
+        "enabled_precisions": {build.denoiser.dtype},
+        "min_block_size": 1,
+        "immutable_weights": False,  # or an engine could not be used again with the weights put back in
+        "cache_built_engines": True,
+        "reuse_cached_engines": True,
+        "engine_cache_dir": str(places.cache() / "tensorrt"),
+    }
+    build.denoiser.compile(backend="torch_tensorrt", dynamic=False, options=options)
+    build.notes["engine"] = "tensorrt"
+
+
+def _needed(value: str, package: str, install: str) -> None:
+    try:
+        importlib.import_module(package)
+    except ModuleNotFoundError:
+        raise Unavailable(f"engine {value}: package {package} is not installed: pip install '{install}'") from None
+
+
+def observe(build: Build, value: str) -> Seen:
+    """The provider of the live session that answered the denoiser's calls, or the TensorRT engines in memory."""
+    engine = build.notes.get("engine")
+    if engine is None:
+        return Seen("torch", f"{type(build.denoiser).__name__}'s own forward")
+    if engine == "tensorrt":
+        count = sum("TensorRTModule" in type(thing).__name__ for thing in gc.get_objects())
+        return Seen("tensorrt" if count else "torch", f"{count} TensorRT engines in memory", reason="no engine was made")
+    return _onnx(build, engine, value)
+
+
+def _onnx(build: Build, engine: Any, value: str) -> Seen:
+    if vars(build.denoiser).get("forward") is not engine or not engine.runs:
+        return Seen("torch", "no session answered", reason="the denoiser's call does not reach the session")
+    providers = sorted({session.get_providers()[0] for session in engine.sessions.values()})
+    seen = {"CPUExecutionProvider": "onnxruntime-cpu", "CUDAExecutionProvider": "onnxruntime-cuda"}
+    how = (
+        f"{len(engine.sessions)} sessions on {', '.join(providers)}, {engine.runs} runs; "
+        f"{engine.exported} graphs exported now, the others read from {places.cache() / 'engines'}"
+    )
+    return Seen("/".join(seen.get(name, name) for name in providers), how)
+
+
+ENGINE = Toggle(
+    name="engine",
+    phase=Phase.COMPILE,
+    values=" | ".join(ENGINES),
+    default="torch",
+    parse=one_of(*ENGINES),
+    apply=apply,
+    observe=observe,
+    cost="rounding",
+    about="Another runtime behind the denoiser's call: exported once for each shape and cached, then run from there.\n"
+    "torch's copy of the weights stays in memory beside the engine's.",
+    source="docs: torch, 'torch.onnx'; ONNX Runtime, 'Execution Providers'; Torch-TensorRT, 'Engine caching'",
+    fits=lambda pipeline: pipeline.task != "segmentation",
+)

@@ -1,0 +1,39 @@
+"""The share of the device's memory that PyTorch may take."""
+
+from __future__ import annotations
+
+from mic2e_bench.build import Build
+from mic2e_bench.toggle import Phase, Seen, Toggle, number
+
+
+def apply(build: Build, value: float) -> None:
+    """In LOAD, before anything is allocated on the device."""
+    import torch
+
+    if build.device == "cuda" and value < 1:
+        torch.cuda.set_per_process_memory_fraction(value)
+
+
+def observe(build: Build, value: float) -> Seen:
+    import torch
+
+    if build.device != "cuda":
+        reason = f"it caps the memory of a CUDA device; the device is {build.device}"
+        return Seen(1.0, reason, applied=value == 1, reason=reason)
+    return Seen(torch.cuda.get_per_process_memory_fraction(), "torch.cuda.get_per_process_memory_fraction()")
+
+
+MEMORY_FRACTION = Toggle(
+    name="memory_fraction",
+    phase=Phase.LOAD,
+    values="number from 0.01 to 1",
+    default=1.0,
+    parse=number(float, 0.01, 1),
+    apply=apply,
+    observe=observe,
+    cost="none",
+    about="PyTorch's allocator frees its cache or gives up rather than take more of the device than this.\n"
+    "It makes nothing faster; it shows whether a setting fits a smaller card.",
+    source="Speed Optimizations Guide, 2; docs: torch, 'torch.cuda.set_per_process_memory_fraction'",
+    tolerance=0.0,
+)

@@ -1,0 +1,1 @@
+"""Training of the bundled models, from scratch, on scenes that the project draws itself."""

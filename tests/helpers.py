@@ -1,0 +1,195 @@
+"""Shared by the tests: small studies, input pictures, the command line, records on disk, faults inside a worker."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import yaml
+from PIL import Image, ImageDraw
+
+from mic2e_bench import cli, params, registry, runner, server
+
+TINY = {
+    "study": "tiny",
+    "pipeline": "objectclear",
+    "baseline": {"steps": 1, "resolution": 64, "guidance": 1.0, "threads": 1},
+    "vary": {"steps": [1, 2]},
+    "protocol": {"warmup": 0, "repeats": 1, "seeds": [42]},
+    "metrics": ["psnr"],
+}
+TEXTS = {"prompt": "red bricks", "caption": "a blue ball on red bricks", "text": "ball", "points": [[20, 30, 1]]}
+
+
+def tiny(**changes):
+    """A study of two trials that takes about a second; ``None`` takes a key away."""
+    made = {**copy.deepcopy(TINY), "inputs": photos(), **changes}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def picture(size, seed=0):
+    """A picture that is no flat colour, and differs with the seed."""
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    ImageDraw.Draw(image).ellipse((8 + seed, 8, 40 + seed, 40), fill=(200, 30 + seed, 60))
+    return image
+
+
+def mask(size):
+    image = Image.new("L", size)
+    ImageDraw.Draw(image).ellipse((8, 8, 40, 40), fill=255)
+    return image
+
+
+def inputs(folder, sizes=((96, 80),)):
+    """A folder of inputs (width, height) that every pipeline can take."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, size in enumerate(sizes):
+        picture(size, index).save(folder / f"in{index}.png")
+        mask(size).save(folder / f"in{index}.mask.png")
+    texts = {f"in{index}": {**TEXTS, "box": [8, 8, 40, 40]} for index in range(len(sizes))}
+    (folder / "prompts.yaml").write_text(yaml.safe_dump(texts))
+    return str(folder)
+
+
+@functools.cache
+def photos():
+    """The inputs of a study that names none: one small picture, in a folder that goes with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="mic2e-bench-tests-"))
+    atexit.register(shutil.rmtree, folder)
+    return inputs(folder)
+
+
+def file(path, content):
+    """A params file."""
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def study(content):
+    return params.resolve_study(content)
+
+
+def run(content, results, **arguments):
+    """Measure in this process; returns the summary."""
+    return runner.run([study(content)], results, **arguments)
+
+
+def command(capsys, *arguments):
+    """One command in this process: exit code, standard output, standard error."""
+    capsys.readouterr()
+    code = cli.main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+def refusal(capsys, *arguments):
+    """The one line with which a command refuses its input."""
+    code, out, err = command(capsys, *arguments)
+    assert code == 2, (code, out, err)
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+def on_disk(results, name="tiny"):
+    """The records of a study by label."""
+    found = [json.loads(path.read_text()) for path in sorted((Path(results) / name).glob("*.json"))]
+    return {record["label"]: record for record in found}
+
+
+def frozen(results, name="tiny"):
+    """What must not change where nothing is measured: the content and the time of every record."""
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (Path(results) / name).glob("*.json")}
+
+
+def whole(results, name="tiny"):
+    """Assert that a study's folder holds nothing torn: every record's images are there, as their hashes say."""
+    folder = Path(results) / name
+    for record in on_disk(results, name).values():
+        for image in record["images"]:
+            assert hashlib.sha256((folder / image["file"]).read_bytes()).hexdigest() == image["sha256"]
+    return True
+
+
+def with_fault(monkeypatch, fault):
+    """From now on every worker has this fault of ``FAULTS`` built in."""
+
+    def child(trials, images, log):
+        return server.call(faulty, log, fault, trials, images)
+
+    monkeypatch.setattr(runner.server, "child", child)
+
+
+def faulty(fault, trials, images, pipe):
+    """The worker's process, with a fault: ``Fault`` is put in before the worker starts."""
+    from mic2e_bench import worker
+
+    FAULTS[fault](pipe)
+    worker.main(trials, images, pipe)
+
+
+def _second_trial(act):
+    """Act in the calls of the second trial of ``tiny``."""
+
+    def put_in(pipe):
+        pipeline = registry.pipeline("objectclear")
+        real = pipeline.call
+
+        def call(build, item, seed):
+            if build.call["steps"] == 2:
+                act()
+            return real(build, item, seed)
+
+        object.__setattr__(pipeline, "call", call)
+
+    return put_in
+
+
+def _at_load(act):
+    return lambda pipe: object.__setattr__(registry.pipeline("objectclear"), "load", lambda *a, **k: act())
+
+
+def _memory_error():
+    raise MemoryError
+
+
+def _allocate():
+    import torch
+
+    torch.empty(1 << 50)  # PyTorch's allocator raises a RuntimeError
+
+
+def _raise():
+    raise ArithmeticError("a toggle\nthat breaks")
+
+
+def _hang():
+    signal.pause()
+
+
+def _leave_a_heir(pipe):
+    """End at once, while a child of this process keeps the pipe open."""
+    if os.fork() == 0:
+        signal.alarm(60)
+        signal.pause()
+    os.abort()
+
+
+FAULTS = {
+    "abort": _second_trial(os.abort),
+    "exit": _second_trial(lambda: os._exit(3)),
+    "memory": _second_trial(_memory_error),
+    "allocation": _second_trial(_allocate),
+    "raise": _second_trial(_raise),
+    "hang": _second_trial(_hang),
+    "abort at load": _at_load(os.abort),
+    "hang at load": _at_load(_hang),
+    "heir": _leave_a_heir,
+}

@@ -1,0 +1,178 @@
+"""The runner's own end, at any moment: what is on disk is whole, and the same command goes on from there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from multiprocessing import forkserver, get_context
+
+import helpers
+import psutil
+import pytest
+import yaml
+from helpers import on_disk, tiny
+
+from mic2e_bench import cli, places, record, runner, server
+
+CONTENT = tiny(vary={"steps": [1, 2, 3]})
+FORK = get_context("fork")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_server():
+    server.start()
+
+
+@contextmanager
+def process(target, *args):
+    """A runner in a process of its own that shares this one's fork server, so that it starts at once."""
+    forkserver._forkserver.ensure_running, before = lambda: None, forkserver._forkserver.ensure_running
+    started = FORK.Process(target=target, args=args)
+    try:
+        started.start()
+    finally:
+        forkserver._forkserver.ensure_running = before
+    yield started
+    started.kill()
+    started.join()
+
+
+def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL)):
+    """Run the study; at ``moment``, a stage of the second trial or a step of writing its record, end without a word."""
+    stages, replace = runner._Child._step, os.replace
+
+    def step(self):
+        going_on = stages(self)
+        if len(self.left) == 2 and self.stage.startswith(moment):
+            act()
+        return going_on
+
+    def replacing(source, target):
+        second = str(target).endswith(".json") and len(list((results / "tiny").glob("*.json"))) == 1
+        if second and moment == "before the record":
+            act()
+        replace(source, target)
+        if second and moment == "after the record":
+            act()
+
+    runner._Child._step, os.replace = step, replacing
+    helpers.run(CONTENT, results)
+
+
+@pytest.mark.parametrize("moment", ["repeat", "image", "before the record", "after the record"])
+def test_a_killed_runner_goes_on_where_it_was(moment, tmp_path):
+    with process(run_until, moment, tmp_path) as killed:
+        killed.join(60)
+        assert killed.exitcode == -signal.SIGKILL
+    assert helpers.whole(tmp_path)
+    old = helpers.frozen(tmp_path)
+    assert len(old) == (2 if moment == "after the record" else 1)
+    summary = helpers.run(CONTENT, tmp_path)
+    assert summary.measured == 3 - len(old)
+    assert old.items() <= helpers.frozen(tmp_path).items()
+    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert helpers.whole(tmp_path)
+
+
+def test_a_runner_killed_while_loading(tmp_path):
+    with process(run_until_load, tmp_path) as killed:
+        killed.join(60)
+    assert on_disk(tmp_path) == {}
+    assert helpers.run(CONTENT, tmp_path).measured == 3
+
+
+def run_until_load(results):
+    runner.Progress.at = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+    helpers.run(CONTENT, results)
+
+
+def test_two_runners_on_one_study(tmp_path):
+    counts = FORK.SimpleQueue()
+    with process(count, tmp_path, counts) as one, process(count, tmp_path, counts) as other:
+        for runner_ in (one, other):
+            runner_.join(120)
+            assert runner_.exitcode == 0
+    assert sorted([counts.get(), counts.get()]) == [0, 3]
+    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert helpers.whole(tmp_path)
+
+
+def count(results, counts):
+    counts.put(helpers.run(CONTENT, results).measured)
+
+
+def command(path, results):
+    """The command as a shell runs it; interrupted at the first repeat of the first trial."""
+    at, self = runner.Progress.at, os.getpid()
+
+    def interrupted(progress, trial, stage, share):
+        at(progress, trial, stage, share)
+        if stage.startswith("repeat"):
+            (results / "interrupted").write_text(str(time.monotonic()))
+            os.kill(self, signal.SIGINT)
+
+    runner.Progress.at = interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os._exit(cli.main(["run", str(path), "--results", str(results)]))
+
+
+def test_ctrl_c_ends_at_once_and_is_resumed(tmp_path, capfd):
+    path = helpers.file(tmp_path / "study.yaml", tiny(protocol={**CONTENT["protocol"], "repeats": 500}))
+    with process(command, path, tmp_path) as interrupted:
+        interrupted.join(60)
+        end = time.monotonic()
+        assert interrupted.exitcode == cli.INTERRUPTED
+    assert end - float((tmp_path / "interrupted").read_text()) < 5  # measuring on would take far longer
+    assert "interrupted. The same command goes on where it stopped" in capfd.readouterr().err
+    assert on_disk(tmp_path) == {}
+    assert helpers.run(tiny(), tmp_path).measured == 2
+
+
+def test_the_real_command_killed_then_finished(tmp_path, capsys):
+    """``python -m mic2e_bench run`` with its own fork server: killed, no process stays; then the same again."""
+    path = helpers.file(tmp_path / "study.yaml", CONTENT)
+    arguments = ["run", str(path), "--results", str(tmp_path)]
+    log = (tmp_path / "output").open("w")
+    first = record.path_of(tmp_path, "tiny", helpers.study(CONTENT).baseline.id)
+    with subprocess.Popen([sys.executable, "-m", "mic2e_bench", *arguments], stdout=log, stderr=log) as started:
+        deadline = time.monotonic() + 120
+        while not first.exists() and started.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        family = psutil.Process(started.pid).children(recursive=True)
+        started.kill()
+    log.close()
+    assert len(family) >= 2, (tmp_path / "output").read_text()  # the fork server and a worker, at least
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    old = helpers.frozen(tmp_path)
+    assert first.name in old and helpers.whole(tmp_path)
+    code, out, _ = helpers.command(capsys, *arguments)
+    assert code == 0 and "3 ok" in out
+    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    for name, (content, _) in old.items():  # scoring adds to a record what was not scored yet, and nothing else
+        before, after = json.loads(content), json.loads((tmp_path / "tiny" / name).read_text())
+        assert {**after, "quality": before["quality"]} == before
+
+
+SCRIPT = """
+import mic2e_bench, yaml
+print("top level")
+summary = mic2e_bench.run(yaml.safe_load(open("study.yaml")), results="results")
+print([r["status"] for r in summary.records.values()])
+"""
+
+
+def test_a_script_without_a_guard(tmp_path, capsys):
+    """And what it measured, the command line knows."""
+    path = helpers.file(tmp_path / "study.yaml", CONTENT)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["top level", "['ok', 'ok', 'ok']"]
+    assert all(line.startswith("tiny ") for line in ended.stderr.splitlines()), ended.stderr  # no library's noise
+    code, out, _ = helpers.command(capsys, "plan", path, "--results", tmp_path / "results")
+    assert code == 0 and out.count("  ok") == 3
+    assert helpers.run(yaml.safe_load(path.read_text()), tmp_path / "results").measured == 0
+    assert places.results() != tmp_path / "results"

@@ -1,0 +1,97 @@
+"""The notebooks as stored, and run by papermill as a person runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+from test_report import STAND_INS, measured, resolve
+
+from mic2e_bench import params
+from mic2e_bench.report import execute, notebook
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NAMES = ("sweep.ipynb", "presets.ipynb")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_stored_clean_and_its_parameters_are_the_keys_of_a_params_file(name):
+    content = nbformat.read(FOLDER / name, as_version=4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert content.metadata.kernelspec.name == "python3"
+    assert set(papermill.inspect_notebook(FOLDER / name)) == {*params.KEYS, "results", "mixed"}
+
+
+@pytest.mark.parametrize(("name", "example"), [("sweep.ipynb", "vary"), ("presets.ipynb", "presets")])
+def test_the_example_of_a_notebook_is_a_study(name, example):
+    content = nbformat.read(FOLDER / name, as_version=4)
+    values = {}
+    exec(next(cell.source for cell in content.cells if "parameters" in cell.metadata.get("tags", [])), values)
+    given = {key: values[key] for key in params.KEYS}
+    assert len(notebook.bench(example, given).study.trials) > 2
+
+
+def test_a_params_file_gives_the_same_study_as_on_the_command_line(tmp_path):
+    given = {"pipeline": "objectclear", "model": "random", "trials": [{"steps": 3}, {"precision": "bf16"}]}
+    of_file = params.resolve_study(given)
+    of_notebook = notebook.bench("vary", {**dict.fromkeys(params.KEYS), "vary": {"steps": [4]}, **given}).study
+    assert [trial.id for trial in of_notebook.trials] == [trial.id for trial in of_file.trials]
+    assert of_notebook.name == of_file.name
+
+
+def test_folders_are_found_from_within_the_notebooks_folder(monkeypatch):
+    monkeypatch.chdir(FOLDER)
+    bench = notebook.bench(
+        "vary", {"pipeline": "objectclear", "model": "random", "inputs": "mic2e_bench/bundled/inputs"}
+    )
+    assert bench.study.baseline.inputs["items"]
+
+
+def test_papermill_runs_a_params_file_by_itself(tmp_path):
+    study = resolve(tmp_path, baseline="ORIGINAL", presets=["BALANCED", "ULTRA_FAST"])
+    results = tmp_path / "results"
+    for number, trial in enumerate(study.trials, 1):
+        measured(study, results, trial, number)
+    file, out = tmp_path / "x.yaml", tmp_path / "out.ipynb"
+    file.write_text(yaml.safe_dump({**study.params, "metrics": ["lpips", "psnr"]}, sort_keys=False))
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "presets.ipynb",
+        str(out),
+        "-f",
+        str(file),
+        "-p",
+        "results",
+        str(results),
+    ]
+    with execute.surroundings() as environment:
+        done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "unknown parameter" not in done.stderr
+    outputs = [out for cell in nbformat.read(out, as_version=4).cells for out in cell.get("outputs", [])]
+    html = "\n".join(out.data.get("text/html", "") for out in outputs if "data" in out)
+    assert all(words in html for words in ("BALANCED", "speed against the baseline", "0.500×", *STAND_INS))
+
+
+def test_an_error_in_a_notebook_is_one_line(tmp_path, monkeypatch):
+    study = resolve(tmp_path, vary={"steps": [2]})
+    source = tmp_path / "failing.ipynb"
+    cells = [
+        nbformat.v4.new_code_cell("study = None"),
+        nbformat.v4.new_code_cell("raise ValueError('no\\nsuch thing')"),
+    ]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), source)
+    with execute.surroundings() as environment:
+        (tmp_path / "results" / study.name).mkdir(parents=True)
+        problem = execute.one(source, study, tmp_path / "results", False, environment)
+    assert problem.startswith("no such thing (ValueError") and os.linesep not in problem

@@ -1,0 +1,154 @@
+"""What a person may write, and the one line with which everything else is answered."""
+
+import datetime
+import json
+import math
+
+import helpers
+import pytest
+from helpers import tiny
+
+from mic2e_bench import params, registry, settings
+from mic2e_bench.errors import BadInput
+
+BASE = {"steps": 2, "resolution": 64}
+
+# what is changed in a good file, and what the line must name: key, what was given, what exists
+BAD = {
+    "unknown key": ({"metric": ["ssim"]}, ["unknown key 'metric'", "Did you mean 'metrics'?", "protocol"]),
+    "unknown pipeline": ({"pipeline": "objectcler"}, ["pipeline: unknown pipeline 'objectcler'", "'objectclear'?"]),
+    "no pipeline": ({"pipeline": None}, ["'pipeline' is missing", "flux-schnell"]),
+    "unknown setting": ({"baseline": {"guidnce": 2}}, ["baseline", "setting 'guidnce'", "'guidance'?", "steps"]),
+    "another's setting": ({"baseline": {"prompt_kind": "text"}}, ["objectclear has no setting 'prompt_kind'"]),
+    "unknown value": ({"vary": {"precision": ["fp8"]}}, ["vary: precision: 'fp8'", "fp32, fp16, bf16"]),
+    "wrong type": ({"baseline": {"steps": "many"}}, ["baseline: steps: 'many'", "whole number from 1 to 1000"]),
+    "truth for a number": ({"baseline": {"steps": True}}, ["baseline: steps: True", "whole number"]),
+    "fraction of a step": ({"baseline": {"steps": 2.5}}, ["baseline: steps: 2.5", "whole number"]),
+    "negative steps": ({"vary": {"steps": [-4]}}, ["vary: steps: -4", "from 1 to 1000"]),
+    "no number": ({"baseline": {"guidance": math.nan}}, ["baseline: guidance: nan", "from 0 to 50"]),
+    "too small": ({"baseline": {"resolution": 8}}, ["baseline: resolution: 8", "from 64 to 4096"]),
+    "empty sweep": ({"vary": {}}, ["vary", "at least one value", "{}"]),
+    "empty axis": ({"vary": {"steps": []}}, ["vary", "at least one value", "{'steps': []}"]),
+    "axis without a list": ({"vary": {"steps": 4}}, ["vary", "{'steps': 4}"]),
+    "empty trials": ({"vary": None, "trials": []}, ["trials", "at least one entry"]),
+    "two sweeps": ({"presets": ["BALANCED"]}, ["one of vary, trials, presets", "vary and presets"]),
+    "unknown preset": ({"vary": None, "presets": ["BALANCE"]}, ["presets", "preset 'BALANCE'", "'BALANCED'?"]),
+    "unknown baseline": ({"baseline": "ULTRAFAST"}, ["baseline", "preset 'ULTRAFAST'", "'ULTRA_FAST'?"]),
+    "unknown protocol": ({"protocol": {"repeat": 3}}, ["protocol", "unknown key 'repeat'", "'repeats'?"]),
+    "no repeats": ({"protocol": {"repeats": 0}}, ["protocol.repeats: 0", "from 1"]),
+    "no seeds": ({"protocol": {"seeds": []}}, ["protocol.seeds: []"]),
+    "negative seed": ({"protocol": {"seeds": [-1]}}, ["protocol.seeds: [-1]"]),
+    "unknown metric": ({"metrics": ["lpisp"]}, ["metrics", "metric of images 'lpisp'", "'lpips'?"]),
+    "missing inputs": ({"inputs": "nowhere"}, ["inputs", "no folder 'nowhere'", "bundled"]),
+    "unknown input": ({"inputs": {"source": helpers.photos(), "names": ["in9"]}}, ["inputs", "input 'in9'", "'in0'?"]),
+    "no inputs": ({"inputs": {"source": helpers.photos(), "limit": 0}}, ["inputs", "limit", "0"]),
+    "missing weights": ({"model": "./no-weights"}, ["model", "no folder './no-weights'", "bundled, random, published"]),
+    "unknown model key": ({"model": {"sorce": "bundled"}}, ["model", "unknown key 'sorce'", "'source'?"]),
+    "study as a path": ({"study": "../up"}, ["study", "'../up'", "no folder name"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_naming_all(case, tmp_path, capsys):
+    changes, named = BAD[case]
+    path = helpers.file(tmp_path / "study.yaml", tiny(**changes))
+    line = helpers.refusal(capsys, "run", path, "--results", tmp_path / "results")
+    for text in (str(path), *named):
+        assert text in line
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "size, pipeline", [(100, "flux-schnell"), ("64x100", "z-image-turbo"), ([64.5, 64], "flux-schnell")]
+)
+def test_sizes_that_a_model_cannot_take(size, pipeline, tmp_path, capsys):
+    path = helpers.file(tmp_path / "study.yaml", {"pipeline": pipeline, "vary": {"resolution": [size]}})
+    line = helpers.refusal(capsys, "plan", path)
+    assert f"{path}: vary: resolution: {size!r}" in line
+
+
+@pytest.mark.parametrize("content, named", [("a: [1", "not valid YAML"), ("- 1", "maps keys to values"), ("", "keys")])
+def test_files_that_are_no_params(content, named, tmp_path, capsys):
+    path = helpers.file(tmp_path / "study.yaml", content)
+    line = helpers.refusal(capsys, "run", path, "--results", tmp_path / "results")
+    assert str(path) in line and named in line
+
+
+def test_missing_file_names_the_others(tmp_path, capsys):
+    helpers.file(tmp_path / "one.yaml", tiny())
+    line = helpers.refusal(capsys, "run", tmp_path / "on.yaml")
+    assert "on.yaml: no such params file" in line and "one.yaml" in line
+    assert str(tmp_path) in helpers.refusal(capsys, "run", tmp_path)  # a folder
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ("protocol", "write key=value"),
+        ("=3", "write key=value"),
+        ("pipeline.steps=3", "'pipeline' holds 'objectclear'"),
+        ("vary=[1", "'[1' is not a YAML value"),
+        ("vary.step=[1]", "'steps'?"),
+        ("baseline.steps=", "baseline: steps: None"),
+    ],
+)
+def test_set_errors(change, named, tmp_path, capsys):
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    assert named in helpers.refusal(capsys, "plan", path, "--set", change)
+
+
+def test_set_changes_one_key(tmp_path):
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    changed = params.read(path, ("protocol.repeats=3", "vary.steps=[4]"))
+    assert changed.baseline.protocol["repeats"] == 3
+    assert [trial.settings["steps"] for trial in changed.trials] == [1, 4]
+
+
+ODD = (None, [], {}, "", "x", "/", "~nobody/x", "\0", -1, 0, 1.5, math.nan, 10**30, True, [[1]], [{}], [None],
+       {1: 2}, {"a": {}}, {"names": [[1]]}, {"names": "x"}, {"source": []}, {"seeds": [[1]]}, {"steps": [[1]]},
+       {"steps": [{}]}, b"x", datetime.date(2020, 1, 1), ["BALANCED", []])  # fmt: skip
+
+
+@pytest.mark.parametrize("key", params.KEYS)
+def test_nothing_else_than_bad_input_is_ever_raised(key):
+    for odd in ODD:
+        try:
+            helpers.study(tiny(**{key: odd}))
+        except BadInput as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("setting", registry.toggles())
+def test_no_odd_setting_gets_through(setting):
+    for odd in (*ODD, "😀", "sliced:0", "1x", [1, 2, 3], [64.5, 64]):
+        for pipeline in registry.pipelines().values():
+            try:
+                value = settings.check(setting, odd, pipeline, "here")
+            except BadInput as error:
+                assert str(error).startswith("here: ") and setting in str(error) and "\n" not in str(error)
+            else:
+                assert settings.check(setting, value, pipeline, "") == value  # canonical
+                assert json.loads(json.dumps(value)) == value
+
+
+def test_points_of_a_study():
+    study = helpers.study(tiny(vary={"steps": [1, 2], "precision": ["fp32", "bf16"]}))
+    assert [trial.label for trial in study.trials] == [
+        "baseline", "steps=1, precision=bf16", "steps=2, precision=fp32", "steps=2, precision=bf16",
+    ]  # fmt: skip
+    assert study.varied == ("steps", "precision")
+    rows = helpers.study(tiny(vary=None, trials=[{"label": "quick", "steps": 3}, {"guidance": 2}]))
+    assert [trial.label for trial in rows.trials[1:]] == ["quick", "guidance=2.0"]
+    named = helpers.study(tiny(vary=None, presets=["BALANCED", "ULTRA_FAST"], baseline="ORIGINAL"))
+    assert [(t.label, t.settings["steps"]) for t in named.trials] == [
+        ("ORIGINAL", 20), ("BALANCED", 8), ("ULTRA_FAST", 4),
+    ]  # fmt: skip
+
+
+def test_every_file_of_the_workbench_is_good():
+    from mic2e_bench import places
+
+    studies = [path for path in (places.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
+    assert studies
+    for path in studies:
+        assert params.read(path).trials

@@ -1,0 +1,87 @@
+"""One file a trial, whole or not at all."""
+
+import json
+import os
+
+import helpers
+import pytest
+from helpers import tiny
+
+from mic2e_bench import record, registry
+from mic2e_bench.errors import BadInput
+
+
+def trial():
+    return helpers.study(tiny()).baseline
+
+
+def test_schema(tmp_path):
+    made = record.make(trial(), "ok", timing={"latency_s": [0.5]}, memory={"weights_bytes": 7})
+    assert list(made) == [
+        "schema", "id", "study", "label", "trial", "status", "reason", "receipts", "timing", "memory", "images",
+        "quality", "environment",
+    ]  # fmt: skip
+    assert set(made["timing"]) >= {"load_s", "first_call_s", "latency_s", "step_s", "component_s"}
+    assert made["memory"]["weights_bytes"] == 7
+    assert made["memory"]["peak_vram_allocated_bytes"] is None
+    path = record.write(tmp_path, made)
+    assert path == tmp_path / "tiny" / f"{trial().id}.json"
+    assert record.read(path) == json.loads(path.read_text()) == made
+    assert not list(path.parent.glob(".*"))
+
+
+def test_raw_samples_are_not_rounded(tmp_path):
+    sample = 0.1234567890123456
+    path = record.write(tmp_path, record.make(trial(), "ok", timing={"latency_s": [sample]}))
+    assert record.read(path)["timing"]["latency_s"] == [sample]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_record(moment, tmp_path, monkeypatch):
+    old = record.write(tmp_path, record.make(trial(), "ok")).read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, moment, full)
+    with pytest.raises(BadInput, match=r"No space left on device.*--results DIR"):
+        record.write(tmp_path, record.make(trial(), "error", "new"))
+    (left,) = (tmp_path / "tiny").iterdir()
+    assert left.read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    "content, named",
+    [
+        (b"", "is damaged"),
+        (b'{"schema": 1, "id"', "is damaged"),
+        (b"\xff\xfe", "is damaged"),
+        (b"[1]", "is no record"),
+        (b'{"schema": 1}', "is no record"),
+    ],
+)
+def test_damaged_files_are_named_and_measured_anew(content, named, tmp_path):
+    path = tmp_path / "abc.json"
+    path.write_bytes(content)
+    with pytest.raises(record.Damaged, match=f"abc.json {named}"):
+        record.read(path)
+    assert record.read_if_there(path) is None
+
+
+@pytest.mark.parametrize("change, named", [({"schema": 2}, "schema 2"), ({"id": "f" * 16}, "holds the record of")])
+def test_records_of_another_schema_or_trial(change, named, tmp_path):
+    path = tmp_path / f"{trial().id}.json"
+    path.write_text(json.dumps({**record.make(trial(), "ok"), **change}))
+    with pytest.raises(record.Damaged, match=named):
+        record.read(path)
+
+
+def test_no_record_where_there_can_be_none(tmp_path):
+    (tmp_path / "file").touch()
+    assert record.read_if_there(tmp_path / "file" / "tiny" / "a.json") is None
+    assert record.read_if_there(tmp_path / "nothing" / "a.json") is None
+
+
+def test_registry_names_are_what_records_store():
+    made = record.make(trial(), "ok")
+    assert set(made["trial"]["settings"]) == set(registry.toggles_of(registry.pipeline("objectclear")))

@@ -1,0 +1,254 @@
+"""Tables, plots, strips and the page, over records made by hand and read from real files."""
+
+import csv
+import io
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mic2e_bench import environment, params, record
+from mic2e_bench.errors import BadInput
+from mic2e_bench.report import about, findings, numbers, page, plots, strips, tables
+
+EVIL = "<script>alert(1)</script> a|b $x_"
+STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
+MIB = 2**20
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(path)
+
+
+def inputs_folder(folder: Path) -> Path:
+    picture(folder / "scene.png", 0)
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (10, 10, 30, 30))
+    mask.save(folder / "scene.mask.png")
+    return folder
+
+
+def measured(study, results: Path, trial, number: int, status: str = "ok", reason: str = "") -> dict:
+    """A record with latencies of ``number`` seconds and an image; it is written where it belongs."""
+    seen = 1 if trial is study.baseline else number
+    picture(results / study.name / "images" / f"{seen}.png", seen)
+    made = record.make(
+        trial, status, reason,
+        timing={"load_s": 1.5, "first_call_s": 9.0, "latency_s": [number * 0.9, number * 1.0, number * 1.1]},
+        memory={"weights_bytes": 100 * MIB, "peak_rss_bytes": 900 * MIB, "load_peak_rss_bytes": 800 * MIB},
+        images=[{"input": "scene", "seed": 42, "file": f"images/{seen}.png", "sha256": "0" * 64}],
+        environment=dict(environment.here("cpu")),
+    )  # fmt: skip
+    entry = {
+        "unit": "1",
+        "better": "lower",
+        "against": study.baseline.id,
+        "backbone": "alex, untrained (seed 0) stand-in",
+    }
+    value = number / 100
+    made["quality"] = {
+        "lpips": {**entry, "value": value, "ci95": [value / 2, value * 2]},
+        "psnr": {**entry, "value": 30.0 + number, "ci95": None, "unit": "dB", "better": "higher", "backbone": None},
+        "psnr.truth.inside": {**entry, "value": 11.25, "ci95": None, "against": "truth", "backbone": None},
+    }
+    record.write(results, made)
+    return made
+
+
+def failed(results: Path, trial, status: str, reason: str) -> None:
+    record.write(results, record.make(trial, status, reason, environment=dict(environment.here("cpu"))))
+
+
+def resolve(folder: Path, **given):
+    shared = {"pipeline": "objectclear", "model": "random", "metrics": ["lpips", "psnr"]}
+    return params.resolve_study({**shared, "inputs": str(inputs_folder(folder / "inputs")), **given})
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Steps 2, 4, 8 and 20 (the baseline): one ran otherwise than asked, one ran out of memory."""
+    study = resolve(tmp_path, baseline={"steps": 20}, vary={"steps": [2, 4, 8, 20]})
+    by_steps = {trial.settings["steps"]: trial for trial in study.trials}
+    results = tmp_path / "results"
+    measured(study, results, by_steps[20], 20)
+    measured(study, results, by_steps[2], 2)
+    measured(study, results, by_steps[4], 4, "not_applied", "steps: 3 were seen")
+    failed(results, by_steps[8], "oom", f"out of memory {EVIL}")
+    return study, results
+
+
+def test_the_terminal_table_shows_every_trial_and_credits_only_what_was_in_force(sweep):
+    text = tables.text(*sweep)
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert "2.00 ± 0.10" in lines["steps=2"] and "10.0×" in lines["steps=2"] and "900" in lines["steps=2"]
+    assert "NOT APPLIED: steps: 3 were seen" in lines["steps=4"] and "×" not in lines["steps=4"]
+    assert "oom" in lines["steps=8"]
+    assert "1.00×" in lines["baseline (steps=20)"]
+    assert all(name in " ".join(text.split()) for name in STAND_INS)
+
+
+def test_markdown_has_a_row_a_trial_with_units_in_the_header(sweep):
+    found = findings.read(*sweep)
+    tables.write(found)
+    text = (found.folder / "table.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 4
+    assert all(name in rows[0] for name in ("latency (s)", "peak RSS (MiB)", "LPIPS ↓", "PSNR (dB) ↑", "status"))
+    assert "<script>" not in text and "a\\|b" in text  # neither HTML nor a new column
+    assert all(name in text for name in STAND_INS)
+
+
+def test_csv_holds_the_records_numbers_unrounded(sweep):
+    study, results = sweep
+    found = findings.read(study, results)
+    tables.write(found)
+    rows = list(csv.DictReader(io.StringIO((found.folder / "table.csv").read_text())))
+    assert [row["id"] for row in rows] == [trial.id for trial in study.trials]
+    for row, trial in zip(rows, study.trials, strict=True):
+        stored = record.read(record.path_of(results, study.name, trial.id))
+        assert row["status"] == stored["status"]
+        if not stored["quality"]:
+            assert row["latency_s"] == row["lpips"] == row["peak_rss_bytes"] == ""
+            continue
+        assert float(row["latency_s"]) == sorted(stored["timing"]["latency_s"])[1]
+        assert float(row["peak_rss_bytes"]) == stored["memory"]["peak_rss_bytes"]
+        assert float(row["lpips"]) == stored["quality"]["lpips"]["value"]
+        assert [float(row["lpips_low"]), float(row["lpips_high"])] == stored["quality"]["lpips"]["ci95"]
+        assert float(row["psnr_dB"]) == stored["quality"]["psnr"]["value"]
+        assert float(row["psnr.truth.inside_dB"]) == 11.25
+        assert all(name in row["stand_in"] for name in STAND_INS)
+
+
+def test_a_trial_without_a_record_is_a_row_that_says_so(sweep):
+    study, results = sweep
+    record.path_of(results, study.name, study.trials[1].id).write_text("{")
+    assert "missing: no readable record" in tables.text(study, results)
+
+
+def test_records_of_two_machines_are_refused_unless_asked_for(sweep):
+    study, results = sweep
+    path = record.path_of(results, study.name, study.trials[1].id)
+    path.write_text(path.read_text().replace('"host": "', '"host": "another-'))
+    with pytest.raises(BadInput, match="--mixed"):
+        tables.text(study, results)
+    assert "another-" in about.html(findings.read(study, results, mixed=True))
+
+
+def test_html_escapes_labels_and_reasons(tmp_path):
+    study = resolve(tmp_path, trials=[{"steps": 2, "label": EVIL}, {"steps": 3}])
+    results = tmp_path / "results"
+    measured(study, results, study.baseline, 20)
+    measured(study, results, study.trials[1], 2, "not_applied", EVIL)
+    failed(results, study.trials[2], "error", EVIL)
+    found = findings.read(study, results)
+    for html in (tables.main(found).html(), tables.comparison(found).html(), about.html(found), strips.html(found)):
+        assert "<script>" not in html and "&lt;script&gt;" in html
+    assert plots.png(plots.overview(found)).startswith(b"\x89PNG")  # dollar signs are no formulas
+
+
+def texts(figure) -> str:
+    axes = [text for one in figure.axes for text in (one.title, one.xaxis.label, one.yaxis.label, *one.texts)]
+    axes += [text for one in figure.axes for text in (one.get_title(loc="left"), *one.get_xticklabels())]
+    legends = [text for one in figure.legends for text in one.get_texts()]
+    return "\n".join(text if isinstance(text, str) else text.get_text() for text in (figure._suptitle, *axes, *legends))
+
+
+def test_a_sweep_is_drawn_over_its_values_with_units_and_no_trial_dropped(sweep):
+    figure = plots.overview(findings.read(*sweep))
+    shown = texts(figure)
+    assert all(
+        name in shown for name in (*STAND_INS, "latency (s)", "peak RSS of a call (MiB)", "LPIPS", "objectclear")
+    )
+    assert "oom" in shown and "not as asked" in shown
+    latency = figure.axes[0]
+    assert [text.get_text() for text in latency.get_xticklabels()] == ["2", "4", "8", "20"]
+    hollow = [line for line in latency.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
+    assert [list(line.get_xdata()) for line in hollow] == [[4.0]]
+    crosses = [line for line in latency.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[8.0]]
+    assert plots.png(figure).startswith(b"\x89PNG")
+
+
+def test_two_settings_are_grouped_by_the_first_and_coloured_by_the_second(tmp_path):
+    study = resolve(tmp_path, baseline={"steps": 4}, vary={"precision": ["fp32", "bf16"], "steps": [2, 4]})
+    for number, trial in enumerate(study.trials, 1):
+        measured(study, tmp_path / "results", trial, number)
+    found = findings.read(study, tmp_path / "results")
+    series, ticks, is_line = plots.layout(found)
+    assert not is_line and list(ticks.values()) == ["fp32", "bf16"] and list(series) == ["steps=2", "steps=4"]
+    assert len(plots.overview(found).axes[0].patches) == 4
+    assert all(name in texts(plots.tradeoff(found)) for name in (*STAND_INS, "baseline", "latency (s)", "LPIPS"))
+
+
+def test_nothing_measured_draws_nothing_and_breaks_nothing(tmp_path):
+    study = resolve(tmp_path, vary={"steps": [2]})
+    for trial in study.trials:
+        failed(tmp_path / "results", trial, "unavailable", "no such package")
+    found = findings.read(study, tmp_path / "results")
+    assert plots.overview(found) is None and plots.tradeoff(found) is None
+    assert "unavailable: no such package" in tables.main(found).html() + strips.html(found)
+    assert STAND_INS[0] in about.html(found)
+
+
+def test_a_strip_names_trials_stand_ins_amplification_and_what_is_equal(tmp_path):
+    study = resolve(tmp_path, vary={"steps": [2, 3, 5]})
+    results = tmp_path / "results"
+    measured(study, results, study.baseline, 20)
+    measured(study, results, study.trials[1], 7)
+    measured(study, results, study.trials[2], 1)  # the baseline's image
+    failed(results, study.trials[3], "timeout", "longer than 5 s")
+    html = strips.html(findings.read(study, results))
+    assert all(name in html for name in (*STAND_INS, "steps=2", "no difference", "the reference", "mask outlined"))
+    assert re.search(r"amplified ×\d+", html) and "timeout: longer than 5 s" in html
+    assert html.count("<img") == 5  # the input, three images, one difference
+    assert max(map(int, re.findall(r";width:(\d+)px", html))) <= 220
+
+
+def test_masks_are_laid_over_the_image_and_compared(tmp_path):
+    (inputs_folder(tmp_path / "inputs") / "prompts.yaml").write_text("scene: {text: ball, points: [[3, 3, 1]]}")
+    study = resolve(tmp_path, pipeline="sam3", metrics=["iou"], vary={"precision": ["bf16"]})
+    for number, trial in enumerate(study.trials, 1):
+        measured(study, tmp_path / "results", trial, number)
+    html = strips.html(findings.read(study, tmp_path / "results"))
+    assert "what it adds" in html and "“ball”" in html and "the known answer" in html
+
+
+def test_rounding_is_for_people():
+    assert [numbers.digits(value) for value in (1234.5, 0.012345, 0, math.inf, math.nan, None, 9.9999, 0.0000123)] == [
+        "1234", "0.0123", "0", "∞", "–", "–", "10.00", "1.23e-05",
+    ]  # fmt: skip
+    assert numbers.scale("latency_s", [0.01]) == (1e3, "ms") and numbers.scale("x_bytes", [3 * 2**30])[1] == "GiB"
+    assert (
+        numbers.title("psnr.truth.inside") == "PSNR truth inside (dB) ↑" and numbers.title("quality") == "quality (%) ↑"
+    )
+
+
+def test_the_page_is_one_file_that_needs_nothing_else(sweep, capsys):
+    study, results = sweep
+    path = page.write([study], results)
+    assert path == results / study.name / "report.html"
+    html = path.read_text()
+    assert "<script" not in html and "&lt;script&gt;" in html
+    assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?(https?:)?//""", html)
+    assert html.count('src="data:image/') >= 4
+    for words in (*STAND_INS, "steps=4", "NOT APPLIED", "oom", environment.here("cpu")["host"], "amplified ×"):
+        assert words in html
+    assert (path.parent / "sweep.ipynb").is_file() and (path.parent / "table.csv").is_file()
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_reading_needs_no_torch(sweep):
+    study, results = sweep
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom mic2e_bench.report import notebook\n"
+        f"bench = notebook.bench('vary', {study.params!r}, {str(results)!r})\n"
+        "for show in (bench.measure, bench.table, bench.overview, bench.tradeoff, bench.strips): show()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -1,0 +1,171 @@
+"""The runner on real workers: statuses, resuming, and workers that break."""
+
+import json
+import os
+import signal
+
+import helpers
+import pytest
+from helpers import on_disk, tiny
+
+from mic2e_bench import runner, server
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    return results, helpers.run(tiny(), results)
+
+
+def test_an_ok_record(measured):
+    results, summary = measured
+    for record in on_disk(results).values():
+        assert record["status"] == "ok" and record["reason"] == ""
+        assert all(receipt["applied"] for receipt in record["receipts"].values())
+        assert set(record["receipts"]) == set(record["trial"]["settings"])
+        assert len(record["timing"]["latency_s"]) == 1 and record["timing"]["latency_s"][0] > 0
+        assert record["memory"]["peak_rss_bytes"] > record["memory"]["weights_bytes"] > 20e6
+        assert {"host", "device", "python", "packages", "started", "finished"} <= set(record["environment"])
+        assert (results / "tiny" / record["environment"]["log"]).is_file()
+    assert helpers.whole(results)
+    assert summary.measured == 2 and not summary.failed
+    assert summary.wall_s > summary.calls_s > 0 and summary.import_s > 0
+
+
+def test_trials_of_one_build_share_a_child(measured):
+    records = on_disk(measured[0]).values()
+    assert len({record["environment"]["log"] for record in records}) == 1
+    assert len({record["timing"]["load_s"] for record in records}) == 1
+
+
+def test_what_is_measured_is_not_measured_again(measured, monkeypatch):
+    results, before = measured
+    old = helpers.frozen(results)
+    monkeypatch.setattr(server, "child", None)  # nothing may be started
+    again = helpers.run(tiny(), results)
+    assert helpers.frozen(results) == old
+    assert again.measured == 0 and again.records == before.records
+
+
+def test_only_what_is_new_is_measured(measured):
+    results, _ = measured
+    old = helpers.frozen(results)
+    summary = helpers.run(tiny(vary={"steps": [1, 2, 3]}), results)
+    assert summary.measured == 1 and len(summary.records) == 3
+    assert old.items() <= helpers.frozen(results).items()
+
+
+def test_rerun_measures_again_and_sees_the_same_images(measured):
+    results, _ = measured
+    times, images = ({r["id"]: r[key] for r in on_disk(results).values()} for key in ("timing", "images"))
+    summary = helpers.run(tiny(), results, rerun=True)
+    assert summary.measured == 2
+    for record in summary.records.values():
+        assert record["timing"] != times[record["id"]] and record["images"] == images[record["id"]]
+
+
+def test_a_damaged_record_is_measured_anew(measured):
+    results, _ = measured
+    path = runner.record.path_of(results, "tiny", helpers.study(tiny()).baseline.id)
+    path.write_bytes(path.read_bytes()[:100])
+    helpers.run(tiny(), results)
+    assert json.loads(path.read_text())["status"] == "ok"
+
+
+def test_what_cannot_be_had_is_a_row(tmp_path):
+    cases = {
+        "cuda": ({"device": "cuda"}, "unavailable", "no CUDA device"),
+        "breaks": ({"attention": "sliced:99"}, "error", "ValueError: size 99"),
+        "fallback": ({"attention": "xformers"}, "not_applied", "fell back to attention slicing"),
+    }
+    if runner.environment.gpu():
+        del cases["cuda"], cases["fallback"]
+    trials = [{"label": label, **settings} for label, (settings, *_) in cases.items()]
+    summary = helpers.run(tiny(vary=None, trials=trials), tmp_path)
+    records = on_disk(tmp_path)
+    assert records.pop("baseline")["status"] == "ok"
+    for label, (_, status, reason) in cases.items():
+        assert records[label]["status"] == status and reason in records[label]["reason"]
+        assert "\n" not in records[label]["reason"]
+    assert len(summary.failed) == len(cases)
+    assert not records["breaks"]["images"] and records["breaks"]["timing"]["latency_s"] == []
+
+
+def test_a_conflict_is_refused_and_can_be_forced(tmp_path):
+    content = {
+        "study": "tiny", "pipeline": "sam3", "inputs": helpers.photos(), "vary": {"attention": ["sliced:auto"]},
+        "protocol": {"warmup": 0, "repeats": 1},
+    }  # fmt: skip
+    helpers.run(content, tmp_path)
+    refused = on_disk(tmp_path)["attention=sliced:auto"]
+    assert refused["status"] == "refused" and "no attention slicing" in refused["reason"]
+    helpers.run(content, tmp_path, force=True)
+    forced = on_disk(tmp_path)["attention=sliced:auto"]
+    assert forced["id"] == refused["id"] and forced["status"] == "not_applied" and forced["images"]
+
+
+def when(monkeypatch, stage, act):
+    """Do ``act(pid of the worker)`` once, when the worker says that it has reached ``stage``."""
+
+    class Watched(runner._Child):
+        def _step(self):
+            before, going_on = self.stage, super()._step()
+            if self.stage.startswith(stage) and self.stage != before:
+                monkeypatch.undo()
+                act(self.process.pid)
+            return going_on
+
+    monkeypatch.setattr(runner, "_Child", Watched)
+
+
+def test_a_killed_worker_costs_its_trial_only(tmp_path, monkeypatch):
+    when(monkeypatch, "repeat", lambda pid: os.kill(pid, signal.SIGKILL))
+    helpers.run(tiny(), tmp_path)
+    records = on_disk(tmp_path)
+    assert records["baseline"]["status"] == "error" and records["steps=2"]["status"] == "ok"
+    assert records["baseline"]["reason"] == "the process was ended by SIGKILL in stage: repeat 1/1"
+    assert helpers.run(tiny(), tmp_path).measured == 1  # failures are tried again
+
+
+@pytest.mark.parametrize(
+    "fault, status, reason",
+    [
+        ("abort", "error", "the process was ended by SIGABRT in stage: repeat 1/1"),
+        ("exit", "error", "the process exited with code 3 in stage: repeat 1/1"),
+        ("memory", "oom", "MemoryError"),
+        ("allocation", "oom", "RuntimeError: "),
+        ("raise", "error", "ArithmeticError: a toggle that breaks (helpers.py:"),
+        ("hang", "timeout", "longer than 3 s, in stage: repeat 1/1"),
+    ],
+)
+def test_a_fault_in_one_trial(fault, status, reason, tmp_path, monkeypatch):
+    helpers.with_fault(monkeypatch, fault)
+    helpers.run(tiny(vary={"steps": [1, 2, 3]}, protocol={**tiny()["protocol"], "timeout_s": 3}), tmp_path)
+    records = on_disk(tmp_path)
+    assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok", status, "ok"]
+    assert records["steps=2"]["reason"].startswith(reason)
+    assert helpers.whole(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fault, status, reason",
+    [
+        ("abort at load", "error", "the process was ended by SIGABRT in stage: load"),
+        ("hang at load", "timeout", "longer than 1 s, in stage: load"),
+        ("heir", "error", "the process was ended by SIGABRT in stage: load"),
+    ],
+)
+def test_a_fault_before_the_first_trial_is_the_whole_builds(fault, status, reason, tmp_path, monkeypatch):
+    helpers.with_fault(monkeypatch, fault)
+    helpers.run(tiny(protocol={**tiny()["protocol"], "timeout_s": 1 if "hang" in fault else 60}), tmp_path)
+    assert {(r["status"], r["reason"]) for r in on_disk(tmp_path).values()} == {(status, reason)}
+
+
+def test_inputs_that_change_after_planning(tmp_path):
+    planned = helpers.study(tiny(inputs=helpers.inputs(tmp_path / "in"), vary=None))
+    reason = f"the image of 'in0' in {tmp_path / 'in'} is not what it was when the study was planned: run it again."
+    changed = helpers.picture((96, 80), seed=9)
+    for change in (changed.save, lambda path: path.unlink()):
+        change(tmp_path / "in" / "in0.png")
+        (record,) = runner.run([planned], tmp_path).records.values()
+        assert (record["status"], record["reason"]) == ("error", reason)

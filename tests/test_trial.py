@@ -1,0 +1,143 @@
+"""Identity: the same content has the same id however it was written, other content has another."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import helpers
+import pytest
+import yaml
+from helpers import tiny
+
+from mic2e_bench import api, params
+from mic2e_bench.models import sources
+
+SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'
+
+
+def ids(content):
+    return [trial.id for trial in helpers.study(content).trials]
+
+
+def model(folder, content=SAFETENSORS):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model_index.json").write_text("{}")
+    (folder / "weights.safetensors").write_bytes(content)
+    return folder
+
+
+def shuffled(content):
+    if isinstance(content, dict):
+        return {key: shuffled(content[key]) for key in reversed(content)}
+    return content
+
+
+def test_order_name_and_number_format_do_not_matter(tmp_path):
+    wanted = ids(tiny())
+    assert ids(shuffled(tiny())) == wanted
+    assert ids(tiny(study="another")) == wanted
+    assert ids(tiny(baseline={**tiny()["baseline"], "guidance": 1})) == wanted
+    assert ids(tiny(vary=None, trials=[{"label": "named", "steps": 2}])) == wanted
+    assert ids(tiny(model="bundled")) == wanted
+    assert ids(tiny(metrics=["ssim"])) == wanted  # scored from what is stored
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    assert [trial.id for trial in params.read(path).trials] == wanted
+    assert [trial.id for trial in api.study(tiny()).trials] == wanted
+
+
+def test_defaults_that_are_written_out_do_not_matter():
+    complete = dict(helpers.study(tiny()).baseline.settings)
+    assert ids(tiny(baseline=complete)) == ids(tiny())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"baseline": {**tiny()["baseline"], "guidance": 1.5}},
+        {"baseline": {**tiny()["baseline"], "precision": "bf16"}},
+        {"baseline": {**tiny()["baseline"], "attention": "math"}},
+        {"protocol": {**tiny()["protocol"], "seeds": [43]}},
+        {"protocol": {**tiny()["protocol"], "repeats": 2}},
+        {"inputs": {"limit": 1}},  # of the bundled ones
+        {"model": "random"},
+        {"model": "published"},
+        {"model": {"source": "published", "revision": "v2"}},
+    ],
+)
+def test_whatever_is_measured_differently_has_another_identity(change):
+    assert not set(ids(tiny(**change))) & set(ids(tiny()))
+
+
+def test_patience_is_no_part_of_the_identity():
+    assert ids(tiny(protocol={**tiny()["protocol"], "timeout_s": 5})) == ids(tiny())
+
+
+def test_inputs_count_by_their_content(tmp_path):
+    one = ids(tiny(inputs=helpers.inputs(tmp_path / "one")))
+    copy = tmp_path / "deep" / "two"
+    shutil.copytree(tmp_path / "one", copy)
+    assert ids(tiny(inputs=str(copy))) == one
+    (copy / "prompts.yaml").write_text("in0: another caption")
+    assert ids(tiny(inputs=str(copy))) == one  # a removal has no prompt
+    helpers.picture((96, 80), seed=3).save(copy / "in0.png")
+    assert not set(ids(tiny(inputs=str(copy)))) & set(one)
+
+
+def test_weights_count_by_their_content(tmp_path):
+    one = ids(tiny(model=str(model(tmp_path / "one"))))
+    assert ids(tiny(model=str(model(tmp_path / "two")))) == one
+    other = model(tmp_path / "two", SAFETENSORS.replace(b"a", b"b"))  # the same folder, other weights of that size
+    assert not set(ids(tiny(model=str(other)))) & set(one)
+
+
+def test_large_weights_are_read_at_both_ends(tmp_path):
+    folder = model(tmp_path / "large")
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.truncate(sources.WHOLE_FILE_BYTES + 1)
+    one = sources.fingerprint(folder)
+    with (folder / "weights.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert sources.fingerprint(folder) != one
+
+
+def test_the_same_from_any_folder(tmp_path, monkeypatch):
+    """As from notebooks/, where the folder above is what relative paths mean."""
+    for name in ("params", "notebooks"):
+        (tmp_path / name).mkdir()
+    helpers.inputs(tmp_path / "photos")
+    model(tmp_path / "weights")
+    helpers.file(tmp_path / "params" / "x.yaml", tiny(inputs="photos", model="weights"))
+    found = []
+    for folder, path in ((".", "params/x.yaml"), ("notebooks", "../params/x.yaml")):
+        monkeypatch.chdir(tmp_path / folder)
+        found.append([trial.id for trial in params.read(path).trials])
+        found.append(ids(yaml.safe_load(Path(path).read_text())))
+    assert all(one == found[0] for one in found)
+
+
+def test_only_the_call_shares_a_build():
+    varied = helpers.study(tiny(vary={"steps": [1, 2], "guidance": [1, 2], "precision": ["fp32", "bf16"]}))
+    assert len({trial.build_key for trial in varied.trials}) == 2
+
+
+def test_planning_imports_no_torch(tmp_path):
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    program = (
+        "import sys; from mic2e_bench import cli; code = cli.main(sys.argv[1:]);"
+        "print([m for m in ('torch', 'diffusers', 'transformers', 'pandas') if m in sys.modules], code)"
+    )
+    command = [sys.executable, "-c", program, "plan", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert ended.stdout.splitlines()[-1] == "[] 0"
+    assert all(id in ended.stdout for id in ids(tiny()))
+    assert ended.stderr == ""
+
+
+def test_content_is_what_a_record_stores():
+    trial = helpers.study(tiny()).baseline
+    assert json.loads(json.dumps(trial.content)) == trial.content
+    assert set(trial.content) == {"pipeline", "model", "settings", "inputs", "protocol"}

@@ -1,0 +1,94 @@
+"""Shared by the tests of toggles: one tiny call of a real pipeline, as the worker makes it, with its receipts."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import helpers
+import numpy as np
+from PIL import Image
+
+from mic2e_bench import inputs, registry, worker
+from mic2e_bench.build import Build
+from mic2e_bench.measure import Shots
+from mic2e_bench.settings import resolve
+from mic2e_bench.trial import Trial
+
+SMALL = {"steps": 2, "resolution": 64, "threads": 1, "device": "cpu"}
+SIZE = (96, 64)
+ITEM = inputs.Item("in0", helpers.picture(SIZE), helpers.mask(SIZE), **helpers.TEXTS, box=(8, 8, 40, 40))
+DIFFUSERS = ("sdxl-inpaint", "objectclear", "flux-schnell", "z-image-turbo")
+
+
+@dataclass
+class Shot:
+    """What a call left: the image (0 to 1), the receipts and the build."""
+
+    image: np.ndarray
+    receipts: dict[str, dict[str, Any]]
+    build: Build
+
+    def applied(self, name: str) -> bool:
+        return self.receipts[name]["applied"]
+
+    def off_by(self, other: Shot) -> float:
+        """The greatest difference of a pixel."""
+        return float(np.abs(self.image - other.image).max())
+
+    def differs(self, other: Shot) -> float:
+        """The mean difference of the pixels."""
+        return float(np.abs(self.image - other.image).mean())
+
+
+def trial(name: str, **settings: Any) -> Trial:
+    pipeline = registry.pipeline(name)
+    known = registry.toggles_of(pipeline)
+    small = {key: value for key, value in SMALL.items() if key in known}
+    resolved = resolve({**small, **settings}, pipeline, "test")
+    return Trial("test", name, name, {"source": "bundled"}, resolved, {"items": {}}, {})
+
+
+def build(name: str, **settings: Any) -> tuple[Build, Trial]:
+    planned = trial(name, **settings)
+    made, _ = worker.make_build(planned)
+    return made, planned
+
+
+def shoot(made: Build, planned: Trial) -> Shot:
+    """One call with the witness."""
+    worker.next_trial(made, planned)
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images"
+        images.mkdir()
+        shots = Shots(made, images)
+        shots.take(ITEM, 1)
+        image = np.asarray(Image.open(Path(folder) / shots.images[0]["file"])).astype(float) / 255
+    return Shot(image, worker.receipts(made, planned), made)
+
+
+def run(name: str, **settings: Any) -> Shot:
+    return shoot(*build(name, **settings))
+
+
+@functools.cache
+def baseline(name: str, **settings: Any) -> Shot:
+    """The same without the toggle; one call for all tests of a process."""
+    return run(name, **settings)
+
+
+def tolerance(name: str) -> float:
+    """The declared one, in pixels of an 8-bit image."""
+    return registry.toggles()[name].tolerance + 0.5 / 255
+
+
+def fresh_is_untouched(*names: str) -> bool:
+    """Assert that a build after all others shows nothing of them, and makes the same image."""
+    for name in names:
+        shot = run(name)
+        assert [key for key in shot.receipts if not shot.applied(key)] == []
+        assert shot.off_by(baseline(name)) == 0
+    return True
