@@ -18,6 +18,10 @@ setup: .venv/.done
 demo: setup  ## the main job on the bundled models; ends with the path of the report
 	$(PYTHON) -m mic2e_bench demo
 
+full: setup  ## the longer studies, then the guides' tables from their records
+	$(PYTHON) -m mic2e_bench report params/full/*.yaml
+	$(PYTHON) -m mic2e_bench tables
+
 test: setup  ## every test that needs no GPU
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 

@@ -90,12 +90,18 @@ class Pair:
 
 
 class Ablation:
-    """The records of a study with ``ablate``, found by their settings."""
+    """The records of a study with ``ablate``, found by their settings.
+
+    ``idle`` are settings that are not in force even alone. Trials that hold them are compared with each other all the
+    same, because the ratio of two owes nothing to what is in force in neither.
+    """
 
     def __init__(self, baseline: Point, best: Point, records: Iterable[Mapping[str, Any]]) -> None:
         """``baseline`` is resolved; ``best`` holds what differs from it."""
         self.baseline, self.best = dict(baseline), dict(best)
         self.records = [(one["trial"]["settings"], one) for one in records]
+        alone = {name: self.record({name: value}) for name, value in best.items()}
+        self.idle = {name for name, one in alone.items() if one and _unapplied(one) == {name}}
 
     def record(self, point: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The record of the baseline with this point's settings."""
@@ -108,13 +114,18 @@ class Ablation:
     def _effect(self, name: str, value: Any) -> Effect:
         base, added = self.record({}), self.record({name: value})
         best, rest = self.record(self.best), self.record(without(self.best, name))
-        alone, inside = _speedup(base, added), _speedup(rest, best)
+        if name in self.idle:
+            return Effect(name, value, None, None, "", _end(added))
+        alone, inside = self._speedup(base, added), self._speedup(rest, best)
         if len(self.best) == 1:
             return Effect(name, value, alone, None, "", "it is the only setting")
-        if _ran(added) and _ran(rest) and best and not _ran(best):
+        if self._ran(added) and self._ran(rest) and best and not self._ran(best):
             why = f"without it the others run as asked; with it: {_end(best)}"
             return Effect(name, value, alone, inside, BREAK, why)
-        return Effect(name, value, alone, inside, *_compared((rest, best), (base, added)))
+        interaction, why = self._compared((rest, best), (base, added))
+        if self.idle and inside:
+            why += f" (among the others {', '.join(sorted(self.idle))} was not in force)"
+        return Effect(name, value, alone, inside, interaction, why)
 
     def pairs(self) -> list[Pair]:
         """The pairs that were measured."""
@@ -127,46 +138,52 @@ class Ablation:
 
     def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Mapping[str, Any]) -> Pair:
         base, first, second = self.record({}), self.record(dict([one])), self.record(dict([other]))
-        names, gains = (one[0], other[0]), [_speedup(base, first), _speedup(base, second)]
+        names = (one[0], other[0])
+        if idle := [name for name in names if name in self.idle]:
+            return Pair(names, None, None, "", f"{' and '.join(idle)} was not in force even alone")
+        gains = [self._speedup(base, first), self._speedup(base, second)]
         expected = gains[0].value * gains[1].value if all(gains) else None
-        if _ran(first) and _ran(second) and not _ran(both):
+        if self._ran(first) and self._ran(second) and not self._ran(both):
             return Pair(names, None, expected, BREAK, f"each runs as asked alone; together: {_end(both)}")
         # (first / both) / (base / second): what the second setting gains beside the first, over what it gains alone
-        return Pair(names, _speedup(base, both), expected, *_compared((first, both), (base, second)))
+        return Pair(names, self._speedup(base, both), expected, *self._compared((first, both), (base, second)))
+
+    def _ran(self, one: Mapping[str, Any] | None) -> bool:
+        """Whether a trial ran as asked, apart from what is idle anyway."""
+        if one is None or not one["timing"]["latency_s"]:
+            return False
+        return one["status"] == "ok" or (bool(_unapplied(one)) and _unapplied(one) <= self.idle)
+
+    def _speedup(self, slow: Mapping[str, Any] | None, fast: Mapping[str, Any] | None) -> Ratio | None:
+        """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
+        if not (self._ran(slow) and self._ran(fast)):
+            return None
+        samples = [one["timing"]["latency_s"] for one in (slow, fast)]
+        value, ends = interval.ratio_of_medians(*samples)
+        return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
+
+    def _compared(self, inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:
+        """How a setting's speed-up among others compares with its speed-up alone, each given as (without, with)."""
+        missing = [one for one in (*alone, *inside) if not self._ran(one)]
+        if missing:
+            return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
+        samples = [one["timing"]["latency_s"] for one in (*inside, *alone)]
+        value, ends = interval.ratio_of_ratios(*samples)
+        if ends is None:
+            return "", "fewer than three timed calls say nothing of the noise"
+        if not _is_clear(value, ends, samples):
+            return NEITHER, "inside the noise"
+        return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"
 
 
-def _ran(one: Mapping[str, Any] | None) -> bool:
-    """Whether a trial ran exactly as asked."""
-    return one is not None and one["status"] == "ok" and bool(one["timing"]["latency_s"])
+def _unapplied(one: Mapping[str, Any]) -> set[str]:
+    return {name for name, receipt in one["receipts"].items() if not receipt["applied"]}
 
 
 def _end(one: Mapping[str, Any]) -> str:
     return f"{one['status'].replace('_', ' ')}: {one['reason']}" if one["reason"] else one["status"].replace("_", " ")
 
 
-def _speedup(slow: Mapping[str, Any] | None, fast: Mapping[str, Any] | None) -> Ratio | None:
-    """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
-    if not (_ran(slow) and _ran(fast)):
-        return None
-    samples = [one["timing"]["latency_s"] for one in (slow, fast)]
-    value, ends = interval.ratio_of_medians(*samples)
-    return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
-
-
 def _is_clear(value: float, ends: Sequence[float] | None, samples: Sequence[list[float]]) -> bool:
     noise = 2 * max(map(spread, samples))
     return bool(ends) and not ends[0] <= 1 <= ends[1] and abs(np.log(value)) > np.log1p(noise)
-
-
-def _compared(inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:
-    """How a setting's speed-up among others compares with its speed-up alone, each given as (without, with)."""
-    missing = [one for one in (*alone, *inside) if not _ran(one)]
-    if missing:
-        return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
-    samples = [one["timing"]["latency_s"] for one in (*inside, *alone)]
-    value, ends = interval.ratio_of_ratios(*samples)
-    if ends is None:
-        return "", "fewer than three timed calls say nothing of the noise"
-    if not _is_clear(value, ends, samples):
-        return NEITHER, "inside the noise"
-    return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"

@@ -21,6 +21,8 @@ PACKAGES = {
     "flash_attn_3": ("flash_attn_interface", "_flash_3", "flash_attention_3", "built from source, for Hopper"),
 }
 
+SERVICE = "xformers-else-sliced"  # what the service does: xFormers, or attention slicing where it cannot run
+
 
 def put(build: Build, value: str) -> None:
     """Put this way of computing attention in force."""
@@ -28,7 +30,7 @@ def put(build: Build, value: str) -> None:
         build.around_build.append(functools.partial(kernel, value))
     elif value in PACKAGES:
         package(build, value)
-    elif value == "xformers":
+    elif value in ("xformers", SERVICE):
         xformers(build)
     elif value.startswith("sliced"):
         slice_heads(build, value.partition(":")[2])

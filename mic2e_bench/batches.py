@@ -1,4 +1,4 @@
-"""Several images in one call: the same input over and over, each image with a seed of its own."""
+"""What every call begins with: generators, noise, and the same input over and over where a call has several images."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def generators(build: Build, seed: int) -> Any:
 
     made = [torch.Generator().manual_seed(seed + index) for index in range(build.call.get("batch", 1))]
     return made[0] if len(made) == 1 else made
+
+
+def noise(build: Build, drawing: Any, channels: int, height: int, width: int) -> Any:
+    """Starting noise of shape (images, channels, height, width), drawn in float32 and then cast to the asked precision.
+
+    SDXL and FLUX would draw it in the model's own dtype, and one seed gives other numbers in half precision than in
+    float32: a picture compared across precisions would be another picture, not a worse one. In float32 this draws
+    what the pipelines draw, and leaves the generators as they do.
+    """
+    import torch
+
+    drawing = drawing if isinstance(drawing, list) else [drawing]
+    drawn = [torch.randn((1, channels, height, width), generator=generator) for generator in drawing]
+    return torch.cat(drawn).to(build.load["dtype"])

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.isolated import every
 
 TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
 
@@ -189,45 +188,6 @@ def _close(got: Any, wanted: Any, tolerance: float = 1e-5) -> None:
     difference = (got - wanted).abs().max().item()
     if not difference <= tolerance:
         raise ArithmeticError(f"it ran, and its result is off by {difference:.2g}")
-
-
-def answer(check: Callable[[], str]) -> dict[str, Any]:
-    """What one check found, with the reason in one line."""
-    try:
-        return {"works": True, "detail": check()}
-    except ModuleNotFoundError as error:
-        return {"works": False, "detail": f"needs {error.name}, which is not installed"}
-    except Unavailable as error:
-        return {"works": False, "detail": str(error)}
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return {"works": False, "detail": f"{type(error).__name__}: {' '.join(lines[:2])}"[:200]}
-
-
-def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
-    """What a check found in a forked child, or how the child ended; what it prints is not shown."""
-    with tempfile.TemporaryFile("w+") as found, tempfile.TemporaryFile() as noise:
-        child = os.fork()
-        if child == 0:
-            os.dup2(noise.fileno(), 1)
-            os.dup2(noise.fileno(), 2)
-            signal.alarm(timeout_s)  # the kernel ends it then, whatever it does
-            json.dump(answer(check), found)
-            found.flush()
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == -signal.SIGALRM:
-            return {"works": False, "detail": f"no answer within {timeout_s} s"}
-        if status < 0:
-            return {"works": False, "detail": f"its process was ended by {signal.Signals(-status).name}"}
-        found.seek(0)
-        content = found.read()
-        return json.loads(content) if content else {"works": False, "detail": f"its process exited with {status}"}
-
-
-def every(checks: Mapping[str, Callable[[], str]], timeout_s: int) -> dict[str, dict[str, Any]]:
-    """The answers of all checks, one child after the other."""
-    return {name: in_child(check, timeout_s) for name, check in checks.items()}
 
 
 def main(names: list[str]) -> None:

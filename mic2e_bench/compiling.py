@@ -30,6 +30,7 @@ def arrange(build: Build, **chosen: Any) -> None:
     mode = notes.get("mode", "none")
     if mode == "none":
         return
+    notes.setdefault("so_far", _so_far())
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = _cache(places.cache() / "inductor", notes.get("cache", "fresh"))
     arguments = {"fullgraph": notes.get("fullgraph", False), "dynamic": notes.get("dynamic"), "backend": BACKEND}
     if mode == "regional":
@@ -67,7 +68,7 @@ def of_trial(build: Build) -> Compiled:
     notes = build.notes.setdefault("compile", {})
     if notes.get("witness") is not build.witness:
         now = _so_far()
-        notes["trial"], notes["so_far"] = _since(now, notes.get("so_far")), now
+        notes["trial"], notes["so_far"] = _since(now, notes.get("so_far", {})), now
         notes["witness"] = build.witness
     return notes["trial"]
 
@@ -88,8 +89,8 @@ def _so_far() -> dict[str, Counter]:
     return found
 
 
-def _since(now: dict[str, Counter], before: dict[str, Counter] | None) -> Compiled:
-    new = {name: values - (before or {}).get(name, Counter()) for name, values in now.items()}
+def _since(now: dict[str, Counter], before: dict[str, Counter]) -> Compiled:
+    new = {name: values - before.get(name, Counter()) for name, values in now.items()}
     new = {name: new.get(name, Counter()) for name in ("stats", "graph_break", "recompilations", "inductor", AOT)}
     return Compiled(
         graphs=new["stats"]["unique_graphs"],

@@ -42,7 +42,99 @@ CONFLICTS: tuple[Conflict, ...] = (
         lambda s, p: s["offload"] == "sequential" and s["quantize"] == "bnb-nf4",
         "sequential offload empties the scales of 4-bit weights and does not bring them back; use model or group",
     ),
+    Conflict(
+        ("engine", "compile"),
+        lambda s, p: s["engine"] != "torch" and s["compile"] != "none",
+        "the engine answers the denoiser's call, so that nothing is left for torch.compile",
+    ),
+    Conflict(
+        ("engine",),
+        lambda s, p: s["engine"].startswith("onnx") and p.name == "z-image-turbo",
+        "the ONNX exporter of PyTorch 2.10 cannot index complex tensors, as Z-Image's rotary embedding does",
+    ),
+    Conflict(
+        ("engine", "precision"),
+        lambda s, p: s["engine"].startswith("onnx") and s["precision"] == "bf16",
+        "the exported graph's convolutions, and ONNX Runtime on a CPU, have no bf16; use fp32 or fp16",
+    ),
+    Conflict(
+        ("engine", "device"),
+        lambda s, p: s["engine"] == "onnxruntime-cpu" and s["device"] == "cuda",
+        "the session would compute on the CPU and copy every input and output; use onnxruntime-cuda or device cpu",
+    ),
+    Conflict(
+        ("engine", "quantize"),
+        lambda s, p: s["engine"].startswith("onnx") and quantised_denoiser(s),
+        "the exporter knows none of the quantised weights' operators",
+    ),
+    Conflict(
+        ("attention", "engine"),
+        lambda s, p: s["engine"] != "torch" and not s["attention"].startswith(("native", "sliced")),
+        "the engine has attention kernels of its own; native and sliced are exported as they are",
+    ),
+    Conflict(
+        ("engine", "step_cache"),
+        lambda s, p: s["engine"] != "torch" and s["step_cache"] != "none",
+        "the cache works by hooks on the blocks, which an engine never calls",
+    ),
+    Conflict(
+        ("engine", "offload"),
+        lambda s, p: s["engine"] != "torch" and s["offload"] != "none",
+        "the engine has its own copy of the weights on the device, and takes the place of the offload's hooks",
+    ),
+    Conflict(
+        ("compile",),
+        lambda s, p: s["compile"] == "regional" and p.family == "segmenter",
+        "transformers' SAM3 names no repeated blocks; use default",
+    ),
+    Conflict(
+        ("compile", "compile_fullgraph"),
+        lambda s, p: s["compile"] != "none" and s["compile_fullgraph"] and p.family == "segmenter",
+        "SAM3 reads a value of a tensor in Python, which breaks the graph",
+    ),
+    Conflict(
+        ("compile", "compile_fullgraph", "step_cache"),
+        lambda s, p: s["compile"] != "none" and s["compile_fullgraph"] and s["step_cache"] != "none",
+        "whether a step is skipped is decided in Python, which breaks the graph",
+    ),
+    Conflict(
+        ("compile", "compile_fullgraph", "quantize"),
+        lambda s, p: s["compile"] != "none" and s["compile_fullgraph"] and s["quantize"] == "bnb-int8",
+        "bitsandbytes' 8-bit product has outputs of a size that depends on the data, which breaks the graph",
+    ),
+    Conflict(
+        ("guidance", "guidance_stop"),
+        lambda s, p: s["guidance_stop"] < 1 and not guided(s["guidance"], p),
+        "there is no guidance that could be stopped",
+    ),
+    Conflict(
+        ("scheduler",),
+        lambda s, p: s["scheduler"] == "flow-unipc" and p.name == "z-image-turbo",
+        "the pipeline gives its noise levels as a list, and diffusers' UniPC multiplies them as an array",
+    ),
+    Conflict(
+        ("step_cache",),
+        lambda s, p: s["step_cache"] != "none" and p.family == "unet",
+        "UNets have no enable_cache, and the hooks that can be put on them by hand find no block",
+    ),
+    Conflict(
+        ("step_cache",),
+        lambda s, p: not s["step_cache"].startswith(("none", "cache-dit")) and p.name == "z-image-turbo",
+        "Z-Image's transformer has no enable_cache in diffusers 0.42; cache-dit supports it",
+    ),
 )
+
+
+def quantised_denoiser(settings: Mapping[str, Any]) -> bool:
+    """Whether the denoiser's weights, and not the text encoders' alone, are quantised."""
+    return settings["quantize"] != "none" and settings.get("quantize_parts") != "text_encoders"
+
+
+def guided(scale: float, pipeline: Pipeline) -> bool:
+    """Whether a guidance scale makes the pipeline guide: UNet pipelines above 1, Z-Image above 0, FLUX never."""
+    if pipeline.name == "flux-schnell":
+        return False
+    return scale > (1 if pipeline.family == "unet" else 0)
 
 
 def find(settings: Mapping[str, Any], pipeline: Pipeline) -> str | None:

@@ -71,12 +71,13 @@ class OnnxEngine:
 
     def _export(self, path: Path, leaves: list[Any], spec: Any) -> None:
         """Write the graph for these inputs; a reader sees a whole folder or none."""
-        tensors = tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
+        with torch.inference_mode(False):  # the tracer takes no tensors that were made in inference mode
+            tensors = tuple(leaf.clone() for leaf in leaves if isinstance(leaf, torch.Tensor))
         part = path.parent.with_name(f".{path.parent.name}.{os.getpid()}")
         part.mkdir(parents=True, exist_ok=True)
         engine, self.module.forward = self.module.forward, self.forward
         try:
-            with warnings.catch_warnings(), torch.no_grad(), size_embedding_in(self.module):
+            with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), size_embedding(self.module):
                 warnings.simplefilter("ignore")  # the exporter's own deprecations
                 names = [f"input_{index}" for index in range(len(tensors))]
                 flat = Flat(self.module, self.capture, leaves, spec).eval()
@@ -90,7 +91,7 @@ class OnnxEngine:
 
 
 @contextlib.contextmanager
-def size_embedding_in(module: torch.nn.Module) -> Iterator[None]:
+def size_embedding(module: torch.nn.Module) -> Iterator[None]:
     """SDXL's size embedding in the module's own dtype while it is exported.
 
     It is float32 and meets 16-bit text embeddings in a ``concat``, where the exporter forgets PyTorch's promotion; the

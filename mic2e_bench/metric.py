@@ -15,8 +15,8 @@ class Metric:
     returns a float or ``None`` where the record has no such sample. For ``"images"``, ``compute(candidate,
     reference)`` gets two float arrays of shape (height, width, 3) in [0, 1] and returns a float; for ``"masks"``, two
     boolean arrays of shape (height, width). ``backbone()`` names the weights that a learned metric really used.
-    ``within(candidate, reference, regions)``, where a metric has it, returns its value over each region, a mapping from
-    name to a boolean array of shape (height, width).
+    ``within(candidate, reference, regions)``, where a metric has it, returns its value over the whole (``""``) and over
+    each region, a mapping from name to a boolean array of shape (height, width).
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +143,11 @@ def twins_of(images: list[Mapping[str, Any]], study: Study) -> dict[str, list[tu
     if study.task != "segmentation":
         found[GREY] = [(one, Picture(study.folder / one["file"], grain=True)) for one in images]
     found[REPEAT] = [(one, study.picture(one["again"])) for one in images if "again" in one]
-    for one, other in combinations(images, 2):
-        if key(one)[::2] == key(other)[::2]:
-            found[SEED].append((one, study.picture(other)))
+    by_input: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for image in images:
+        by_input.setdefault(key(image)[::2], []).append(image)
+    for same in by_input.values():
+        found[SEED] += [(one, study.picture(other)) for one, other in pairwise(same)]
     return {source: twins for source, twins in found.items() if twins}
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 
 from tqdm import tqdm
+
+# Ctrl-C ends the import without a word; once it is done, the fork server ignores Ctrl-C
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # tqdm's own lock is a semaphore, which a child that is killed would leave behind
 tqdm.set_lock(threading.RLock())

@@ -21,8 +21,9 @@ picture without information: 100 (1 - LPIPS(candidate, reference) / LPIPS(anchor
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -132,18 +133,40 @@ def _percent(side: Side, raw: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "value": 100 * (1 - ratio), "ci95": ci95, "n": len(above), "floor": floor}
 
 
-@functools.lru_cache(maxsize=4096)
+def warm(sides: Mapping[str, Iterable[Side]]) -> None:
+    """Have the values of metrics on many sides ready, input by input, so that what images share is computed once."""
+    for name, some in sides.items():
+        pairs = dict.fromkeys(pair for side in some for pair in _all(side, name))
+        for pair in sorted(pairs, key=lambda pair: (pair.input, pair.seed)):
+            with contextlib.suppress(Failed, ValueError):  # raised again where it is reported
+                values(name, pair)
+
+
+def _all(side: Side, name: str) -> Iterator[Pair]:
+    yield from side.pairs
+    yield from side.baseline
+    yield from (pair for _, twins in side.noise for pairs in twins for pair in pairs)
+    if name == "lpips":
+        yield from (replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing)
+
+
 def values(name: str, pair: Pair) -> Mapping[str, float]:
     """One metric on one pair: over the whole picture (``""``) and over each region that there is."""
+    return _values(name, pair.candidate, pair.reference, pair.masks)
+
+
+@functools.cache
+def _values(name: str, candidate_of: Picture, reference_of: Picture, masks: Masks | None) -> Mapping[str, float]:
     metric = registry.metrics()[name]
-    reference = _read(pair.reference)
+    reference = _read(reference_of)
     size = (reference.shape[1], reference.shape[0])
-    candidate = _read(pair.candidate, size)
+    candidate = _read(candidate_of, size)
     if metric.of == "masks":
         return {"": metric.compute(candidate[..., 0] >= 128, reference[..., 0] >= 128)}
     one, other = (image.astype(np.float32) / 255 for image in (candidate, reference))
-    regions = _read_regions(pair.masks, size) if pair.masks and metric.within else {}
-    return {"": metric.compute(one, other), **(metric.within(one, other, regions) if regions else {})}
+    if metric.within:
+        return metric.within(one, other, _read_regions(masks, size) if masks else {})
+    return {"": metric.compute(one, other)}
 
 
 def _resized(pair: Pair) -> str | None:

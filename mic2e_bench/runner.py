@@ -61,7 +61,11 @@ def _pending(study: Study, results: Path, summary: Summary, rerun: bool, force: 
         if old and old["status"] in record.MEASURED and not rerun:
             summary.records[trial.id] = old
         elif trial.id in study.refused and not force:
-            _write(summary, results, trial, "refused", study.refused[trial.id])
+            reason = study.refused[trial.id]
+            if old and (old["status"] in record.MEASURED or old["reason"] == reason):  # the first: it was forced once
+                summary.records[trial.id] = old
+            else:
+                _write(summary, results, trial, "refused", reason)
         else:
             pending.append(trial)
     return pending

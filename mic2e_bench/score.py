@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm.auto import tqdm
+
 from mic2e_bench import inputs, pairs, record, registry, runner, server
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.trial import fingerprint
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
     from mic2e_bench.params import Study
 
-VERSION = 2  # of the scores: raised when the same images would give other numbers
+VERSION = 3  # of the scores: raised when the same images would give other numbers
+BATCH = 16  # records that are scored together, input by input: a reference is then read and looked at once for all
 
 
 @dataclass(frozen=True)
@@ -102,18 +105,22 @@ def _score(jobs: list[Job], results: Path, weights: Path | None) -> list[str]:
     """Run the child, write what it finds; returns the problems."""
     waiting = {(job.study, job.id): job for job in jobs}
     problems: list[str] = []
+    # None: no bar where there is no terminal
+    bar = tqdm(total=len(jobs), desc="scoring", unit="record", leave=False, disable=None)
     process, pipe = server.call(_child, results / jobs[0].study / "logs" / "score.log", jobs, weights)
     try:
         while waiting and (message := server.receive(pipe)):
             name, id, quality = message
             job = waiting.pop((name, id))
             _write(results, job, quality)
+            bar.update()
             found = dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)
             problems += [f"{job.study} {job.label}: {problem}" for problem in found]
     finally:
         process.kill()
         process.join()
         pipe.close()
+        bar.close()
     for job in waiting.values():
         status, reason = runner.died(process.exitcode, "score")
         problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")
@@ -132,13 +139,18 @@ def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
     """Score records and send ``(study, id, quality)`` for each."""
     import torch
 
-    from mic2e_bench import quality
+    from mic2e_bench import quality, worker
 
-    torch.set_num_threads(1)
+    worker.die_with_parent()
+    torch.set_num_threads(1)  # the same bits on every machine
     perceptual.choose(weights)
-    for job in jobs:
-        entries: dict[str, Any] = {}
-        for name, stamp in job.stamps.items():
-            for side in job.sides:
-                entries.update(quality.score(registry.metrics()[name], side, stamp))
-        pipe.send((job.study, job.id, entries))
+    for start in range(0, len(jobs), BATCH):
+        batch = jobs[start : start + BATCH]
+        quality.warm({name: [side for job in batch for side in job.sides if name in job.stamps]
+                      for name in dict.fromkeys(name for job in batch for name in job.stamps)})  # fmt: skip
+        for job in batch:
+            entries: dict[str, Any] = {}
+            for name, stamp in job.stamps.items():
+                for side in job.sides:
+                    entries.update(quality.score(registry.metrics()[name], side, stamp))
+            pipe.send((job.study, job.id, entries))

@@ -63,7 +63,7 @@ def inputs(folder, sizes=((96, 80),)):
 def photos():
     """The inputs of a study that names none: one small picture, in a folder that goes with the process."""
     folder = Path(tempfile.mkdtemp(prefix="mic2e-bench-tests-"))
-    atexit.register(shutil.rmtree, folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return inputs(folder)
 
 
@@ -116,6 +116,15 @@ def whole(results, name="tiny"):
         for image in record["images"]:
             assert hashlib.sha256((folder / image["file"]).read_bytes()).hexdigest() == image["sha256"]
     return True
+
+
+def pictures(results, name, record):
+    """A record's pictures, decoded."""
+    found = []
+    for image in record["images"]:
+        with Image.open(Path(results) / name / image["file"]) as picture:
+            found.append(picture.copy())
+    return found
 
 
 def with_fault(monkeypatch, fault):

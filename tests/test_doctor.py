@@ -1,16 +1,19 @@
 """The doctor: real calls in processes of their own, and what it says of those that end badly."""
 
+import faulthandler
 import json
 import os
 import signal
-import sys
 import time
 
 import helpers
 import pytest
 
-from mic2e_bench import checks, doctor
+from mic2e_bench import checks, doctor, isolated
 from mic2e_bench.errors import Unavailable
+
+# Python 3.12 and later warn of any fork of a process that has threads
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 
 
 def missing():
@@ -26,10 +29,19 @@ def wrong():
 
 
 def noisy():
-    print("noise")
-    print("noise", file=sys.stderr)
     os.write(1, b"noise")
+    os.write(2, b"noise")
     return "fine"
+
+
+def dying(act):
+    """As in a process without pytest, which would print the stack."""
+
+    def check():
+        faulthandler.disable()
+        act()
+
+    return check
 
 
 ENDS = {
@@ -37,8 +49,8 @@ ENDS = {
     "missing": (missing, False, "needs y, which is not installed"),
     "unavailable": (unavailable, False, "no CUDA device: why"),
     "wrong": (wrong, False, "ValueError: first second"),
-    "abort": (os.abort, False, "its process was ended by SIGABRT"),
-    "fault": (lambda: os.kill(os.getpid(), signal.SIGSEGV), False, "its process was ended by SIGSEGV"),
+    "abort": (dying(os.abort), False, "its process was ended by SIGABRT"),
+    "fault": (dying(lambda: os.kill(os.getpid(), signal.SIGSEGV)), False, "its process was ended by SIGSEGV"),
     "exit": (lambda: os._exit(7), False, "its process exited with 7"),
     "hang": (lambda: time.sleep(60), False, "no answer within 1 s"),
 }
@@ -47,12 +59,12 @@ ENDS = {
 @pytest.mark.parametrize("name", ENDS)
 def test_however_a_check_ends_there_is_an_answer(name, capfd):
     check, works, detail = ENDS[name]
-    assert checks.in_child(check, timeout_s=1) == {"works": works, "detail": detail}
+    assert isolated.in_child(check, timeout_s=1) == {"works": works, "detail": detail}
     assert capfd.readouterr() == ("", "")
 
 
 def test_one_that_aborts_takes_nothing_with_it():
-    found = checks.every({name: check for name, (check, *_) in ENDS.items() if name != "hang"}, timeout_s=10)
+    found = isolated.every({name: check for name, (check, *_) in ENDS.items() if name != "hang"}, timeout_s=10)
     assert {name: (one["works"], one["detail"]) for name, one in found.items()} == {
         name: (works, detail) for name, (_, works, detail) in ENDS.items() if name != "hang"
     }

@@ -19,6 +19,8 @@ from mic2e_bench import cli, places, record, runner, server
 
 CONTENT = tiny(vary={"steps": [1, 2, 3]})
 FORK = get_context("fork")
+# Python 3.12 and later warn of any fork of a process that has threads
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,6 +131,21 @@ def test_ctrl_c_ends_at_once_and_is_resumed(tmp_path, capfd):
     assert "interrupted. The same command goes on where it stopped" in capfd.readouterr().err
     assert on_disk(tmp_path) == {}
     assert helpers.run(tiny(), tmp_path).measured == 2
+
+
+def test_ctrl_c_while_the_libraries_are_imported(tmp_path):
+    """In a terminal the fork server gets it too, and says nothing."""
+    path = helpers.file(tmp_path / "study.yaml", CONTENT)
+    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as started:
+        while started.poll() is None and len(psutil.Process(started.pid).children()) < 2:  # resource tracker and server
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.killpg(started.pid, signal.SIGINT)
+        _, said = started.communicate(timeout=10)
+    assert started.returncode == cli.INTERRUPTED
+    assert said == "\nmic2e-bench: interrupted. The same command goes on where it stopped.\n"
+    assert on_disk(tmp_path) == {}
 
 
 def test_the_real_command_killed_then_finished(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Metrics on a real photograph: what is equal, what is worse, and over which pixels."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -150,8 +152,6 @@ def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph)
     torch.save(weights, path)
     assert perceptual.find() == ("squeeze", path)
     assert perceptual.backbone() == "squeeze, ImageNet"
-    loaded = perceptual._network(perceptual.find()).net.slice2
-    assert torch.equal(dict(loaded.named_modules())["3"].squeeze.weight, weights["features.3.squeeze.weight"])
     assert perceptual.lpips(blurred(photograph, 2), photograph) != stand_in
     with pytest.raises(BadInput, match=r"LPIPS weights: .*none\.pth"):
         perceptual.choose(tmp_path / "none.pth")
@@ -160,3 +160,37 @@ def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph)
     assert perceptual.backbone() == "squeeze, ImageNet"
     perceptual.choose(None)
     assert "stand-in" in perceptual.backbone()
+
+
+@pytest.mark.parametrize("kind", ["alex", "squeeze"])
+def test_lpips_is_the_packages(kind, tmp_path, monkeypatch, photograph):
+    """With weights in a file: the value and the map's mean of the package's own network with the same weights."""
+    import torch
+    import torchvision
+    from lpips import LPIPS
+
+    from mic2e_bench.backbones import tensors
+
+    model = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        weights = model(weights=None).state_dict()
+    path = tmp_path / {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}[kind]
+    torch.save(weights, path)
+    monkeypatch.setattr(perceptual, "_chosen", [path])
+    with warnings.catch_warnings(action="ignore"):
+        package = LPIPS(net=kind, pnet_rand=True, verbose=False)
+    features = [weight for name, weight in weights.items() if name.startswith("features.")]
+    changed = blurred(photograph, 1.5)
+    with torch.inference_mode():
+        for parameter, weight in zip(package.net.parameters(), features, strict=True):
+            parameter.copy_(weight)
+        images = tensors(changed, photograph)
+        expected = float(package(*images, normalize=True))
+        package.spatial = True
+        top = float(package(*images, normalize=True)[0, 0, :88].mean())
+    region = np.zeros(photograph.shape[:2], dtype=bool)
+    region[:88] = True
+    found = perceptual.lpips_within(changed, photograph, {"top": region})
+    assert found[""] == pytest.approx(expected, rel=1e-5)
+    assert found["top"] == pytest.approx(top, rel=1e-5)

@@ -99,9 +99,14 @@ def test_a_conflict_is_refused_and_can_be_forced(tmp_path):
     helpers.run(content, tmp_path)
     refused = on_disk(tmp_path)["attention=sliced:auto"]
     assert refused["status"] == "refused" and "no attention slicing" in refused["reason"]
+    old = helpers.frozen(tmp_path)
+    helpers.run(content, tmp_path)
+    assert helpers.frozen(tmp_path) == old
     helpers.run(content, tmp_path, force=True)
     forced = on_disk(tmp_path)["attention=sliced:auto"]
     assert forced["id"] == refused["id"] and forced["status"] == "not_applied" and forced["images"]
+    helpers.run(content, tmp_path, rerun=True)
+    assert on_disk(tmp_path)["attention=sliced:auto"] == forced  # what --force measured is not thrown away
 
 
 def when(monkeypatch, stage, act):
@@ -135,12 +140,15 @@ def test_a_killed_worker_costs_its_trial_only(tmp_path, monkeypatch):
         ("memory", "oom", "MemoryError"),
         ("allocation", "oom", "RuntimeError: "),
         ("raise", "error", "ArithmeticError: a toggle that breaks (helpers.py:"),
-        ("hang", "timeout", "longer than 3 s, in stage: repeat 1/1"),
+        ("hang", "timeout", "longer than 8 s, in stage: repeat 1/1"),
     ],
 )
 def test_a_fault_in_one_trial(fault, status, reason, tmp_path, monkeypatch):
     helpers.with_fault(monkeypatch, fault)
-    helpers.run(tiny(vary={"steps": [1, 2, 3]}, protocol={**tiny()["protocol"], "timeout_s": 3}), tmp_path)
+    helpers.run(
+        tiny(vary={"steps": [1, 2, 3]}, protocol={**tiny()["protocol"], "timeout_s": 8 if fault == "hang" else 120}),
+        tmp_path,
+    )
     records = on_disk(tmp_path)
     assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok", status, "ok"]
     assert records["steps=2"]["reason"].startswith(reason)

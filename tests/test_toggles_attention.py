@@ -19,7 +19,10 @@ def test_values():
         "native", "cudnn", "flash_attn_3", "sliced:auto", "sliced:8",
     ]  # fmt: skip
     for wrong in ("flashy", "sliced:0", "sliced:-1", 8, None, ["math"]):
-        with pytest.raises(ValueError, match="one of native, math, efficient, flash, cudnn, xformers, flash_attn_2"):
+        with pytest.raises(
+            ValueError,
+            match="one of native, math, efficient, flash, cudnn, xformers, xformers-else-sliced, flash_attn_2",
+        ):
             parse(wrong, None)
 
 
@@ -77,6 +80,13 @@ def test_sliced_does_nothing_on_transformers(name):
     shot = run(name, attention="sliced:1")
     assert not shot.applied("attention")
     assert shot.receipts["attention"]["reason"].startswith("attention slicing does nothing on ")
+
+
+def test_the_services_choice_is_in_force_either_way_and_says_which():
+    receipt = run("sdxl-inpaint", attention="xformers-else-sliced").receipts["attention"]
+    assert receipt["applied"] and receipt["seen"] == "sliced:auto" and "fell back" in receipt["how"]
+    receipt = run("flux-schnell", attention="xformers-else-sliced").receipts["attention"]
+    assert not receipt["applied"] and receipt["seen"] == "native" and "does nothing" in receipt["reason"]
 
 
 @pytest.mark.parametrize("name", UNETS)

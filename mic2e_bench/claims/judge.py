@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mic2e_bench import interval
+from mic2e_bench.claims.quantities import MEASURES
 from mic2e_bench.claims.read import ABSOLUTE, QUANTITIES, Claim
 from mic2e_bench.claims.stored import Answer, Stored, answers
-from mic2e_bench.metrics.latency import quartiles
 from mic2e_bench.report.numbers import digits
 
 HOLDS, PARTLY, NOT, UNKNOWN, NO_FIGURE = "holds", "partly", "does not", "not measurable here", "no figure claimed"
 SLACK = 0.02  # where there is no interval
-Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,12 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> Outcome:
     """The best answer that the records have for a claim, and the verdict on it."""
     if claim.obstacle:
         return Outcome(claim, UNKNOWN, claim.obstacle)
+    if claim.together:
+        return _together(claim, stored)
     found, why = answers(claim, stored)
     first = None
     for answer in found:
-        value, ci95, problem = (None, None, answer.problem) if answer.problem else measure(claim, answer)
+        value, ci95, problem = (None, None, answer.problem) if answer.problem else MEASURES[claim.of](answer)
         if value is not None:
             verdict, why = _verdict(claim, answer, value, ci95)
             return Outcome(claim, verdict, why, value, ci95, answer.records, answer.remark)
@@ -59,97 +59,22 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> Outcome:
     return first or Outcome(claim, UNKNOWN, why)
 
 
-def measure(claim: Claim, answer: Answer) -> Value:
-    """The quantity of a claim from the records of an answer."""
-    return MEASURES[claim.of](answer)
-
-
-def _speed(answer: Answer) -> Value:
-    before, after = (one.record["timing"]["latency_s"] for one in (answer.before, answer.after))
-    return (*interval.ratio_of_medians(before, after), "") if before and after else (None, None, "no timed calls")
-
-
-def _throughput(answer: Answer) -> Value:
-    value, ci95, why = _speed(answer)
-    if value is None:
-        return None, None, why
-    more = answer.after.settings.get("batch", 1) / answer.before.settings.get("batch", 1)
-    return value * more, ci95 and [end * more for end in ci95], ""
-
-
-def _ratio(part: str, name: str) -> Callable[[Answer], Value]:
-    def of(answer: Answer) -> Value:
-        after, before = (one.record[part].get(name) for one in (answer.after, answer.before))
-        return (after / before, None, "") if after and before else (None, None, _missing(name, answer))
-
-    return of
-
-
-def _missing(name: str, answer: Answer) -> str:
-    """Why a record lacks a figure; without a GPU the bytes of the weights are what is known of its memory."""
-    if "vram" not in name or answer.after.on_gpu:
-        return f"{name} was not measured"
-    weights = [one.record["memory"].get("weights_bytes") for one in answer.records]
-    if len(weights) < 2 or not all(weights):
-        return "no GPU here"
-    return f"no GPU here (bytes of the weights: {digits(weights[0] / weights[1])}×)"
-
-
-def _quality(answer: Answer) -> Value:
-    """Pictures on the scale of LPIPS; masks by their overlap."""
-    scores, factor = answer.after.record["quality"], 1
-    entry = scores.get("quality") or {}
-    if not entry and "iou" in scores:
-        entry, factor = scores["iou"], 100
-    if answer.after.trial["model"]["source"] == "random":
-        return None, None, "random weights paint no pictures"
-    if entry.get("value") is None:
-        return None, None, entry.get("problem", "no score of its pictures")
-    if entry["against"] != answer.before.record["id"]:
-        return None, None, "its pictures were scored against those of other settings"
-    return entry["value"] * factor, entry["ci95"] and [end * factor for end in entry["ci95"]], ""
-
-
-def _first(answer: Answer) -> Value:
-    timing = answer.after.record["timing"]
-    if not timing["latency_s"] or timing["first_call_s"] is None:
-        return None, None, "no first call on record"
-    return timing["first_call_s"] / quartiles(timing["latency_s"])[1], None, ""
-
-
-def _single(part: str, name: str, factor: float = 1) -> Callable[[Answer], Value]:
-    def of(answer: Answer) -> Value:
-        value = answer.after.record[part].get(name)
-        return (value * factor, None, "") if value else (None, None, _missing(name, answer))
-
-    return of
-
-
-def _seconds(answer: Answer) -> Value:
-    samples = answer.after.record["timing"]["latency_s"]
-    return (quartiles(samples)[1], None, "") if samples else (None, None, "no timed calls")
-
-
-def _images_per_minute(answer: Answer) -> Value:
-    seconds, _, why = _seconds(answer)
-    return (60 * answer.after.settings.get("batch", 1) / seconds, None, "") if seconds else (None, None, why)
-
-
-MEASURES: Mapping[str, Callable[[Answer], Value]] = {
-    "speed": _speed,
-    "throughput": _throughput,
-    "vram": _ratio("memory", "peak_vram_reserved_bytes"),
-    "ram": _ratio("memory", "load_peak_rss_bytes"),
-    "load": _ratio("timing", "load_s"),
-    "first": _first,
-    "quality": _quality,
-    "seconds": _seconds,
-    "images_per_minute": _images_per_minute,
-    "vram_gb": _single("memory", "peak_vram_reserved_bytes", 1e-9),
-    "ram_gb": _single("memory", "load_peak_rss_bytes", 1e-9),
-    "load_s": _single("timing", "load_s"),
-    "first_s": _single("timing", "first_call_s"),
-}
+def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
+    """Pipelines side by side: no record holds several, but no peak of all is above the sum of their own."""
+    parts = [judge(part, stored) for part in claim.together]
+    for part in parts:
+        if part.value is None:
+            return Outcome(claim, UNKNOWN, f"{part.claim.pipeline.name}: {part.why}", records=part.records)
+    records = tuple(part.records[0] for part in parts)
+    value, remark = sum(part.value for part in parts), "the sum of separate peaks, an upper bound"
+    small = next((one for one in records if not one.is_full_size), None)
+    verdict, why = UNKNOWN, f"weights of the published size are needed; measured with the {small and small.place}"
+    if not small:
+        holds = compare(claim, value, None)[0] == HOLDS
+        verdict, why = (
+            (HOLDS, "") if holds else (UNKNOWN, "the sum is above the claim, and no record holds all at once")
+        )
+    return Outcome(claim, verdict, why, value, None, records, remark)
 
 
 def _verdict(claim: Claim, answer: Answer, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:

@@ -2,70 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from mic2e_bench import frame
 from mic2e_bench.claims.judge import Outcome
-from mic2e_bench.claims.read import QUANTITIES
-from mic2e_bench.claims.stored import Stored
+from mic2e_bench.claims.sheet import MEASURED, NOTHING, Cell, Sheet, judged, listing, row
 from mic2e_bench.report.numbers import digits
 from mic2e_bench.settings import show
 
 Found = Mapping[tuple[str, str], Outcome]  # by the claim's key and quantity; of several pipelines the first
-NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A measured place of a table: the outcome behind it and its text."""
-
-    outcome: Outcome
-    text: str
-
-    @property
-    def records(self) -> tuple[Stored, ...]:
-        return self.outcome.records
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One table of a guide. Its cells are texts, or ``Cell`` where records speak."""
-
-    title: str
-    guide: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
-
-    @property
-    def cells(self) -> Iterable[Cell]:
-        return (cell for row in self.rows for cell in row if isinstance(cell, Cell))
-
-    @property
-    def caption(self) -> str:
-        """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
-        shown = [cell.outcome for cell in self.cells if cell.outcome.value is not None]
-        if not shown:
-            return "Nothing in this table is measured: each cell says why."
-        places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
-        backbones = dict.fromkeys(
-            str(entry["backbone"])
-            for one in shown
-            if one.claim.of == "quality" and (entry := one.records[0].record["quality"].get("quality"))
-        )
-        stand_ins = dict.fromkeys(
-            text
-            for one in shown
-            for text in frame.stand_ins(one.records[0].trial["model"], list(backbones)).split("; ")
-            if text
-        )
-        parts = [f"Measured with {'; '.join(places)}."]
-        parts += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
-        parts += [f"{QUALITY} Backbone: {'; '.join(backbones)}."] if backbones else []
-        return " ".join(parts)
-
-
-QUALITY = "Quality: LPIPS in %, 100 the reference's picture, 0 one without information; the guides name no measure."
 
 
 def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
@@ -80,12 +24,12 @@ def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
         _presets("ObjectClear Pipeline", comparison, OBJECTCLEAR, found),
         _presets("Flux Pipeline", comparison, FLUX, found),
         _sam3(comparison, found),
-        *(_list(section, comparison, [o for o in outcomes if o.claim.section == section]) for section in lists),
+        *(listing(section, comparison, [o for o in outcomes if o.claim.section == section]) for section in lists),
         _steps(notes, found),
         _gpus(notes, found),
         _server(server, found),
         *(
-            _list("Every claim", guide, [o for o in outcomes if o.claim.guide == guide], True)
+            listing("Every claim", guide, [o for o in outcomes if o.claim.guide == guide], True)
             for guide in dict.fromkeys(outcome.claim.guide for outcome in outcomes)
         ),
     ]
@@ -122,39 +66,9 @@ def _presets(title: str, guide: str, columns: Mapping[str, str], found: Found) -
     return Sheet(title, guide, header, rows)
 
 
-def judged(outcome: Outcome) -> Cell:
-    """A figure with its verdict, for tables without a column of verdicts."""
-    if outcome.value is None:
-        return Cell(outcome, f"{outcome.verdict}: {outcome.why}")
-    why = f" ({outcome.why})" if outcome.why else ""
-    return Cell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
-
-
-def _row(outcome: Outcome) -> list[str | Cell]:
-    """What was measured, the verdict, and with what."""
-    if outcome.value is None:
-        return [Cell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
-    verdict = f"{outcome.verdict}: {outcome.why}" if outcome.why else outcome.verdict
-    return [Cell(outcome, outcome.measured), verdict, outcome.place]
-
-
-MEASURED = ("measured", "verdict", "measured with")
-
-
-def _list(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:
-    """A claim a row."""
-    header = ["optimisation", "claimed", *MEASURED]
-    rows = [[one.claim.what, one.claim.claimed, *_row(one)] for one in outcomes]
-    if is_all:
-        header = ["section", "optimisation", "pipeline", "claimed", *MEASURED]
-        firsts = [(one.claim.section, one.claim.what, one.claim.pipeline.name) for one in outcomes]
-        rows = [[*first, *row[1:]] for first, row in zip(firsts, rows, strict=True)]
-    return Sheet(title, guide, header, rows)
-
-
 def _sam3(guide: str, found: Found) -> Sheet:
     rows = [
-        [what, applied, found[key].claim.says, *_row(found[key])]
+        [what, applied, found[key].claim.says, *row(found[key])]
         for what, applied, key in (
             ("FP16 Precision", "✅ Yes", ("sam3-fp16", "vram")),
             ("Low CPU Memory", "✅ Yes", ("sam3-low-cpu-mem", "load")),
@@ -190,13 +104,13 @@ def _gpus(guide: str, found: Found) -> Sheet:
     rows: list[list[str | Cell]] = []
     for name, memory, status, key in GPUS:
         outcome = found[key, "vram_gb"]
-        cell, verdict, place = _row(outcome)
+        cell, verdict, place = row(outcome)
         if outcome.value is not None and outcome.records[0].is_full_size:
             free = memory - outcome.value
             verdict = f"fits, {digits(free)} GB left" if free >= 0 else f"does not fit, {digits(-free)} GB too much"
         rows.append([name, f"{memory}GB" if memory != 40 else "40-80GB", status, cell, verdict, place])
     cpu = found["cpu", "seconds"]
-    rows.append(["CPU", "-", "⚠️ Supported but ~5 minutes per inference", *_row(cpu)])
+    rows.append(["CPU", "-", "⚠️ Supported but ~5 minutes per inference", *row(cpu)])
     header = ["GPU", "VRAM", "Status", "measured peak", "verdict", "measured with"]
     return Sheet("Target GPU Requirements (SDXL inpainting)", guide, header, rows)
 
@@ -219,7 +133,3 @@ def _server(guide: str, found: Found) -> Sheet:
         rows.append([name, speed.claim.says, judged(speed), memory.claim.says, judged(memory)])
     header = ["Optimization", "Speed Improvement", "measured", "Memory Impact", "measured"]
     return Sheet("Performance Comparison (Z-Image)", guide, header, rows)
-
-
-def unit(outcome: Outcome) -> str:
-    return QUANTITIES[outcome.claim.of][2]

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from mic2e_bench import claims, environment, record
 from mic2e_bench.claims import read, stored
 from mic2e_bench.claims.judge import Outcome, judge
-from mic2e_bench.claims.layout import Cell, Sheet, sheets, unit
+from mic2e_bench.claims.layout import sheets
+from mic2e_bench.claims.sheet import Cell, Sheet
 from mic2e_bench.report.style import CSS
 from mic2e_bench.report.tabular import Linked, Table
 
@@ -155,7 +156,7 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
         "pipeline": claim.pipeline.name,
         "claimed": [claim.low, claim.high],
         "value": None if outcome.value is None else float(f"{outcome.value:.6g}"),
-        "unit": unit(outcome),
+        "unit": read.QUANTITIES[claim.of][2],
         "ci95": outcome.ci95 and [float(f"{end:.6g}") for end in outcome.ci95],
         "verdict": outcome.verdict,
         "why": outcome.why,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,20 @@ QUANTITIES: Mapping[str, tuple[str, float | None, str]] = {
 }
 ABSOLUTE = ("seconds", "images_per_minute", "vram_gb", "ram_gb", "load_s", "first_s")
 WORDS = {"faster": (1, None), "slower": (None, 1), "less": (None, 1), "more": (1, None), "unchanged": (100, 100)}
-KEYS = ("guide", "section", "what", "pipeline", "pipelines", "from", "to", "instead", "besides", "obstacle", "figures")
+KEYS = (
+    "guide",
+    "section",
+    "what",
+    "pipeline",
+    "pipelines",
+    "from",
+    "to",
+    "instead",
+    "besides",
+    "together",
+    "obstacle",
+    "figures",
+)
 NEEDED = ("guide", "section", "what", "figures")
 
 
@@ -56,6 +69,7 @@ class Claim:
     besides: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     obstacle: str = ""
+    together: tuple[Claim, ...] = ()  # claims about pipelines that are loaded side by side; ``pipeline`` is the first's
 
     @property
     def has_figure(self) -> bool:
@@ -93,14 +107,18 @@ def _claims(key: str, entry: Mapping[str, Any]) -> Iterator[Claim]:
     for name in NEEDED:
         if not entry.get(name):
             raise BadInput(f"{where}: '{name}' is missing.")
-    for name in entry.get("pipelines") or [entry.get("pipeline")]:
+    parts = entry.get("together", ())
+    for name in entry.get("pipelines") or [parts[0].get("pipeline") if parts else entry.get("pipeline")]:
         pipeline = registry.pipeline(str(name), f"{where}: pipeline")
         shared = {name: entry[name] for name in ("guide", "section", "what")} | {"key": key, "pipeline": pipeline}
         shared |= _settings(entry, pipeline, where)
         for of, figure in entry["figures"].items():
             low, high = _range(of, figure, f"{where}: figures.{of}")
             devices = tuple(figure.get("device", ()))
-            yield Claim(**shared, of=of, says=figure["says"], low=low, high=high, devices=devices)
+            claim = Claim(**shared, of=of, says=figure["says"], low=low, high=high, devices=devices)
+            alone = {name: value for name, value in entry.items() if name not in ("together", "figures")}
+            inner = [next(_claims(key, {**alone, **part, "figures": {of: figure}})) for part in parts]
+            yield replace(claim, together=tuple(inner))
 
 
 def _settings(entry: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:

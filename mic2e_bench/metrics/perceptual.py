@@ -1,4 +1,4 @@
-"""LPIPS: distance of two images in the features of a network (Zhang et al. 2018), by the ``lpips`` package.
+"""LPIPS: distance of two images in the features of a network (Zhang et al. 2018), with those of the ``lpips`` package.
 
 The network's ImageNet weights are looked for in torch's hub cache (``torch.hub.get_dir()/checkpoints``), AlexNet's
 first, then SqueezeNet's, or at a path given to ``choose``. Nothing is downloaded. Without them a stand-in is used
@@ -8,8 +8,8 @@ whose name says what it is.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.metric import Metric
 
 PRETRAINED = {"alex": "alexnet-owt-*.pth", "squeeze": "squeezenet1_1-*.pth", "vgg": "vgg16-*.pth"}
-SEED = 0
+STAND_IN = "trained on drawn scenes, stand-in"
+KEPT_BYTES = 256 << 20  # features of the last images, because one reference meets many candidates
 _chosen: list[Path] = []
 
 
@@ -53,57 +54,54 @@ def cache() -> Path:
 def backbone() -> str:
     """What the distance is measured with; a stand-in says that it is one."""
     found = find()
-    return f"{found[0]}, ImageNet" if found else f"alex, untrained (seed {SEED}) stand-in"
+    return f"{found[0]}, ImageNet" if found else STAND_IN
 
 
 def lpips(candidate: np.ndarray, reference: np.ndarray) -> float:
     """The distance, 0 for equal images."""
-    return float(_measure(candidate, reference, spatial=False))
+    return lpips_within(candidate, reference, {})[""]
 
 
 def lpips_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The mean of the distance map over each region; a pixel's distance also sees its neighbourhood."""
-    distance = _measure(candidate, reference, spatial=True)[0, 0].numpy()
-    return {name: float(distance[region].mean()) for name, region in regions.items()}
-
-
-def _measure(candidate: np.ndarray, reference: np.ndarray, spatial: bool) -> Any:
+    """The distance (``""``) and the mean of its map over each region; a pixel's also sees its neighbourhood."""
     import torch
+    from torch.nn.functional import interpolate
 
-    network = _network(find())
-    network.spatial = spatial
+    found = dict.fromkeys(["", *regions], 0.0)
     with torch.inference_mode():
-        return network(*tensors(candidate, reference), normalize=True)
+        for one, other, weigh in zip(_features(candidate), _features(reference), _network(find())[1], strict=True):
+            layer = weigh((one - other) ** 2)
+            found[""] += float(layer.mean())
+            if regions:
+                size = reference.shape[:2]
+                layer = interpolate(layer, size, mode="bilinear", align_corners=False)[0, 0].numpy()
+                for name, region in regions.items():
+                    found[name] += float(layer[region].mean())
+    return found
 
 
-def tensors(*images: np.ndarray) -> list[Any]:
-    """Arrays (height, width, 3) to tensors (1, 3, height, width), float32."""
-    import torch
+_kept: dict[tuple[Any, bytes], list[Any]] = {}
 
-    return [torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32, order="C")) for image in images]
+
+def _features(image: np.ndarray) -> list[Any]:
+    """The network's layers for an image: (1, channels, height, width) each."""
+    found = find()
+    key = (found, hashlib.blake2b(image.tobytes() + str(image.shape).encode()).digest())
+    if key not in _kept:
+        layers = _network(found)[0](image)
+        size = sum(layer.nbytes for layer in layers)
+        while _kept and (len(_kept) + 1) * size > KEPT_BYTES:
+            del _kept[next(iter(_kept))]
+        _kept[key] = layers
+    return _kept[key]
 
 
 @functools.cache
-def _network(found: tuple[str, Path] | None) -> Any:
-    """LPIPS with ImageNet weights from a file, or untrained from a seed."""
-    import torch
-    from lpips import LPIPS
+def _network(found: tuple[str, Path] | None) -> tuple[Any, Any]:
+    """From an image to layers of features, and from a layer's squared differences to a map of distance."""
+    from mic2e_bench import backbones
 
-    kind, path = found or ("alex", None)
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")  # lpips' old argument names
-        torch.manual_seed(SEED)
-        # built without weights, so that it never reaches for the network
-        network = LPIPS(net=kind, pnet_rand=True, lpips=path is not None, verbose=False)
-    if path:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        for name, module in network.net.named_modules():
-            index = name.partition(".")[2]  # slice2.3 is torchvision's features.3
-            own = {key.removeprefix(f"features.{index}."): value for key, value in weights.items()
-                   if index and key.startswith(f"features.{index}.")}  # fmt: skip
-            if own:
-                module.load_state_dict(own)
-    return network.requires_grad_(False)
+    return backbones.pretrained(*found) if found else backbones.stand_in()
 
 
 LPIPS_DISTANCE = Metric(

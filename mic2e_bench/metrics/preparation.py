@@ -44,5 +44,10 @@ def _seconds_per_image(record: Mapping[str, Any]) -> float:
 
 
 COMPILE_SECONDS = Metric(
-    "compile_s", "record", "s", "lower", "seconds that the first call took longer, to compile or export", compile_seconds
+    "compile_s",
+    "record",
+    "s",
+    "lower",
+    "seconds that the first call took longer, to compile or export",
+    compile_seconds,
 )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from mic2e_bench.metric import Metric
-from mic2e_bench.metrics.perceptual import tensors
 
 MOST_DB = 100.0  # images that are equal have no finite ratio; JSON, means and plots need one
 SMALLEST_SSIM = 11  # pixels: one window
@@ -16,14 +15,14 @@ SMALLEST_MS_SSIM = 161  # pixels: five scales of an 11-pixel window (Wang et al.
 
 def psnr(candidate: np.ndarray, reference: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB; 100 for equal images."""
-    return psnr_within(candidate, reference, {"": np.ones(candidate.shape[:2], dtype=bool)})[""]
+    return psnr_within(candidate, reference, {})[""]
 
 
 def psnr_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The ratio over the pixels of each region (boolean, height x width)."""
+    """The ratio over all pixels (``""``) and over those of each region (boolean, height x width)."""
     squared = np.square(candidate.astype(np.float64) - reference).mean(axis=2)
-    errors = {name: max(float(squared[region].mean()), 10 ** (-MOST_DB / 10)) for name, region in regions.items()}
-    return {name: -10 * float(np.log10(error)) for name, error in errors.items()}
+    errors = {"": squared.mean(), **{name: squared[region].mean() for name, region in regions.items()}}
+    return {name: -10 * float(np.log10(max(error, 10 ** (-MOST_DB / 10)))) for name, error in errors.items()}
 
 
 def ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
@@ -32,6 +31,8 @@ def ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
 
     if min(candidate.shape[:2]) < SMALLEST_SSIM:
         raise ValueError(f"ssim needs images of at least {SMALLEST_SSIM} pixels a side, not {_size(candidate)}")
+    from mic2e_bench.backbones import tensors
+
     return float(structural_similarity_index_measure(*tensors(candidate, reference), data_range=1.0))
 
 
@@ -41,6 +42,8 @@ def ms_ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
 
     if min(candidate.shape[:2]) < SMALLEST_MS_SSIM:
         raise ValueError(f"ms_ssim needs images of at least {SMALLEST_MS_SSIM} pixels a side, not {_size(candidate)}")
+    from mic2e_bench.backbones import tensors
+
     measure = multiscale_structural_similarity_index_measure
     return float(measure(*tensors(candidate, reference), data_range=1.0, normalize="relu"))
 

@@ -28,9 +28,11 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    from mic2e_bench.batches import generators, per_image
+    from mic2e_bench.batches import generators, noise, per_image
 
     height, width = build.call["resolution"]
+    drawing, scale = generators(build, seed), build.pipe.vae_scale_factor
+    latents = noise(build, drawing, build.pipe.transformer.config.in_channels // 4, height // scale, width // scale)
     result = build.pipe(
         prompt=per_image(build, item.caption),
         height=height,
@@ -38,7 +40,8 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
         max_sequence_length=256,
-        generator=generators(build, seed),
+        generator=drawing,
+        latents=build.pipe._pack_latents(latents, *latents.shape),
         **build.step_arguments(),
     )
     return result.images

@@ -30,10 +30,12 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    from mic2e_bench.batches import generators, per_image
+    from mic2e_bench.batches import generators, noise, per_image
     from mic2e_bench.editing import to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
+    drawing, scale = generators(build, seed), build.pipe.vae_scale_factor
+    latents = noise(build, drawing, build.pipe.vae.config.latent_channels, image.height // scale, image.width // scale)
     result = build.pipe(
         prompt=per_image(build, item.prompt),
         image=per_image(build, image),
@@ -43,7 +45,8 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
         strength=1.0,
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
-        generator=generators(build, seed),
+        generator=drawing,
+        latents=latents,
         **build.step_arguments(),
     )
     return to_input_size(result.images, item)

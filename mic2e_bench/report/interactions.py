@@ -21,7 +21,8 @@ WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "n
 def ablation(found: Findings) -> Ablation:
     """The records of a study with ``ablate``; its best is the trial that differs most from the baseline."""
     baseline = dict(found.study.baseline.settings)
-    changes = [{k: v for k, v in trial.settings.items() if baseline[k] != v} for trial in found.study.trials]
+    settings = [{key: trial.settings[key] for key in found.study.varied} for trial in found.study.trials]
+    changes = [{key: value for key, value in one.items() if baseline[key] != value} for one in settings]
     return Ablation(baseline, max(changes, key=len), found.records.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +21,6 @@ def photographs() -> dict[str, np.ndarray]:
         import skimage
     except ImportError:
         raise Unavailable("scikit-image is not installed: install the extra 'scenes'") from None
-    from pathlib import Path
-
     from PIL import Image, ImageOps
 
     found = {}
@@ -58,3 +57,26 @@ def spearman(distances: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     for figure in figures.values():
         figure["all"] = float(np.mean(list(figure.values())))
     return figures
+
+
+def header() -> str:
+    """The head of the printed table."""
+    kinds = "".join(f"{kind:>8}" for kind in (*KINDS, "all"))
+    return f"{'':28}{'within a photograph':^48}{'across photographs':^48}\n{'':28}{kinds}{kinds}"
+
+
+def line(name: str, figures: dict[str, dict[str, float]]) -> str:
+    """One row of the printed table."""
+    return f"{name:28}" + "".join(f"{value:8.3f}" for figure in figures.values() for value in figure.values())
+
+
+def report(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, object]:
+    """All figures with what they are, best first, for the file beside the weights."""
+    best = sorted(figures, key=lambda name: -figures[name]["across"]["all"])
+    return {
+        "what": "Spearman correlation of level and distance; 'across' pools all photographs and decides",
+        "photographs": PHOTOGRAPHS,
+        "side": SIDE,
+        "levels": len(LEVELS),
+        "ranking": {name: figures[name] for name in best},
+    }

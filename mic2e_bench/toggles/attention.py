@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from typing import Any
 
-from mic2e_bench.attention import KERNELS, PACKAGES, arranged, put
+from mic2e_bench.attention import KERNELS, PACKAGES, SERVICE, arranged, put
 from mic2e_bench.build import Build
 from mic2e_bench.toggle import Phase, Seen, Toggle
 
 SLICED = re.compile(r"sliced(:(auto|max|[1-9]\d*))?")
-PLAIN = ("native", *KERNELS, "xformers", *PACKAGES)
+PLAIN = ("native", *KERNELS, "xformers", SERVICE, *PACKAGES)
 CALL = "scaled_dot_product_attention"
 
 
@@ -46,16 +46,19 @@ def observe(build: Build, value: str) -> Seen:
         how += f"; slice size {', '.join(map(str, sizes))}"
         seen = value if value in ("sliced:auto", "sliced:max") else f"sliced:{'/'.join(map(str, sizes))}"
     if fallback := build.notes.get("attention"):
-        return _fell_back(build, seen, how, fallback)
+        return _fell_back(build, value, seen, how, fallback)
+    if value == SERVICE:
+        return Seen(seen, how, applied=seen == "xformers")
     if seen == value and (reason := _partly(build, value)):
         return Seen(seen, how, applied=False, reason=reason)
     return Seen(seen, how, reason=_no_slices(build, seen) if value.startswith("sliced") else "")
 
 
-def _fell_back(build: Build, seen: str, how: str, fallback: str) -> Seen:
+def _fell_back(build: Build, value: str, seen: str, how: str, fallback: str) -> Seen:
     if seen.startswith("sliced"):
         reason = f"{fallback}; fell back to attention slicing, sliced:auto"
-        return Seen("sliced:auto", how, applied=False, reason=reason)
+        # who asks for one or the other has what was asked for, and the receipt says which
+        return Seen("sliced:auto", f"{how}; {reason}", applied=value == SERVICE, reason=reason)
     reason = f"{fallback}; fell back to attention slicing, but {_no_slices(build, seen)}"
     return Seen(seen, how, applied=False, reason=reason)
 
@@ -123,7 +126,7 @@ ATTENTION = Toggle(
     observe=observe,
     cost="rounding",
     about="native: PyTorch picks; math, efficient, flash, cudnn: its kernel of that name; flash_attn_*: the packages.\n"
-    "xformers: its own kernel, on CUDA; sliced: N heads at a time, without a fused kernel.",
+    "xformers: its own kernel, on CUDA; sliced: N heads at a time; xformers-else-sliced: what the service does.",
     source="Speed & Memory Optimization Guide, 6 and 7; Model Optimization Notes, 2; Speed Optimizations Guide, 3",
     missing=missing,
     tolerance=0.02,

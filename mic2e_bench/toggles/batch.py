@@ -35,4 +35,5 @@ BATCH = Toggle(
     about="Images per call, with the seeds seed, seed + 1, ...: better use of a GPU, and more memory.\n"
     "Latency stays that of the call; images_per_s is what a batch raises.",
     source="docs: diffusers, 'Batch inference'",
+    tolerance=0.02,
 )

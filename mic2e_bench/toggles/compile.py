@@ -55,4 +55,5 @@ COMPILE = Toggle(
     about="The denoiser becomes fused kernels for its shapes; the first call, and each new shape, pay for compiling.\n"
     "regional compiles one of the repeated blocks and uses it for all; reduce-overhead adds CUDA graphs.",
     source="docs: torch, 'torch.compile'; docs: diffusers, 'Accelerate inference: regional compilation'",
+    tolerance=0.02,
 )

@@ -35,4 +35,5 @@ CACHE = Toggle(
     about="fresh: an empty folder for each build, so compiling is measured cold, as after a change of version.\n"
     "kept: a folder that all builds share, so what was compiled once is read: a warm start of a service.",
     source="docs: torch, 'Compile time caching'",
+    tolerance=0.0,
 )

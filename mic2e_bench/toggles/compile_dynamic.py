@@ -32,4 +32,5 @@ DYNAMIC = Toggle(
     about="true: sizes are variables from the start, so a new resolution needs no new compilation; false: never.\n"
     "auto: fixed at first, variable once a size has changed, which costs one recompilation.",
     source="docs: torch, 'Dynamic shapes'",
+    tolerance=0.02,
 )

@@ -33,4 +33,5 @@ FULLGRAPH = Toggle(
     about="Compile as one graph, and fail where Python has to run in between, instead of quietly splitting it.\n"
     "It makes nothing faster; it proves that there was no break.",
     source="docs: torch, 'torch.compile'",
+    tolerance=0.02,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
+import importlib.util
 from typing import Any
 
 from mic2e_bench import places
@@ -11,10 +11,28 @@ from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
 
-ENGINES = ("torch", "onnxruntime-cpu", "onnxruntime-cuda", "tensorrt")
+ONNX = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
+# by engine: the modules that it needs and how they are installed
+ENGINES: dict[str, dict[str, str]] = {
+    "torch": {},
+    "onnxruntime-cpu": ONNX,
+    "onnxruntime-cuda": {**ONNX, "onnxruntime": "onnxruntime-gpu"},
+    "tensorrt": {"torch_tensorrt": "torch-tensorrt"},
+}
+
+
+def missing(value: str, device: str) -> str:
+    if value in ("onnxruntime-cuda", "tensorrt") and device != "cuda":
+        return f"this engine runs on CUDA devices only; the device is {device}"
+    for package, install in ENGINES[value].items():
+        if importlib.util.find_spec(package) is None:
+            return f"the package {package} is not installed (uv pip install {install})"
+    return ""
 
 
 def apply(build: Build, value: str) -> None:
+    if lacking := missing(value, build.device):
+        raise Unavailable(f"engine {value}: {lacking}")
     if value == "tensorrt":
         _tensorrt(build)
     elif value != "torch":
@@ -22,25 +40,19 @@ def apply(build: Build, value: str) -> None:
 
 
 def _onnxruntime(build: Build, value: str) -> None:
-    from mic2e_bench import engines
-
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        _needed(value, package, "mic2e-bench[engines]")
     import onnxruntime
+
+    from mic2e_bench import engines
 
     provider = engines.PROVIDERS[value]
     if provider not in onnxruntime.get_available_providers():
-        raise Unavailable(f"engine {value}: onnxruntime has no {provider}: pip install onnxruntime-gpu, and a GPU")
+        raise Unavailable(f"engine {value}: this onnxruntime has no {provider} (uv pip install onnxruntime-gpu)")
     build.notes["engine"] = build.denoiser.forward = engines.OnnxEngine(build, provider)
 
 
 def _tensorrt(build: Build) -> None:
     """TensorRT through its backend of torch.compile, which cuts the denoiser into engines and keeps them on disk."""
-    import torch
-
-    _needed("tensorrt", "torch_tensorrt", "torch-tensorrt")
-    if not torch.cuda.is_available():
-        raise Unavailable("engine tensorrt: TensorRT needs a CUDA device")
+    importlib.import_module("torch_tensorrt")  # it registers the backend
     options = {
         "enabled_precisions": {build.denoiser.dtype},
         "min_block_size": 1,
@@ -53,13 +65,6 @@ def _tensorrt(build: Build) -> None:
     build.notes["engine"] = "tensorrt"
 
 
-def _needed(value: str, package: str, install: str) -> None:
-    try:
-        importlib.import_module(package)
-    except ModuleNotFoundError:
-        raise Unavailable(f"engine {value}: package {package} is not installed: pip install '{install}'") from None
-
-
 def observe(build: Build, value: str) -> Seen:
     """The provider of the live session that answered the denoiser's calls, or the TensorRT engines in memory."""
     engine = build.notes.get("engine")
@@ -67,7 +72,8 @@ def observe(build: Build, value: str) -> Seen:
         return Seen("torch", f"{type(build.denoiser).__name__}'s own forward")
     if engine == "tensorrt":
         count = sum("TensorRTModule" in type(thing).__name__ for thing in gc.get_objects())
-        return Seen("tensorrt" if count else "torch", f"{count} TensorRT engines in memory", reason="no engine was made")
+        how = f"{count} TensorRT engines in memory"
+        return Seen("tensorrt" if count else "torch", how, reason="no engine was made")
     return _onnx(build, engine, value)
 
 
@@ -96,4 +102,6 @@ ENGINE = Toggle(
     "torch's copy of the weights stays in memory beside the engine's.",
     source="docs: torch, 'torch.onnx'; ONNX Runtime, 'Execution Providers'; Torch-TensorRT, 'Engine caching'",
     fits=lambda pipeline: pipeline.task != "segmentation",
+    missing=missing,
+    tolerance=0.02,
 )

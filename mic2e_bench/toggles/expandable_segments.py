@@ -11,7 +11,7 @@ def apply(build: Build, value: bool) -> None:
     import torch
 
     if value:  # the environment variable is read once, and the fork server has read it
-        torch.cuda.memory._set_allocator_settings("expandable_segments:True")
+        torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
 
 
 def observe(build: Build, value: bool) -> Seen:

@@ -23,7 +23,8 @@ def apply(build: Build, value: float) -> None:
         return
 
     def stop(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if step + 1 != guided_steps(value, pipe.num_timesteps) or not getattr(pipe, "do_classifier_free_guidance", False):
+        guided = getattr(pipe, "do_classifier_free_guidance", False)  # FLUX never is
+        if not guided or step + 1 != guided_steps(value, pipe.num_timesteps):
             return tensors
         pipe._guidance_scale = 0.0
         images = len(tensors["latents"])

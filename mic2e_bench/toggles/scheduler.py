@@ -68,8 +68,7 @@ def observe(build: Build, value: str) -> Seen:
 SCHEDULER = Toggle(
     name="scheduler",
     phase=Phase.CALL,
-    values="default | "
-    + "; ".join(f"{family} pipelines: {' | '.join(known)}" for family, known in SCHEDULERS.items()),
+    values="default | " + "; ".join(f"{family} pipelines: {' | '.join(known)}" for family, known in SCHEDULERS.items()),
     default="default",
     parse=parse,
     apply=apply,

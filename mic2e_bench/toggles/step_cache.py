@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from typing import Any
 
@@ -27,6 +28,12 @@ def parse(value: Any, pipeline: Any) -> str:
     return f"{name}:{float(number) if name in THRESHOLDS else int(number)}"
 
 
+def missing(value: str, device: str) -> str:
+    if value.startswith("cache-dit") and importlib.util.find_spec("cache_dit") is None:
+        return "the package cache_dit is not installed (uv pip install cache-dit)"
+    return ""
+
+
 def apply(build: Build, value: str) -> None:
     if value == "none":
         return
@@ -39,16 +46,16 @@ def apply(build: Build, value: str) -> None:
 
 def _cache_dit(build: Build, threshold: float) -> None:
     """Its block cache, with the first block as the probe: the default of eight is more than small models have."""
-    try:
-        import cache_dit
-    except ModuleNotFoundError:
-        raise Unavailable("step_cache cache-dit: package cache-dit is not installed: pip install cache-dit") from None
+    if lacking := missing("cache-dit", build.device):
+        raise Unavailable(f"step_cache cache-dit: {lacking}")
+    import cache_dit
+
     config = cache_dit.DBCacheConfig(Fn_compute_blocks=1, max_warmup_steps=2, residual_diff_threshold=threshold)
     cache_dit.enable_cache(build.pipe, cache_config=config)
 
 
 def _config(build: Build, name: str, number: str) -> Any:
-    """diffusers' configuration of one cache; the caches that go by timesteps use them from the first to the last."""
+    """diffusers' configuration of one cache: pab at all timesteps, faster in the later part, as it must."""
     import diffusers
     import torch
 
@@ -58,16 +65,15 @@ def _config(build: Build, name: str, number: str) -> Any:
         return diffusers.TaylorSeerCacheConfig(
             cache_interval=int(number), disable_cache_before_step=2, taylor_factors_dtype=torch.float32
         )
-    by_timestep = {
+    every = {
         "spatial_attention_block_skip_range": int(number),
-        "spatial_attention_timestep_skip_range": (-1, 1001),
         "current_timestep_callback": lambda: build.pipe.current_timestep,
     }
     if name == "pab":
-        return diffusers.PyramidAttentionBroadcastConfig(**by_timestep)
+        return diffusers.PyramidAttentionBroadcastConfig(spatial_attention_timestep_skip_range=(-1, 1001), **every)
     # no guidance whose unconditional half could be left out; the library's own default weight, said explicitly
     return diffusers.FasterCacheConfig(
-        **by_timestep, is_guidance_distilled=True, attention_weight_callback=lambda module: 0.5
+        is_guidance_distilled=True, attention_weight_callback=lambda module: 0.5, **every
     )
 
 
@@ -95,8 +101,9 @@ STEP_CACHE = Toggle(
     apply=apply,
     observe=observe,
     cost="real",
-    about="Neighbouring steps look alike: first-block and cache-dit skip the blocks after a first that changed little;\n"
+    about="Steps resemble each other: first-block and cache-dit skip the blocks after a first that changed little;\n"
     "pab and faster reuse attention, taylorseer extrapolates it, each Nth step in full. Little to gain in few steps.",
     source="docs: diffusers, 'Caching'; arXiv 2408.12588, 2410.19355, 2503.06923",
     fits=lambda pipeline: pipeline.task != "segmentation",
+    missing=missing,
 )

@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", help=f"one of {', '.join(NAMES)}, or all")
     parser.add_argument("--models", type=Path, help="the folder of the models (default: the package's bundled/)")
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets to look at (default: none)")
+    parser.add_argument("--most", type=int, help="at most so many scenes or captions (default: all)")
     parser.add_argument("--card-only", action="store_true", help="write the card from stored figures")
     options = parser.parse_args(arguments)
     if options.name not in (*NAMES, "all"):
@@ -42,7 +43,7 @@ def measure(name: str, options) -> None:
 
         torch.set_num_threads(1)
         module = importlib.import_module(f"mic2e_bench.train.{NAMES[name]}")
-        figures = module.evaluate(name, folder, say=lambda line: print(line, flush=True))
+        figures = module.evaluate(name, folder, say=lambda line: print(line, flush=True), most=options.most)
         sheet = figures.pop("sheet")
         if options.sheets:
             options.sheets.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from mic2e_bench.scenes.evaluation import SCENES, scene_example
 from mic2e_bench.train.fills import fills
 
 BASELINE = {"steps": 20, "guidance": 2.5, "size": 512, "seed": 0}
-STEPS, GUIDANCES, SIZES = (1, 2, 4, 8, 20), (1.0, 2.5, 7.5, 15.0), (256, 384, 512)
+STEPS, GUIDANCES, SIZES = (1, 2, 4, 8, 20), (1.0, 2.5, 7.5), (256, 384, 512)
 
 
 def load(name: str, folder: Path):
@@ -66,10 +66,10 @@ def mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {k: round(float(np.mean([r[k] for r in rows])), 4) for k in rows[0]}
 
 
-def evaluate(name: str, folder: Path, say) -> dict:
-    """Every table of the model's card; also writes a contact sheet beside the model's checkpoints when asked."""
+def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
+    """Every table of the model's card, on the first `most` scenes by name, and a contact sheet."""
     pipe = load(name, folder)
-    examples = {n: scene_example(n) for n in SCENES}
+    examples = {n: scene_example(n) for n in sorted(SCENES)[:most]}
     tables, pictures = {"comparisons": compare(examples)}, {}
     baseline = {n: edit(name, pipe, e, **BASELINE) for n, e in examples.items()}
     textured = [n for n, e in examples.items() if e.scene.texture.kind != "gradient"]

@@ -42,9 +42,9 @@ def generate(name: str, pipe, captions: list[str], steps: int, size: int, seed: 
     return pictures
 
 
-def evaluate(name: str, folder: Path, say) -> dict:
+def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
     """The caption check by steps at 256 pixels and at 8 steps and 512; distances to the 8-step pictures."""
-    pipe, chosen = load(name, folder), scenes(CAPTIONS)
+    pipe, chosen = load(name, folder), scenes(most or CAPTIONS)
     words = [(s.things[0].colour, s.things[0].shape) for s in chosen]
     captions = [s.caption for s in chosen]
     pictures, table = {}, {"drawn scenes": rates([render(s, SIZE) for s in chosen], words)}
@@ -59,7 +59,7 @@ def evaluate(name: str, folder: Path, say) -> dict:
     other = generate(name, pipe, captions[:COMPARED], STEPS[-1], SIZE, seed=1)
     far = {str(s): distance(pictures[s][:COMPARED], best) for s in STEPS[:-1]} | {"another seed": distance(other, best)}
     order = [far[str(s)] for s in STEPS[:-1]]
-    return {"settings": {"size": SIZE, "guidance": 0.0}, "lpips_backbone": backbone(), "captions": CAPTIONS,
+    return {"settings": {"size": SIZE, "guidance": 0.0}, "lpips_backbone": backbone(), "captions": len(chosen),
             "caption_check": table, "lpips_to_8_steps": far,
             "spearman_steps_lpips": round(float(spearmanr(STEPS[:-1], order).statistic), 3),
             "sheet": sheet(captions, pictures, large)}

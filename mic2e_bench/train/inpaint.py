@@ -22,7 +22,7 @@ from mic2e_bench.train.loop import TrainingError
 from mic2e_bench.train.removal import sdxl_embeddings
 
 BATCH, LARGE_BATCH, LARGE_SHARE = 12, 3, 0.15
-START, MOST, EVERY, LARGE_SAMPLES = 1024, 12288, 3.0, 256
+START, MOST, EVERY, LARGE_SAMPLES = 640, 12288, 3.0, 128
 
 
 def prompt_of(number: int, side: int) -> tuple[bool, str]:

@@ -1,0 +1,100 @@
+"""The quantities of claims, each measured from the records of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mic2e_bench import interval
+from mic2e_bench.claims.stored import Answer
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.report.numbers import digits
+
+Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
+
+
+def _speed(answer: Answer) -> Value:
+    before, after = (one.record["timing"]["latency_s"] for one in (answer.before, answer.after))
+    return (*interval.ratio_of_medians(before, after), "") if before and after else (None, None, "no timed calls")
+
+
+def _throughput(answer: Answer) -> Value:
+    value, ci95, why = _speed(answer)
+    if value is None:
+        return None, None, why
+    more = answer.after.settings.get("batch", 1) / answer.before.settings.get("batch", 1)
+    return value * more, ci95 and [end * more for end in ci95], ""
+
+
+def _ratio(part: str, name: str) -> Callable[[Answer], Value]:
+    def of(answer: Answer) -> Value:
+        after, before = (one.record[part].get(name) for one in (answer.after, answer.before))
+        return (after / before, None, "") if after and before else (None, None, _missing(name, answer))
+
+    return of
+
+
+def _missing(name: str, answer: Answer) -> str:
+    """Why a record lacks a figure; without a GPU the bytes of the weights are what is known of its memory."""
+    if "vram" not in name or answer.after.on_gpu:
+        return f"{name} was not measured"
+    weights = [one.record["memory"].get("weights_bytes") for one in answer.records]
+    if len(weights) < 2 or not all(weights):
+        return "no GPU here"
+    return f"no GPU here (bytes of the weights: {digits(weights[0] / weights[1])}×)"
+
+
+def _quality(answer: Answer) -> Value:
+    """Pictures on the scale of LPIPS; masks by their overlap."""
+    scores, factor = answer.after.record["quality"], 1
+    entry = scores.get("quality") or {}
+    if not entry and "iou" in scores:
+        entry, factor = scores["iou"], 100
+    if answer.after.trial["model"]["source"] == "random":
+        return None, None, "random weights paint no pictures"
+    if entry.get("value") is None:
+        return None, None, entry.get("problem", "no score of its pictures")
+    if entry["against"] != answer.before.record["id"]:
+        return None, None, "its pictures were scored against those of other settings"
+    return entry["value"] * factor, entry["ci95"] and [end * factor for end in entry["ci95"]], ""
+
+
+def _first(answer: Answer) -> Value:
+    timing = answer.after.record["timing"]
+    if not timing["latency_s"] or timing["first_call_s"] is None:
+        return None, None, "no first call on record"
+    return timing["first_call_s"] / quartiles(timing["latency_s"])[1], None, ""
+
+
+def _single(part: str, name: str, factor: float = 1) -> Callable[[Answer], Value]:
+    def of(answer: Answer) -> Value:
+        value = answer.after.record[part].get(name)
+        return (value * factor, None, "") if value else (None, None, _missing(name, answer))
+
+    return of
+
+
+def _seconds(answer: Answer) -> Value:
+    samples = answer.after.record["timing"]["latency_s"]
+    return (quartiles(samples)[1], None, "") if samples else (None, None, "no timed calls")
+
+
+def _images_per_minute(answer: Answer) -> Value:
+    seconds, _, why = _seconds(answer)
+    return (60 * answer.after.settings.get("batch", 1) / seconds, None, "") if seconds else (None, None, why)
+
+
+MEASURES: Mapping[str, Callable[[Answer], Value]] = {
+    "speed": _speed,
+    "throughput": _throughput,
+    "vram": _ratio("memory", "peak_vram_reserved_bytes"),
+    "ram": _ratio("memory", "load_peak_rss_bytes"),
+    "load": _ratio("timing", "load_s"),
+    "first": _first,
+    "quality": _quality,
+    "seconds": _seconds,
+    "images_per_minute": _images_per_minute,
+    "vram_gb": _single("memory", "peak_vram_reserved_bytes", 1e-9),
+    "ram_gb": _single("memory", "load_peak_rss_bytes", 1e-9),
+    "load_s": _single("timing", "load_s"),
+    "first_s": _single("timing", "first_call_s"),
+}

@@ -1,0 +1,254 @@
+"""Ablations and compiling: the trials they make, what their records say of settings together, and their notebooks."""
+
+import ast
+from pathlib import Path
+
+import helpers
+import nbformat
+import papermill
+import pytest
+from helpers import tiny
+from IPython.display import HTML
+
+from mic2e_bench import environment, params, record
+from mic2e_bench.errors import BadInput
+from mic2e_bench.report import execute, findings, interactions, payoff
+from mic2e_bench.report.notebook import Bench
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+BASE = {"steps": 8, "resolution": 64, "guidance": 2.5, "precision": "fp32", "device": "cpu"}
+BEST = {"steps": 4, "guidance": 1.0, "precision": "bf16"}
+
+
+def ablation(best=BEST, **more):
+    return tiny(baseline=BASE, vary=None, ablate={"best": best, **more}, metrics=[])
+
+
+def study(**more):
+    return params.resolve_study(ablation(**more))
+
+
+def labels(made):
+    return [trial.label for trial in made.trials]
+
+
+def test_the_trials_are_each_setting_alone_the_best_and_the_best_without_each():
+    made = study(best={**BEST, "resample": "bilinear"})
+    singles = ["+ steps=4", "+ guidance=1.0", "+ precision=bf16", "+ resample=bilinear"]
+    lacking = ["best - steps", "best - guidance", "best - precision", "best - resample"]
+    assert labels(made) == ["baseline", *singles, "best", *lacking]
+    without_steps = next(trial for trial in made.trials if trial.label == "best - steps")
+    assert (without_steps.settings["steps"], without_steps.settings["guidance"]) == (8, 1.0)
+    with_pairs = study(best={**BEST, "resample": "bilinear"}, pairs=True)
+    assert labels(with_pairs)[:10] == labels(made)
+    assert len(with_pairs.trials) == 10 + 6
+    assert "+ steps=4, guidance=1.0" in labels(with_pairs)
+
+
+def test_the_same_settings_are_one_trial_and_the_baselines_own_are_none():
+    assert labels(study(best={"steps": 4})) == ["baseline", "+ steps=4"]
+    assert labels(study(best={"steps": 4, "guidance": 1.0})) == ["baseline", "+ steps=4", "+ guidance=1.0", "best"]
+    assert labels(study(best={"steps": 4, "resolution": 64})) == ["baseline", "+ steps=4"]
+
+
+def test_the_study_has_a_name_of_its_own_and_the_notebook_of_ablations():
+    made = params.resolve_study({**ablation(), "study": None})
+    assert made.name == "objectclear-ablation"
+    assert execute.notebook_of(made) == "ablation.ipynb"
+    assert execute.notebook_of(params.resolve_study(tiny(vary={"compile": ["default"]}))) == "compile.ipynb"
+    assert execute.notebook_of(params.resolve_study(tiny())) == "sweep.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ablate": {"steps": 4}}, "ablate: write best: {setting: value}"),
+        ({"ablate": [1]}, "ablate: write best"),
+        ({"ablate": {"best": BEST, "pair": True}}, "unknown key 'pair'"),
+        ({"ablate": {"best": BEST, "pairs": 1}}, "ablate: pairs: 1 is not true or false"),
+        ({"ablate": {"best": {"stepz": 4}}}, "unknown setting 'stepz'"),
+        ({"ablate": {"best": {"steps": 0}}}, "ablate: best: steps: 0 is not"),
+        ({"ablate": {"best": {"steps": 8}}}, "best differs from the baseline in nothing"),
+        ({"ablate": {"best": BEST}, "vary": {"steps": [1]}}, "not vary and ablate"),
+    ],
+)
+def test_a_bad_ablation_is_answered_with_a_line(given, words):
+    with pytest.raises(BadInput) as error:
+        params.resolve_study({**tiny(baseline=BASE, vary=None), **given})
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_ablation_is_planned_and_run(capsys, tmp_path):
+    given = tiny(vary=None, ablate={"best": {"steps": 2}}, metrics=[])
+    code, out, _ = helpers.command(capsys, "plan", helpers.file(tmp_path / "a.yaml", given))
+    assert (code, "+ steps=2" in out) == (0, True)
+
+
+def put(made, results, seconds, status="ok", reason="", spread=0.01, count=5, first=None, **parts):
+    """Records of a study: label → seconds; ``status`` and ``reason`` are those of labels without seconds."""
+    for trial in made.trials:
+        value = seconds.get(trial.label)
+        timing = {}
+        if value:
+            samples = [value * (1 + spread * (index - count // 2) / 2) for index in range(count)]
+            extra = (first or {}).get(trial.label, value)
+            timing = {"load_s": 1.0, "first_call_s": extra, "warmup_s": [extra], "latency_s": samples}
+        word = ("ok", "") if value else (status, reason)
+        here = dict(environment.here("cpu"))
+        record.write(results, record.make(trial, *word, timing=timing, environment=here, **parts))
+    return findings.read(made, results)
+
+
+TIMES = {"baseline": 8.0, "+ steps=4": 4.0, "+ guidance=1.0": 4.0, "+ precision=bf16": 7.9}
+PLAIN = {"best - steps": 4.0, "best - guidance": 4.0, "best - precision": 2.0, "best": 2.0}
+
+
+def effects(found):
+    return {effect.name: effect for effect in interactions.ablation(found).effects()}
+
+
+def test_speed_ups_that_multiply_are_no_interaction(tmp_path):
+    found = effects(put(study(), tmp_path, {**TIMES, **PLAIN}))
+    assert found["steps"].alone.value == found["steps"].inside.value == 2.0
+    assert {effect.interaction for effect in found.values()} == {"neither"}
+    assert not found["precision"].alone.is_clear
+    assert found["steps"].alone.is_clear
+
+
+@pytest.mark.parametrize(("best", "word"), [(1.0, "help"), (3.5, "cancel"), (2.01, "neither")])
+def test_settings_help_or_cancel_where_they_do_not_multiply(tmp_path, best, word):
+    made = study(best={"steps": 4, "guidance": 1.0})
+    shown = put(made, tmp_path, {**TIMES, "best": best})
+    assert {effect.interaction for effect in effects(shown).values()} == {word}
+    (pair,) = interactions.ablation(shown).pairs()
+    assert (pair.names, pair.expected, pair.interaction) == (("steps", "guidance"), 4.0, word)
+    said = " ".join(interactions.sentences(interactions.ablation(shown)))
+    assert {"help": "help each other", "cancel": "cancel each other", "neither": "No setting"}[word] in said
+
+
+def test_nothing_is_claimed_inside_the_noise(tmp_path):
+    made = study(best={"steps": 4, "guidance": 1.0})
+    shown = put(made, tmp_path, {**TIMES, "best": 2.5}, spread=0.5)
+    assert {effect.interaction for effect in effects(shown).values()} == {"neither"}
+    shown = put(made, tmp_path, {**TIMES, "best": 1.0}, count=2)
+    assert {effect.interaction for effect in effects(shown).values()} == {""}
+    assert "fewer than three" in effects(shown)["steps"].why
+
+
+@pytest.mark.parametrize("status", ["not_applied", "refused", "error", "oom"])
+def test_settings_that_run_only_apart_break_each_other(tmp_path, status):
+    made = study(best={"steps": 4, "guidance": 1.0})
+    shown = put(made, tmp_path, TIMES, status=status, reason="<i>never</i> | no")
+    assert {effect.interaction for effect in effects(shown).values()} == {"break"}
+    html = interactions.html(shown)
+    assert "break each other" in html
+    assert "&lt;i&gt;never&lt;/i&gt;" in html
+    assert "<i>" not in html
+
+
+def test_a_setting_that_does_not_run_even_alone_breaks_nothing(tmp_path):
+    seconds = {label: value for label, value in TIMES.items() if "precision" not in label}
+    shown = put(study(), tmp_path, seconds, status="unavailable", reason="no bf16 here")
+    assert {effect.interaction for effect in effects(shown).values()} == {""}
+    assert effects(shown)["precision"].why == "unavailable: no bf16 here"
+
+
+def test_a_setting_that_is_never_in_force_does_not_hide_what_the_others_do(tmp_path):
+    made = study(best={"steps": 4, "guidance": 1.0, "attention": "xformers"})
+    seconds = {"best": 1.0, "best - steps": 4.0, "best - guidance": 4.0, "best - attention": 2.0}
+    put(made, tmp_path, {**TIMES, **seconds, "+ attention=xformers": 9.0})
+    receipt = {"asked": "xformers", "seen": "sliced:auto", "applied": False, "how": ""}
+    for trial in made.trials:
+        path = record.path_of(tmp_path, made.name, trial.id)
+        if trial.settings["attention"] == "xformers":
+            one = {
+                **record.read(path),
+                "status": "not_applied",
+                "reason": "no CUDA",
+                "receipts": {"attention": receipt},
+            }
+            record.write(tmp_path, one)
+    found = effects(findings.read(made, tmp_path))
+    assert (found["attention"].alone, found["attention"].why) == (None, "not applied: no CUDA")
+    assert (found["steps"].inside.value, found["steps"].interaction) == (4.0, "help")
+    assert "among the others attention was not in force" in found["steps"].why
+    html = interactions.html(findings.read(made, tmp_path))
+    assert "9.00" not in html  # no speed-up is credited to what was not in force
+
+
+def test_the_table_names_stand_ins_and_says_what_is_missing(tmp_path):
+    shown = put(study(), tmp_path, {**TIMES, **PLAIN})
+    text = interactions.effects(shown, interactions.ablation(shown)).text()
+    assert "bundled stand-in model" in text
+    assert "inside the noise" in text
+    html = interactions.html(findings.read(study(), tmp_path / "nothing"))
+    assert "has no record" in html
+
+
+COMPILED = {"compile": ["default", "regional"], "compile_cache": ["fresh", "kept"]}
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Cold and warm, faster and not faster than the baseline's second a call."""
+    made = params.resolve_study(tiny(baseline=BASE, vary=COMPILED, metrics=[]))
+    cold, warm = "compile=default, compile_cache=fresh", "compile=default, compile_cache=kept"
+    slow = "compile=regional, compile_cache=fresh"
+    receipts = {"compile": {"asked": "x", "seen": "x", "applied": True, "how": "3 graphs compiled <1>"}}
+    seconds, first = {"baseline": 1.0, cold: 0.8, warm: 0.8, slow: 1.2}, {"baseline": 1.5, cold: 31.2, warm: 5.2}
+    return put(made, tmp_path, seconds, first=first, receipts=receipts, status="not_applied", reason="no graph")
+
+
+def test_compiling_pays_off_after_a_number_of_images_cold_and_warm(compiled):
+    rows = {row[0]: row for row in payoff.table(compiled).rows}
+    cold, warm = rows["compile=default, compile_cache=fresh"], rows["compile=default, compile_cache=kept"]
+    assert (cold[1], cold[4]) == ("31.2 s", "150 images")
+    assert (warm[1], warm[4]) == ("5.20 s", "20 images")
+    assert cold[3].startswith("1.25×")
+    assert rows["compile=regional, compile_cache=fresh"][4].startswith("never")
+    assert "not applied: no graph" in rows["compile=regional, compile_cache=kept"]
+    baseline = next(row for label, row in rows.items() if label.startswith("baseline"))
+    assert baseline[3:6] == ["–", "–", "–"]
+    assert "3 graphs compiled &lt;1&gt;" in payoff.table(compiled).html()
+
+
+def test_a_trial_without_its_uncompiled_counterpart_is_not_compared(tmp_path):
+    rows = [{"compile": "default", "steps": 2, "label": "two"}]
+    made = params.resolve_study(tiny(baseline=BASE, vary=None, trials=rows, metrics=[]))
+    shown = put(made, tmp_path, {"baseline": 1.0, "two": 0.2})
+    row = next(row for row in payoff.table(shown).rows if row[0] == "two")
+    assert (row[3], row[6]) == ("–", "no trial with the same settings uncompiled")
+
+
+def test_the_figure_shows_what_ran(compiled, tmp_path):
+    (axes,) = payoff.figure(compiled).axes
+    assert len(axes.lines) == 4
+    assert payoff.figure(findings.read(compiled.study, tmp_path / "nothing")) is None
+
+
+@pytest.mark.parametrize(("name", "example"), [("ablation.ipynb", "ablate"), ("compile.ipynb", "vary")])
+def test_a_notebook_is_stored_clean_and_its_cells_run(tmp_path, name, example):
+    content = nbformat.read(NOTEBOOKS / name, as_version=4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert set(papermill.inspect_notebook(NOTEBOOKS / name)) == {*params.KEYS, "results", "mixed"}
+    values = {}
+    exec(code[0].source, values)
+    assert len(params.resolve_study({key: values[key] for key in params.KEYS}).trials) > 3
+    given = ablation() if example == "ablate" else tiny(baseline=BASE, vary=COMPILED, metrics=[])
+    made = params.resolve_study(given)
+    put(made, tmp_path, dict.fromkeys(labels(made), 1.0))
+    values |= {**dict.fromkeys(params.KEYS), **given, "results": str(tmp_path)}
+    shown = [_run(cell.source, values) for cell in code[1:]]
+    assert isinstance(values["bench"], Bench)
+    assert all(isinstance(out, HTML) and out.data for out in shown[:-1])
+    assert len(shown[-1]) == len(made.trials)
+
+
+def _run(source, values):
+    """A cell as a kernel runs it: the value of its last line."""
+    *lines, last = ast.parse(source).body
+    exec(compile(ast.Module(lines, []), "cell", "exec"), values)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), values)

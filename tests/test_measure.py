@@ -1,0 +1,137 @@
+"""How a trial is measured: passes that share no call, raw samples, images by their content; clocks and memory."""
+
+import contextlib
+import time
+
+import helpers
+import pytest
+import torch
+from helpers import tiny
+from PIL import Image
+
+from mic2e_bench import measure, probes, registry, worker
+from mic2e_bench.witness import Witness, attention_kernels, watch
+
+
+@pytest.fixture(scope="module")
+def build():
+    """A live bundled pipeline in this process."""
+    made, loaded = worker.make_build(helpers.study(tiny()).baseline)
+    assert loaded["load_s"] > 0 and loaded["memory"]["weights_bytes"] > 20e6
+    return made
+
+
+def measured(build, folder, **protocol):
+    content = tiny(protocol={"warmup": 1, "repeats": 2, "seeds": [1, 2], **protocol})
+    trial = helpers.study({**content, "baseline": {**content["baseline"], "steps": 3}}).baseline
+    worker.next_trial(build, trial)
+    stages = []
+    parts = measure.measure(build, trial, folder, lambda stage, share: stages.append((stage, share)))
+    return parts, stages, trial
+
+
+def test_the_parts_of_a_record(build, tmp_path):
+    parts, stages, trial = measured(build, tmp_path)
+    timing = parts["timing"]
+    assert len(timing["latency_s"]) == 2 and len(timing["warmup_s"]) == 1
+    assert timing["first_call_s"] == timing["warmup_s"][0]
+    assert timing["calls_s"] > sum(timing["latency_s"]) + sum(timing["warmup_s"])
+    assert len(timing["step_s"]) == 2  # of three: what comes before the first step's end is no step's time
+    assert len(timing["component_s"]["unet"]) == 3 and len(timing["component_s"]["vae.decode"]) == 1
+    assert sum(timing["component_s"]["unet"]) < timing["calls_s"]
+    assert [stage for stage, _ in stages] == [
+        "warm-up 1/1", "repeat 1/2", "repeat 2/2", "image in0 seed 1", "image in0 seed 2",
+    ]  # fmt: skip
+    assert [share for _, share in stages] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert [(image["input"], image["seed"]) for image in parts["images"]] == [("in0", 1), ("in0", 2)]
+    assert parts["images"][0]["sha256"] != parts["images"][1]["sha256"]
+    receipts = worker.receipts(build, trial)
+    assert receipts["steps"]["seen"] == 3 and all(receipt["applied"] for receipt in receipts.values())
+
+
+def test_timed_calls_have_no_witness_and_no_callback(build, tmp_path, monkeypatch):
+    pipeline, seen = registry.pipeline("objectclear"), []
+
+    def call(build, item, seed):
+        wrapped = "forward" in vars(build.denoiser)
+        seen.append((wrapped, len(build.on_step)))
+        return [Image.new("RGB", (8, 8), (seed, 0, 0))]
+
+    monkeypatch.setattr(build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": call}))
+    measured(build, tmp_path)
+    assert seen == [(False, 0)] * 3 + [(True, 1), (False, 0)]
+    assert build.on_step == [] and "forward" not in vars(build.denoiser)
+
+
+def test_a_call_that_fails_leaves_no_wrapper(build, tmp_path, monkeypatch):
+    def call(build, item, seed):
+        raise ArithmeticError
+
+    pipeline = registry.pipeline("objectclear")
+    monkeypatch.setattr(build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": call}))
+    with pytest.raises(ArithmeticError):
+        measured(build, tmp_path, warmup=0)
+    assert not {"forward", "encode", "decode"} & {*vars(build.denoiser), *vars(build.pipe.vae)}
+
+
+def test_the_seed_decides_the_picture(build, tmp_path):
+    one, again = (measured(build, tmp_path)[0]["images"] for _ in range(2))
+    assert one == again
+    assert len(list(tmp_path.iterdir())) == 2  # equal pictures are stored once
+
+
+def test_pictures_are_stored_under_their_hash(tmp_path):
+    picture = helpers.picture((64, 48))
+    stored = measure.store(picture, tmp_path)
+    assert stored == measure.store(picture.copy(), tmp_path)
+    assert stored["file"].removeprefix("images/").startswith(stored["sha256"][:20])
+    with Image.open(tmp_path / stored["file"].removeprefix("images/")) as read:
+        assert read.tobytes() == picture.tobytes()
+
+
+def test_the_clock_runs_to_the_end_of_the_block():
+    with probes.clock("cpu") as elapsed:
+        assert elapsed.seconds != elapsed.seconds  # not a number yet
+        time.sleep(0.05)
+    assert 0.05 <= elapsed.seconds < 5
+    with contextlib.suppress(ArithmeticError), probes.clock("cpu") as elapsed:
+        raise ArithmeticError
+    assert elapsed.seconds < 1
+
+
+def test_peak_memory_is_of_the_block_alone():
+    size = 300 << 20
+    with probes.memory("cpu") as outside:
+        block = torch.ones(size // 4)
+    del block
+    with probes.memory("cpu") as inside:
+        pass
+    assert outside.rss_bytes - outside.rss_before_bytes == pytest.approx(size, rel=0.1)
+    assert inside.rss_bytes < outside.rss_bytes - size / 2
+    assert inside.vram_allocated_bytes is None and inside.device_bytes is None
+
+
+def test_attention_kernels_are_counted():
+    query = torch.randn(1, 2, 16, 8)
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+    with attention_kernels(witness := Witness().attention):
+        sdpa(query, query, query)
+    assert witness["scaled_dot_product_attention"] == 1
+    assert witness["_scaled_dot_product_flash_attention_for_cpu"] == 1
+    with (
+        torch.inference_mode(),
+        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
+        attention_kernels(witness := Witness().attention),
+    ):
+        sdpa(query, query, query)
+    assert witness["scaled_dot_product_attention"] == 1
+    assert not witness["_scaled_dot_product_flash_attention_for_cpu"]
+
+
+def test_a_witness_changes_nothing():
+    layer, given = torch.nn.Linear(4, 4), torch.randn(3, 4)
+    wanted = layer(given)
+    with watch(Witness(), {"unet": layer}, "unet", lambda: None) as witness:
+        assert torch.equal(layer(given), wanted)
+    assert witness.denoiser == [(3, "float32")] and len(witness.component_s["unet"]) == 1
+    assert "forward" not in vars(layer)

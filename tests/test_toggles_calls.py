@@ -1,0 +1,111 @@
+"""Images per call, a process for every call, and the page cache before loading."""
+
+import helpers
+import pytest
+from toggling import DIFFUSERS, ITEM, baseline, build, fresh_is_untouched, run, tolerance
+
+from mic2e_bench import pagecache, params, registry, restarts, worker
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.metrics import throughput
+from mic2e_bench.toggles import batch, page_cache
+
+ONE = {"protocol": {"warmup": 0, "repeats": 2, "seeds": [42]}, "vary": None}
+
+
+@pytest.mark.parametrize("name", (*DIFFUSERS, "sam3"))
+def test_batch_makes_so_many_images_at_once_and_the_first_is_the_single_one(name):
+    shot = run(name, batch=2)
+    assert [key for key in shot.receipts if not shot.applied(key)] == []
+    assert {size % 2 for size, _ in shot.build.witness.denoiser} == {0}
+    assert shot.off_by(baseline(name)) <= tolerance("batch")
+    assert baseline(name).receipts["batch"]["seen"] == 1
+
+
+@pytest.mark.parametrize("name", ("objectclear", "flux-schnell"))
+def test_images_of_a_batch_are_those_of_their_own_seeds(name):
+    made, planned = build(name, batch=2)
+    worker.next_trial(made, planned)
+    second = made.pipeline.call(made, ITEM, 1)[1]
+    made.call["batch"] = 1
+    alone = made.pipeline.call(made, ITEM, 2)[0]
+    assert max(abs(a - b) for a, b in zip(second.tobytes(), alone.tobytes(), strict=True)) <= 5
+
+
+def test_a_batch_that_was_split_is_no_batch():
+    made = run("objectclear", batch=2).build
+    made.witness.denoiser = [(1, "float32")] * 4
+    seen = batch.BATCH.observe(made, 2)
+    assert (seen.applied, seen.reason) == (False, "the denoiser did not see the 2 images together")
+
+
+def test_batch_in_a_study(tmp_path):
+    helpers.run(helpers.tiny(vary={"batch": [2]}), tmp_path)
+    record = helpers.on_disk(tmp_path)["batch=2"]
+    assert [image["index"] for image in record["images"]] == [0, 1]
+    first, second = helpers.pictures(tmp_path, "tiny", record)
+    assert first.tobytes() != second.tobytes()
+    per_call = record["timing"]["latency_s"][0]
+    assert throughput.THROUGHPUT.compute(record) == pytest.approx(2 / per_call)
+
+
+def test_a_process_for_every_call(tmp_path):
+    study = helpers.tiny(**ONE, trials=[{"process": "per_call"}])
+    helpers.run(study, tmp_path)
+    records = helpers.on_disk(tmp_path)
+    kept, fresh = records["baseline"], records["process=per_call"]
+    assert (kept["status"], fresh["status"]) == ("ok", "ok")
+    parts = fresh["timing"]["restarts"]
+    assert len(set(parts["pid"])) == 2
+    for waited, load, call in zip(fresh["timing"]["latency_s"], parts["load_s"], parts["call_s"], strict=True):
+        assert waited > load + call > 0
+    assert kept["receipts"]["process"]["seen"] == "kept"
+    assert fresh["receipts"]["process"]["how"].startswith("2 timed calls by 2 processes")
+    assert fresh["images"][0]["sha256"] == kept["images"][0]["sha256"]
+
+
+def test_what_stops_a_call_in_its_own_process_is_said(monkeypatch):
+    (trial,) = params.resolve_study(helpers.tiny(**ONE)).trials
+    for error, raised in ((Unavailable("no such kernel"), Unavailable), (MemoryError("full"), MemoryError)):
+        monkeypatch.setattr(worker, "make_build", lambda trial, error=error: (_ for _ in ()).throw(error))
+        with pytest.raises(raised, match=str(error)):
+            restarts.time_pass(trial, lambda text, share: None)
+
+
+@pytest.mark.parametrize("name", ("objectclear", "flux-schnell"))
+@pytest.mark.parametrize("value", ("warm", "cold"))
+def test_page_cache(name, value):
+    shot = run(name, page_cache=value)
+    receipt = shot.receipts["page_cache"]
+    if receipt["applied"]:  # a file system in memory keeps its pages, and the receipt says so
+        assert (receipt["seen"], receipt["how"].partition("%")[0]) == (value, {"warm": "100.0", "cold": "0.0"}[value])
+    else:
+        assert "of the pages were in memory" in receipt["reason"]
+    assert shot.off_by(baseline(name)) == 0
+
+
+def test_pages_of_a_file(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(bytes(100_000))
+    pagecache.read([file])
+    assert pagecache.resident([file]) == 1
+    pagecache.evict([file])
+    assert pagecache.resident([file]) in (0, 1)  # 1: a file system in memory
+    assert pagecache.resident([]) is None
+
+
+def test_random_weights_have_no_files():
+    made, _ = build("flux-schnell")
+    made.model = {"source": "random"}
+    page_cache.apply(made, "cold")
+    seen = page_cache.observe(made, "cold")
+    assert (seen.value, seen.reason) == ("as-found", "there are no weight files on this machine to load from")
+
+
+def test_values():
+    for name, wrong in (("batch", 0), ("batch", True), ("process", "fresh"), ("page_cache", "hot")):
+        with pytest.raises(ValueError):
+            registry.toggles()[name].parse(wrong, None)
+
+
+def test_fresh_build():
+    assert fresh_is_untouched("objectclear", "flux-schnell")

@@ -1,0 +1,148 @@
+"""ONNX Runtime and TensorRT behind the denoiser's call."""
+
+import importlib.machinery
+import sys
+import types
+
+import pytest
+import torch
+from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
+
+from mic2e_bench import conflicts, engines, registry
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.toggles import engine
+
+ONNX = "onnxruntime-cpu"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "mic2e-bench" / "engines"
+
+
+def refused(name, **settings):
+    return conflicts.find(trial(name, **settings).settings, registry.pipeline(name))
+
+
+def short_flux(**settings):
+    """FLUX with one block of each kind: exporting takes time by the block."""
+    made, planned = build("flux-schnell", **settings)
+    for name in ("transformer_blocks", "single_transformer_blocks"):
+        setattr(made.denoiser, name, getattr(made.denoiser, name)[:1])
+    return made, planned
+
+
+def test_objectclear_in_onnx_runtime_with_fusion_on():
+    shot = run("objectclear", engine=ONNX)
+    assert [key for key in shot.receipts if not shot.applied(key)] == []
+    assert shot.receipts["engine"]["how"].startswith("1 sessions on CPUExecutionProvider, 2 runs; 1 graphs exported")
+    assert shot.off_by(baseline("objectclear")) <= tolerance("engine")
+    assert shot.build.pipe.config.apply_attention_guided_fusion
+
+
+def test_flux_is_exported_once_for_each_shape(cache):
+    plain = shoot(*short_flux())
+    made, planned = short_flux(engine=ONNX)
+    first = shoot(made, planned)
+    assert first.off_by(plain) <= tolerance("engine")
+    assert (made.notes["engine"].exported, len(list(cache.iterdir()))) == (1, 1)
+    again = short_flux(engine=ONNX, grad_mode="inference_mode")
+    assert shoot(*again).off_by(first) == 0
+    assert again[0].notes["engine"].exported == 0  # read from the cache
+    two = trial("flux-schnell", engine=ONNX, batch=2)
+    assert shoot(made, two).off_by(plain) <= tolerance("engine")
+    assert (made.notes["engine"].exported, len(made.notes["engine"].sessions)) == (2, 2)
+    assert [folder.name for folder in cache.iterdir() if folder.name.startswith(".")] == []
+
+
+def test_other_weights_or_shapes_are_another_graph():
+    made, _ = short_flux()
+    leaves = [torch.zeros(1, 4), None]
+    first = engines.identity(made.denoiser, leaves)
+    assert first == engines.identity(made.denoiser, [torch.ones(1, 4), None])
+    assert first != engines.identity(made.denoiser, [torch.zeros(2, 4), None])
+    assert first != engines.identity(made.denoiser, [torch.zeros(1, 4), False])
+    del made.denoiser._engine_identity
+    with torch.no_grad():
+        made.denoiser.x_embedder.weight.mul_(1.01)
+    assert first != engines.identity(made.denoiser, leaves)
+
+
+def test_an_engine_that_is_not_called_is_not_in_force():
+    made, _ = build("sdxl-inpaint", engine=ONNX)
+    seen = engine.observe(made, ONNX)
+    assert (seen.value, seen.reason) == ("torch", "the denoiser's call does not reach the session")
+    with pytest.raises(TypeError, match="return_dict=False only"):
+        made.denoiser(torch.zeros(1), return_dict=True)
+
+
+def test_sizes_are_embedded_in_the_models_own_format_while_exporting():
+    made, _ = build("sdxl-inpaint", precision="fp16")
+    with engines.size_embedding(made.denoiser):
+        assert made.denoiser.add_time_proj(torch.ones(6)).dtype == torch.float16
+    assert made.denoiser.add_time_proj(torch.ones(6)).dtype == torch.float32
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    for value in ("onnxruntime-cuda", "tensorrt"):
+        assert engine.missing(value, "cpu") == "this engine runs on CUDA devices only; the device is cpu"
+        made, _ = build("flux-schnell")
+        with pytest.raises(Unavailable, match=f"engine {value}: this engine runs on CUDA devices only"):
+            engine.apply(made, value)
+    made.device = "cuda"
+    with pytest.raises(Unavailable, match="has no CUDAExecutionProvider"):
+        engine.apply(made, "onnxruntime-cuda")
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    assert engine.missing("tensorrt", "cuda").endswith("is not installed (uv pip install torch-tensorrt)")
+    assert not engine.missing("torch", "cpu")
+
+
+def test_tensorrt_up_to_the_call_that_needs_the_device(monkeypatch, cache):
+    stub = types.ModuleType("torch_tensorrt")
+    stub.__spec__ = importlib.machinery.ModuleSpec("torch_tensorrt", None)
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", stub)
+    made, _ = build("flux-schnell")
+    asked = {}
+    monkeypatch.setattr(made.denoiser, "compile", lambda **arguments: asked.update(arguments))
+    made.device = "cuda"
+    engine.apply(made, "tensorrt")
+    assert (asked["backend"], asked["options"]["engine_cache_dir"]) == (
+        "torch_tensorrt",
+        str(cache.parent / "tensorrt"),
+    )
+    assert asked["options"]["enabled_precisions"] == {torch.float32}
+    seen = engine.observe(made, "tensorrt")
+    assert (seen.value, seen.reason) == ("torch", "no engine was made")
+
+
+def test_collisions():
+    for setting, why in (
+        ({"compile": "default"}, "nothing is left for torch.compile"),
+        ({"precision": "bf16"}, "have no bf16"),
+        ({"quantize": "torchao-int8wo"}, "quantised weights"),
+        ({"attention": "math"}, "attention kernels of its own"),
+        ({"offload": "model"}, "its own copy of the weights"),
+    ):
+        assert why in refused("objectclear", engine=ONNX, **setting)
+    assert "complex tensors" in refused("z-image-turbo", engine=ONNX)
+    assert "never calls" in refused("flux-schnell", engine=ONNX, step_cache="pab:2")
+    on_gpu = {**trial("flux-schnell", engine=ONNX).settings, "device": "cuda"}
+    assert "onnxruntime-cuda" in conflicts.find(on_gpu, registry.pipeline("flux-schnell"))
+    for fine in ({"quantize": "torchao-int8wo", "quantize_parts": "text_encoders"}, {"attention": "sliced:1"}):
+        assert not refused("objectclear", engine=ONNX, **fine)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("value", ("onnxruntime-cuda", "tensorrt"))
+def test_on_a_gpu(value):
+    half = {"device": "cuda", "precision": "fp16"}
+    if lacking := engine.missing(value, "cuda"):
+        pytest.skip(lacking)
+    shot = run("objectclear", engine=value, **half)
+    assert shot.receipts["engine"]["seen"] == value, shot.receipts["engine"]
+    assert shot.differs(baseline("objectclear", **half)) < 0.03
+
+
+def test_fresh_build():
+    assert fresh_is_untouched("objectclear", "flux-schnell")
