@@ -33,6 +33,8 @@ SAMPLE = 256  # elements of each tensor that enter the identity of the weights
 class OnnxEngine:
     """A stand-in for one live module's ``forward``; ``sessions`` has one for each shape of its inputs."""
 
+    opaque = True  # to the witness: no operator of PyTorch runs in it, and nothing may watch while it exports
+
     def __init__(self, build: Build, provider: str) -> None:
         self.module, self.provider = build.denoiser, provider
         self.capture = getattr(build.pipe, "capture", None)

@@ -71,9 +71,10 @@ def _wrapped(module: Any, entry: str, name: str, is_denoiser: bool, witness: Wit
             witness.projections.append(0)
         if entry == "decode":
             witness.decoder_dtype = str(first.dtype).removeprefix("torch.")
-        # under a counting mode every operator passes through Python, so one denoiser call must do; and compiled code
-        # falls back to eager, or is compiled once more, where such a mode is active
-        first_call = is_denoiser and len(witness.denoiser) == 1 and not compiled(module)
+        # under a counting mode every operator passes through Python, so one denoiser call must do; compiled code falls
+        # back to eager, or is compiled once more, where such a mode is active, and an engine could not export
+        opaque = compiled(module) or getattr(inner, "opaque", False)
+        first_call = is_denoiser and len(witness.denoiser) == 1 and not opaque
         sync()
         start = time.perf_counter()
         with attention_kernels(witness.attention) if first_call else contextlib.nullcontext():
