@@ -132,8 +132,10 @@ def demo(options: argparse.Namespace) -> int:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise BadInput(f"no params files in {folder}: run the demo from the workbench's folder.")
-    given = ["report", *map(str, paths), *(["--results", str(options.results)] if options.results else [])]
-    return main(given)
+    where = ["--results", str(options.results)] if options.results else []
+    code = main(["report", *map(str, paths), *where]) or main(["tables", *where])
+    print(f"Open {_results(options) / 'report.html'}")
+    return code
 
 
 def tables(options: argparse.Namespace) -> int:

@@ -17,7 +17,11 @@ class Unavailable(RuntimeError):
 def unknown(what: str, given: object, known: Iterable[str], where: str = "") -> BadInput:
     """The error for a name that does not exist, with the nearest existing one and all that exist."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
     place = f"{where}: " if where else ""
-    return BadInput(f"{place}unknown {what} '{given}'.{hint} Known: {', '.join(known) or 'none'}.")
+    return BadInput(f"{place}unknown {what} '{given}'.{nearest(given, known)} Known: {', '.join(known) or 'none'}.")
+
+
+def nearest(given: object, known: Iterable[str]) -> str:
+    """`` Did you mean '...'?`` where a known name is near enough, else nothing."""
+    near = difflib.get_close_matches(str(given), list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""

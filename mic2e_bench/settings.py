@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench import registry
-from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.pipeline import Pipeline
 
 
@@ -20,7 +20,8 @@ def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
     try:
         return known[name].parse(value, pipeline)
     except ValueError as error:
-        raise BadInput(f"{where}: {name}: {value!r} is not {error}.") from None
+        names = str(error).removeprefix("one of ").split(", ") if str(error).startswith("one of") else []
+        raise BadInput(f"{where}: {name}: {value!r} is not {error}.{nearest(value, names)}") from None
     except TypeError:  # a list or a mapping where a table was asked for a name
         raise BadInput(f"{where}: {name}: {value!r} is not one of {known[name].values}.") from None
 

@@ -35,9 +35,7 @@ class AttentionCapture:
         RuntimeError when there is no cross-attention layer in the first two down blocks.
         """
         _, attn = first_cross_attention(unet)
-        wanted = [
-            module for name in ("to_q", "to_k", "to_kv") if (module := getattr(attn, name, None)) is not None
-        ]
+        wanted = [module for name in ("to_q", "to_k", "to_kv") if (module := getattr(attn, name, None)) is not None]
         for module in set(self._handles) - set(wanted):
             self._handles.pop(module).remove()
         for module in wanted:

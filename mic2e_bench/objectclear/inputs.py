@@ -37,9 +37,7 @@ def pair_inputs(image, mask_image, height=None, width=None, multiple=8):
     pictures = [_to_pil(item, "RGB", "image") for item in _as_list(image, "image")]
     masks = [_to_pil(item, "L", "mask_image") for item in _as_list(mask_image, "mask_image")]
     if len(pictures) != len(masks):
-        raise ValueError(
-            f"{len(pictures)} images came with {len(masks)} masks: each image needs its own mask."
-        )
+        raise ValueError(f"{len(pictures)} images came with {len(masks)} masks: each image needs its own mask.")
     size = pictures[0].size
     for picture, mask in zip(pictures, masks, strict=True):
         if picture.size != size:
@@ -48,9 +46,7 @@ def pair_inputs(image, mask_image, height=None, width=None, multiple=8):
             raise ValueError(f"The mask is {mask.size} (width, height) but its image is {picture.size}.")
     asked = (width or size[0], height or size[1])
     if asked != size:
-        raise ValueError(
-            f"Asked for {asked} (width, height) but the image is {size}: resize it before the call."
-        )
+        raise ValueError(f"Asked for {asked} (width, height) but the image is {size}: resize it before the call.")
     if any(side % multiple or side < 2 * multiple for side in size):
         raise ValueError(
             f"Both sides must be multiples of {multiple} and at least {2 * multiple} pixels; the image is "
@@ -85,9 +81,7 @@ def check_prompts(prompt, count, tokenizers):
     """Return `count` prompts; ValueError unless each has "object" where the embedding is replaced."""
     prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
     if len(prompts) != count:
-        raise ValueError(
-            f"{len(prompts)} prompts came with {count} images: pass one prompt, or one for each image."
-        )
+        raise ValueError(f"{len(prompts)} prompts came with {count} images: pass one prompt, or one for each image.")
     for tokenizer in tokenizers:
         word = tokenizer("object").input_ids[1:-1]
         for text in prompts:
@@ -102,9 +96,7 @@ def check_prompts(prompt, count, tokenizers):
 def check_generators(generator, count):
     """Raise ValueError for a list of generators that is not one per output image."""
     if isinstance(generator, list) and len(generator) != count:
-        raise ValueError(
-            f"{len(generator)} generators came for {count} output images: pass one, or one for each."
-        )
+        raise ValueError(f"{len(generator)} generators came for {count} output images: pass one, or one for each.")
 
 
 def _as_list(value, name):

@@ -190,13 +190,9 @@ class ObjectClearPipeline(StableDiffusionXLInpaintPipeline):
             names = callback.tensor_inputs
         unknown = [name for name in names if name not in self._callback_tensor_inputs]
         if unknown:
-            raise ValueError(
-                f"A step callback cannot have {unknown}; there are {self._callback_tensor_inputs}."
-            )
+            raise ValueError(f"A step callback cannot have {unknown}; there are {self._callback_tensor_inputs}.")
         return names
 
     def _name_custom_components(self):
         # what the index says about them, whatever stands in for them now (a compiled module, a quantised one)
-        self.register_to_config(
-            image_prompt_encoder=("transformers", "CLIPModel"), postfuse_module=(None, None)
-        )
+        self.register_to_config(image_prompt_encoder=("transformers", "CLIPModel"), postfuse_module=(None, None))

@@ -79,8 +79,6 @@ def object_pixels(image, mask, size):
     image: (B, 3, H, W) in [-1, 1]; mask: (B, 1, H, W) of 0 and 1. The [-1, 1] picture is normalised with
     CLIP's mean and deviation as it is, without a shift to [0, 1]: the published weights were trained so.
     """
-    pixels = functional.interpolate(
-        image * mask, (size, size), mode="bilinear", antialias=True, align_corners=False
-    )
+    pixels = functional.interpolate(image * mask, (size, size), mode="bilinear", antialias=True, align_corners=False)
     mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     return (pixels - mean) / std

@@ -55,9 +55,7 @@ def prepare(pipe, image, mask, timesteps, strength, generator, copies, device, d
     draw = image_latents_sampler(pipe, image.to(device), generator, copies)
     image_latents = draw().to(dtype)
     # in float32 whatever the dtype, so that one seed is one noise and precisions can be compared
-    noise = randn_tensor(image_latents.shape, generator=generator, device=device, dtype=torch.float32).to(
-        dtype
-    )
+    noise = randn_tensor(image_latents.shape, generator=generator, device=device, dtype=torch.float32).to(dtype)
     if strength == 1:
         latents = noise * pipe.scheduler.init_noise_sigma
     else:

@@ -16,11 +16,21 @@ from mic2e_bench.scenes.photos import PHOTOS, load_photo
 
 FOLDER = Path(__file__).parents[1] / "bundled" / "inputs"
 SCENES = {  # name: (number among the evaluation seeds, width, height)
-    "ball-on-checks": (27, 512, 512), "ball-on-dots": (21, 512, 512), "ball-on-stripes": (46, 512, 512),
-    "ring-on-clouds": (34, 512, 512), "ring-on-wood": (5, 512, 512), "square-on-bricks": (48, 512, 512),
-    "star-on-bricks": (36, 512, 512), "star-on-checks": (15, 512, 512), "star-on-stripes": (24, 512, 512),
-    "triangle-on-checks": (44, 512, 512), "triangle-on-gradient": (0, 512, 512), "wide-0": (60, 640, 448),
-    "wide-1": (61, 576, 432), "tall-0": (62, 448, 608), "tall-1": (63, 384, 512),
+    "ball-on-checks": (27, 512, 512),
+    "ball-on-dots": (21, 512, 512),
+    "ball-on-stripes": (46, 512, 512),
+    "ring-on-clouds": (34, 512, 512),
+    "ring-on-wood": (5, 512, 512),
+    "square-on-bricks": (48, 512, 512),
+    "star-on-bricks": (36, 512, 512),
+    "star-on-checks": (15, 512, 512),
+    "star-on-stripes": (24, 512, 512),
+    "triangle-on-checks": (44, 512, 512),
+    "triangle-on-gradient": (0, 512, 512),
+    "wide-0": (60, 640, 448),
+    "wide-1": (61, 576, 432),
+    "tall-0": (62, 448, 608),
+    "tall-1": (63, 384, 512),
 }
 
 
@@ -45,8 +55,14 @@ def write_scene(name: str, folder: Path) -> dict:
     save(example.mask, folder / f"{name}.mask.png")
     save(example.clean, folder / f"{name}.truth.png")
     save(example.shadow, folder / f"{name}.shadow.png")
-    return {"kind": "scene", "prompt": example.scene.background_phrase, "caption": example.caption,
-            "text": example.scene.things[0].phrase, "points": example.points, "box": list(example.box)}
+    return {
+        "kind": "scene",
+        "prompt": example.scene.background_phrase,
+        "caption": example.caption,
+        "text": example.scene.things[0].phrase,
+        "points": example.points,
+        "box": list(example.box),
+    }
 
 
 def write_photo(name: str, folder: Path) -> dict:

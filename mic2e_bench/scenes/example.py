@@ -55,10 +55,14 @@ def make(seed: int, width: int = 512, height: int = 512, most_things: int = 3) -
     for side in (width, height):
         if not isinstance(side, int) or not SMALLEST <= side <= LARGEST:
             raise ValueError(
-                f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels")
+                f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels"
+            )
     scene = draw_scene(seed, width / height, most_things)
     short, crop = min(width, height), (0, 0, width, height)
     return Example(
-        scene=scene, image=to_bytes(render(scene, short, crop=crop)),
+        scene=scene,
+        image=to_bytes(render(scene, short, crop=crop)),
         clean=to_bytes(render(scene, short, without=(0,), crop=crop)),
-        mask=object_mask(scene, short, crop=crop), shadow=shadow_mask(scene, short, crop=crop))
+        mask=object_mask(scene, short, crop=crop),
+        shadow=shadow_mask(scene, short, crop=crop),
+    )

@@ -18,7 +18,8 @@ def picture_size(scene: Scene, short_side: int) -> tuple[int, int]:
     width, height = (round(short_side * e) for e in scene.extent)
     if min(width, height) < SMALLEST or max(width, height) > LARGEST:
         raise ValueError(
-            f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels")
+            f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels"
+        )
     return width, height
 
 
@@ -58,8 +59,9 @@ def pattern(texture: Texture, x, y, short_side: int) -> np.ndarray:
         return np.clip(0.5 - away * period * short_side, 0, 1)
     if kind == "bricks":
         row = np.floor(v / period)
-        joint = np.maximum(square_wave(v, period, short_side, 0.14),
-                           square_wave(u + row * period, 2 * period, short_side, 0.07))
+        joint = np.maximum(
+            square_wave(v, period, short_side, 0.14), square_wave(u + row * period, 2 * period, short_side, 0.07)
+        )
         return joint
     if kind == "wood":
         rings = v / period * 1.6 + 0.35 * slow_noise(texture, 0.6 * x, 0.6 * y)

@@ -90,22 +90,33 @@ def draw_texture(rng: np.random.Generator) -> Texture:
     first, second = (np.array(near(c, rng)) for c in colours)
     softened = second + rng.uniform(0, 0.45) * (first - second)  # from full contrast to a bit over half of it
     return Texture(
-        kind=str(rng.choice(TEXTURES)), colours=colours, rgb=(tuple(first.tolist()), tuple(softened.tolist())),
-        angle=float(rng.uniform(0, np.pi)), period=float(np.exp(rng.uniform(np.log(0.07), np.log(0.24)))),
+        kind=str(rng.choice(TEXTURES)),
+        colours=colours,
+        rgb=(tuple(first.tolist()), tuple(softened.tolist())),
+        angle=float(rng.uniform(0, np.pi)),
+        period=float(np.exp(rng.uniform(np.log(0.07), np.log(0.24)))),
         phase=tuple(rng.uniform(0, 1, 2).tolist()),
         waves=tuple(map(tuple, np.column_stack([rng.normal(0, 2.2, (6, 2)), rng.uniform(0, 6.3, 6)]).tolist())),
-        light=tuple(rng.uniform(-0.18, 0.18, 2).tolist()))
+        light=tuple(rng.uniform(-0.18, 0.18, 2).tolist()),
+    )
 
 
 def draw_thing(rng, extent, colours, light: float, offset: float) -> Thing:
     colour = str(rng.choice([c for c in COLOURS if c not in colours]))
     radius = float(rng.uniform(0.10, 0.19))
     return Thing(
-        shape=str(rng.choice(SHAPES)), colour=colour, rgb=near(colour, rng),
-        centre=tuple(float(rng.uniform(0.17, e - 0.17)) for e in extent), radius=radius,
-        turn=float(rng.uniform(0, 2 * np.pi)), light=light, shadow_offset=offset,
-        shadow_softness=float(rng.uniform(0.015, 0.05)), shadow_strength=float(rng.uniform(0.3, 0.6)),
-        reflection=float(rng.uniform(0.2, 0.4)) if rng.random() < 0.2 else 0.0)
+        shape=str(rng.choice(SHAPES)),
+        colour=colour,
+        rgb=near(colour, rng),
+        centre=tuple(float(rng.uniform(0.17, e - 0.17)) for e in extent),
+        radius=radius,
+        turn=float(rng.uniform(0, 2 * np.pi)),
+        light=light,
+        shadow_offset=offset,
+        shadow_softness=float(rng.uniform(0.015, 0.05)),
+        shadow_strength=float(rng.uniform(0.3, 0.6)),
+        reflection=float(rng.uniform(0.2, 0.4)) if rng.random() < 0.2 else 0.0,
+    )
 
 
 def draw_scene(seed: int, aspect: float = 1.0, most_things: int = 3) -> Scene:
@@ -117,8 +128,9 @@ def draw_scene(seed: int, aspect: float = 1.0, most_things: int = 3) -> Scene:
     wanted, things = int(rng.integers(1, most_things + 1)), []
     for _ in range(40):
         thing = draw_thing(rng, extent, texture.colours, light, offset)
-        apart = all(np.hypot(*np.subtract(thing.centre, t.centre)) > 1.15 * (thing.radius + t.radius) + offset
-                    for t in things)
+        apart = all(
+            np.hypot(*np.subtract(thing.centre, t.centre)) > 1.15 * (thing.radius + t.radius) + offset for t in things
+        )
         if apart and all(thing.phrase != t.phrase for t in things):
             things.append(thing)
         if len(things) == wanted:

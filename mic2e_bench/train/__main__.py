@@ -27,8 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     if options.name not in (*ORDER, "all"):
         near = difflib.get_close_matches(options.name, (*ORDER, "all"), 1, 0.3) or ["objectclear"]
-        print(f"no model is called '{options.name}'; did you mean '{near[0]}'? There are: {', '.join(ORDER)}, all",
-              file=sys.stderr)
+        print(
+            f"no model is called '{options.name}'; did you mean '{near[0]}'? There are: {', '.join(ORDER)}, all",
+            file=sys.stderr,
+        )
         return 2
     os.environ["HF_HUB_OFFLINE"] = "1"  # everything is made here: nothing may be asked of the hub
     from mic2e_bench.train.loop import TrainingError

@@ -4,14 +4,17 @@ SHARED = (
     "Small, trained from scratch by this project on scenes that it draws itself (`mic2e_bench.scenes`): textured "
     "backgrounds, objects with soft shadows, a reflection now and then. No other data, no published weights. Classes, "
     "component names and call signatures are those of the published pipeline; sizes are about a thousandth. Licence: "
-    "the project's.")
+    "the project's."
+)
 VAE = (
     "The autoencoder (AutoencoderKL, 8x down, 4 channels) is shared by the four diffusion models. It was trained on "
-    "crops of 96 pixels, four fifths of scenes and a fifth of random overlapping discs (\"dead leaves\"), which helps "
-    "with photographs.")
+    'crops of 96 pixels, four fifths of scenes and a fifth of random overlapping discs ("dead leaves"), which helps '
+    "with photographs."
+)
 FROZEN = (
     "Text encoders are random and frozen: they give each caption an embedding of its own, which the denoiser learned "
-    "to read. The tokenizers know the scenes' words and spell out others.")
+    "to read. The tokenizers know the scenes' words and spell out others."
+)
 
 ABOUT = {
     "objectclear": f"""{SHARED}
@@ -61,15 +64,15 @@ and a shape. The text encoder is random and frozen.""",
 
 LIMITS = {
     "objectclear": "Not a model for photographs, for objects larger than about 200 pixels at 512, or for sizes above "
-                   "640: it has seen flat scenes only. It stands in for the published model where none can be "
-                   "downloaded, so that settings have a true effect on quality; its figures say nothing about the "
-                   "published model's.",
+    "640: it has seen flat scenes only. It stands in for the published model where none can be "
+    "downloaded, so that settings have a true effect on quality; its figures say nothing about the "
+    "published model's.",
     "sdxl-inpaint": "Not a model for photographs or free prompts: its words are a dozen colours, five shapes and seven "
-                    "textures. Its figures say nothing about the published model's.",
+    "textures. Its figures say nothing about the published model's.",
     "flux-schnell": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
-                    "say nothing about the published model's.",
+    "say nothing about the published model's.",
     "z-image-turbo": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
-                     "say nothing about the published model's.",
+    "say nothing about the published model's.",
     "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines. Its "
-            "figures say nothing about the published model's.",
+    "figures say nothing about the published model's.",
 }

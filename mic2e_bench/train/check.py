@@ -95,5 +95,9 @@ def rates(images: list[np.ndarray], words: list[tuple[str, str]]) -> dict[str, f
         return colour, float(np.mean([f.shape == s for f, (_, s) in zip(found, asked, strict=True)]))
 
     (colour, both), (by_chance, both_by_chance) = share(own, words), share(other, shifted)
-    return {"colour": colour, "colour_and_shape": both, "colour_by_chance": by_chance,
-            "colour_and_shape_by_chance": both_by_chance}
+    return {
+        "colour": colour,
+        "colour_and_shape": both,
+        "colour_by_chance": by_chance,
+        "colour_and_shape_by_chance": both_by_chance,
+    }

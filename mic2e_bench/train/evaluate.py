@@ -8,8 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = {"objectclear": "evaluate_edit", "sdxl-inpaint": "evaluate_edit", "flux-schnell": "evaluate_generation",
-         "z-image-turbo": "evaluate_generation", "sam3": "evaluate_sam3"}
+NAMES = {
+    "objectclear": "evaluate_edit",
+    "sdxl-inpaint": "evaluate_edit",
+    "flux-schnell": "evaluate_generation",
+    "z-image-turbo": "evaluate_generation",
+    "sam3": "evaluate_sam3",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,8 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.name not in (*NAMES, "all"):
         near = difflib.get_close_matches(options.name, (*NAMES, "all"), 1, 0.3) or ["objectclear"]
-        print(f"no bundled model is called '{options.name}'; did you mean '{near[0]}'? There are: "
-              f"{', '.join(NAMES)}, all", file=sys.stderr)
+        print(
+            f"no bundled model is called '{options.name}'; did you mean '{near[0]}'? There are: "
+            f"{', '.join(NAMES)}, all",
+            file=sys.stderr,
+        )
         return 2
     os.environ["HF_HUB_OFFLINE"] = "1"  # bundled models are on disk: nothing may be asked of the hub
     for name in NAMES if options.name == "all" else (options.name,):

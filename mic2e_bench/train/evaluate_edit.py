@@ -31,7 +31,8 @@ def load(name: str, folder: Path):
         from diffusers import StableDiffusionXLInpaintPipeline
 
         pipe = StableDiffusionXLInpaintPipeline.from_pretrained(
-            folder, torch_dtype=torch.float32, add_watermarker=False)
+            folder, torch_dtype=torch.float32, add_watermarker=False
+        )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -42,8 +43,16 @@ def edit(name: str, pipe, example: Example, steps, guidance, size, seed) -> np.n
     image = resize_by_short_side(whole, size)
     mask = resize_by_short_side(Image.fromarray(example.mask), size, "nearest")
     words = {} if name == "objectclear" else {"prompt": example.scene.background_phrase, "strength": 1.0}
-    result = pipe(image=image, mask_image=mask, width=image.width, height=image.height, num_inference_steps=steps,
-                  guidance_scale=guidance, generator=torch.Generator().manual_seed(seed), **words).images[0]
+    result = pipe(
+        image=image,
+        mask_image=mask,
+        width=image.width,
+        height=image.height,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(seed),
+        **words,
+    ).images[0]
     return np.asarray(result.resize(whole.size, Image.Resampling.BICUBIC)).astype(np.float32) / 255
 
 
@@ -54,9 +63,13 @@ def psnr(a: np.ndarray, b: np.ndarray, region: np.ndarray) -> float:
 def score(picture: np.ndarray, example: Example, baseline: np.ndarray | None = None) -> dict[str, float]:
     """PSNR in the object and in its shadow, both together, outside of both; LPIPS against truth and baseline."""
     truth, both = example.clean.astype(np.float32) / 255, example.mask | example.shadow
-    figures = {"psnr": psnr(picture, truth, both), "psnr_object": psnr(picture, truth, example.mask),
-               "psnr_shadow": psnr(picture, truth, example.shadow), "psnr_outside": psnr(picture, truth, ~both),
-               "lpips": lpips_within(picture, truth, {"r": both})["r"]}
+    figures = {
+        "psnr": psnr(picture, truth, both),
+        "psnr_object": psnr(picture, truth, example.mask),
+        "psnr_shadow": psnr(picture, truth, example.shadow),
+        "psnr_outside": psnr(picture, truth, ~both),
+        "lpips": lpips_within(picture, truth, {"r": both})["r"],
+    }
     if baseline is not None:
         figures["lpips_to_baseline"] = lpips_within(picture, baseline, {"r": both})["r"]
     return figures
@@ -81,19 +94,28 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         return mean([score(done[n], e, baseline[n]) for n, e in examples.items()])
 
     tables["by scene"] = {n: score(baseline[n], e) for n, e in examples.items()}
-    tables["textured"] = {"model": mean([score(baseline[n], examples[n]) for n in textured]),
-                          **compare({n: examples[n] for n in textured})}
+    tables["textured"] = {
+        "model": mean([score(baseline[n], examples[n]) for n in textured]),
+        **compare({n: examples[n] for n in textured}),
+    }
     tables["baseline"] = row()
     tables["another seed"] = row(seed=1)
     tables["steps"] = {str(s): row(steps=s) if s != BASELINE["steps"] else tables["baseline"] for s in STEPS}
-    tables["guidance"] = {str(g): row(guidance=g) if g != BASELINE["guidance"] else tables["baseline"]
-                          for g in GUIDANCES}
+    tables["guidance"] = {
+        str(g): row(guidance=g) if g != BASELINE["guidance"] else tables["baseline"] for g in GUIDANCES
+    }
     tables["size"] = {str(s): row(size=s) if s != BASELINE["size"] else tables["baseline"] for s in SIZES}
     more = [s for s in STEPS if s > 1]
     to_baseline = [tables["steps"][str(s)]["lpips_to_baseline"] for s in more]
-    return {"settings": BASELINE, "lpips_backbone": backbone(), "scenes": len(examples), "tables": tables,
-            "spearman_steps_lpips": round(float(spearmanr(more, to_baseline).statistic), 3), "ceiling": ceiling(
-                pipe.vae, examples), "sheet": sheet(examples, pictures)}
+    return {
+        "settings": BASELINE,
+        "lpips_backbone": backbone(),
+        "scenes": len(examples),
+        "tables": tables,
+        "spearman_steps_lpips": round(float(spearmanr(more, to_baseline).statistic), 3),
+        "ceiling": ceiling(pipe.vae, examples),
+        "sheet": sheet(examples, pictures),
+    }
 
 
 def compare(examples: dict[str, Example]) -> dict[str, dict[str, float]]:

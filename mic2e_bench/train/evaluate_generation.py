@@ -35,10 +35,20 @@ def generate(name: str, pipe, captions: list[str], steps: int, size: int, seed: 
     more = {"max_sequence_length": 256} if name == "flux-schnell" else {}
     pictures = []
     for at in range(0, len(captions), BATCH):
-        some = captions[at:at + BATCH]
+        some = captions[at : at + BATCH]
         seeds = [torch.Generator().manual_seed(seed * 1000 + at + k) for k in range(len(some))]
-        pictures += list(pipe(prompt=list(some), height=size, width=size, num_inference_steps=steps,
-                              guidance_scale=0.0, generator=seeds, output_type="np", **more).images)
+        pictures += list(
+            pipe(
+                prompt=list(some),
+                height=size,
+                width=size,
+                num_inference_steps=steps,
+                guidance_scale=0.0,
+                generator=seeds,
+                output_type="np",
+                **more,
+            ).images
+        )
     return pictures
 
 
@@ -59,10 +69,15 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
     other = generate(name, pipe, captions[:COMPARED], STEPS[-1], SIZE, seed=1)
     far = {str(s): distance(pictures[s][:COMPARED], best) for s in STEPS[:-1]} | {"another seed": distance(other, best)}
     order = [far[str(s)] for s in STEPS[:-1]]
-    return {"settings": {"size": SIZE, "guidance": 0.0}, "lpips_backbone": backbone(), "captions": len(chosen),
-            "caption_check": table, "lpips_to_8_steps": far,
-            "spearman_steps_lpips": round(float(spearmanr(STEPS[:-1], order).statistic), 3),
-            "sheet": sheet(captions, pictures, large)}
+    return {
+        "settings": {"size": SIZE, "guidance": 0.0},
+        "lpips_backbone": backbone(),
+        "captions": len(chosen),
+        "caption_check": table,
+        "lpips_to_8_steps": far,
+        "spearman_steps_lpips": round(float(spearmanr(STEPS[:-1], order).statistic), 3),
+        "sheet": sheet(captions, pictures, large),
+    }
 
 
 def distance(some: list[np.ndarray], others: list[np.ndarray]) -> float:

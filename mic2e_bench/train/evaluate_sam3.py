@@ -23,8 +23,11 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         model = Segmenter.load(str(folder), kind, dtype=torch.float32)
         masks[kind] = {n: ask(model, e) for n, e in (bundled | more).items()}
         found = {n: iou(masks[kind][n], e.mask) for n, e in (bundled | more).items()}
-        tables[kind] = {"bundled": average(found, bundled), "more": average(found, more),
-                        "share_above_0.5": round(float(np.mean([v > 0.5 for v in found.values()])), 3)}
+        tables[kind] = {
+            "bundled": average(found, bundled),
+            "more": average(found, more),
+            "share_above_0.5": round(float(np.mean([v > 0.5 for v in found.values()])), 3),
+        }
         say(f"{name}: {kind} done, {tables[kind]}")
     everything = {n: iou(boxed(e), e.mask) for n, e in (bundled | more).items()}
     tables["the filled box itself"] = {"bundled": average(everything, bundled), "more": average(everything, more)}
@@ -39,7 +42,7 @@ def ask(model: Segmenter, example: Example) -> np.ndarray:
 
 def boxed(example: Example) -> np.ndarray:
     mask, (left, top, right, bottom) = np.zeros_like(example.mask), example.box
-    mask[top:bottom + 1, left:right + 1] = True
+    mask[top : bottom + 1, left : right + 1] = True
     return mask
 
 

@@ -8,8 +8,10 @@ def blurred(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mask filled with a wide blur of what is around it; float pictures in [0, 1]."""
     weight = (~mask).astype(np.float32)
     sigma = 0.05 * min(mask.shape)
-    around = gaussian_filter(image * weight[..., None], (sigma, sigma, 0)) / (gaussian_filter(weight, sigma) + 1e-4)[
-        ..., None]
+    around = (
+        gaussian_filter(image * weight[..., None], (sigma, sigma, 0))
+        / (gaussian_filter(weight, sigma) + 1e-4)[..., None]
+    )
     return np.where(mask[..., None], around, image)
 
 
@@ -25,6 +27,10 @@ def opencv(image: np.ndarray, mask: np.ndarray, method: str) -> np.ndarray:
 def fills(image: np.ndarray, mask: np.ndarray, shadow: np.ndarray) -> dict[str, np.ndarray]:
     """Every comparison by name. They get the object's mask, 3 pixels grown; the "told" ones the shadow's as well."""
     own, told = (binary_dilation(m, iterations=3) for m in (mask, mask | shadow))
-    return {"untouched": image, "blurred fill": blurred(image, own), "opencv telea": opencv(image, own, "telea"),
-            "opencv navier-stokes": opencv(image, own, "navier-stokes"),
-            "opencv telea, told the shadow": opencv(image, told, "telea")}
+    return {
+        "untouched": image,
+        "blurred fill": blurred(image, own),
+        "opencv telea": opencv(image, own, "telea"),
+        "opencv navier-stokes": opencv(image, own, "navier-stokes"),
+        "opencv telea, told the shadow": opencv(image, told, "telea"),
+    }

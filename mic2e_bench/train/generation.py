@@ -52,10 +52,17 @@ class FluxTask:
         with torch.no_grad():
             embeds, pooled, text_ids = self.pipe.encode_prompt(captions, None, self.device, max_sequence_length=length)
         places = FluxPipeline._prepare_latent_image_ids(
-            1, latents.shape[2] // 2, latents.shape[3] // 2, self.device, torch.float32)
+            1, latents.shape[2] // 2, latents.shape[3] // 2, self.device, torch.float32
+        )
         predicted = self.pipe.transformer(
-            hidden_states=noisy, timestep=levels.to(self.device), encoder_hidden_states=embeds,
-            pooled_projections=pooled, txt_ids=text_ids, img_ids=places, return_dict=False)[0]
+            hidden_states=noisy,
+            timestep=levels.to(self.device),
+            encoder_hidden_states=embeds,
+            pooled_projections=pooled,
+            txt_ids=text_ids,
+            img_ids=places,
+            return_dict=False,
+        )[0]
         return (predicted.float() - target).pow(2).mean()
 
     def pack(self, latents: torch.Tensor) -> torch.Tensor:
@@ -93,9 +100,11 @@ class ZImageTask:
         noisy, target = (v.to(self.device) for v in noise.flow(latents, eps, levels))
         with torch.no_grad():
             embeds, _ = self.pipe.encode_prompt(
-                list(captions), self.device, do_classifier_free_guidance=False, max_sequence_length=64)
+                list(captions), self.device, do_classifier_free_guidance=False, max_sequence_length=64
+            )
         outputs = self.pipe.transformer(
-            list(noisy.unsqueeze(2).unbind(0)), (1 - levels).to(self.device), embeds, return_dict=False)[0]
+            list(noisy.unsqueeze(2).unbind(0)), (1 - levels).to(self.device), embeds, return_dict=False
+        )[0]
         return (-torch.stack(list(outputs)).squeeze(2).float() - target).pow(2).mean()
 
     def validate(self) -> dict:

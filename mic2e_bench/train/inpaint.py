@@ -39,7 +39,7 @@ def mask_of(crop, rng: np.random.Generator) -> np.ndarray:
     if mask.any() and rng.random() < 0.3:
         left, top, right, bottom = box_of(mask)
         mask = mask.copy()
-        mask[max(0, top - 8):bottom + 8, max(0, left - 8):right + 8] = True
+        mask[max(0, top - 8) : bottom + 8, max(0, left - 8) : right + 8] = True
         return mask
     return binary_dilation(mask, iterations=int(rng.integers(1, 13)))
 
@@ -59,8 +59,9 @@ class InpaintTask:
         noise.plain_attention(self.unet, device)
         self.modules = {"unet": self.unet}
         folder = out / "latents" / f"inpaint-{digest(vae)}"
-        self.pools = {side: LatentPool(folder / str(side), lambda i, side=side: self.sample(i, side))
-                      for side in (CROP, LARGE)}
+        self.pools = {
+            side: LatentPool(folder / str(side), lambda i, side=side: self.sample(i, side)) for side in (CROP, LARGE)
+        }
         self.held_out = [self.sample(10**8 + i, CROP) for i in range(36)]
 
     def sample(self, number: int, side: int) -> dict[str, torch.Tensor]:
@@ -92,10 +93,16 @@ class InpaintTask:
         embeds, pooled = sdxl_embeddings(self.pipe.components, prompts, self.device)
         noisy, target = noise.v_prediction(data["picture"], eps, t)
         size = data["size"]
-        condition = {"text_embeds": pooled * keep[:, None],
-                     "time_ids": torch.cat([size, torch.zeros_like(size), size], 1)}
-        predicted = self.unet(torch.cat([noisy, data["mask"], data["masked"]], 1), t, embeds * keep[:, None, None],
-                              added_cond_kwargs=condition).sample.float()
+        condition = {
+            "text_embeds": pooled * keep[:, None],
+            "time_ids": torch.cat([size, torch.zeros_like(size), size], 1),
+        }
+        predicted = self.unet(
+            torch.cat([noisy, data["mask"], data["masked"]], 1),
+            t,
+            embeds * keep[:, None, None],
+            added_cond_kwargs=condition,
+        ).sample.float()
         weight = 1 + 3 * data["mask"]
         return ((predicted - target).pow(2) * weight).sum() / (weight.sum() * 4)
 

@@ -58,8 +58,10 @@ def read_checkpoint(path: Path, configuration: dict) -> dict | None:
         raise TrainingError(f"{path} is damaged ({type(error).__name__}); delete it, or give --no-resume") from error
     if found != configuration:
         differing = sorted(k for k in {*found, *configuration} if found.get(k) != configuration.get(k))
-        raise TrainingError(f"{path} is of another configuration ({', '.join(differing)} differ); "
-                            "give --no-resume to start over, or another --out")
+        raise TrainingError(
+            f"{path} is of another configuration ({', '.join(differing)} differ); "
+            "give --no-resume to start over, or another --out"
+        )
     return state
 
 
@@ -78,11 +80,17 @@ class Run:
 
     @property
     def configuration(self) -> dict:
-        shapes = {f"{name}.{k}": list(v.shape) for name, m in self.task.modules.items()
-                  for k, v in m.state_dict().items()}
+        shapes = {
+            f"{name}.{k}": list(v.shape) for name, m in self.task.modules.items() for k, v in m.state_dict().items()
+        }
         size = sum(math.prod(s) for s in shapes.values())
-        return {"name": self.task.name, "seed": self.seed, "tensors": len(shapes), "weights": size,
-                **self.task.configuration}
+        return {
+            "name": self.task.name,
+            "seed": self.seed,
+            "tensors": len(shapes),
+            "weights": size,
+            **self.task.configuration,
+        }
 
     def load(self) -> bool:
         state = read_checkpoint(self.path, self.configuration)
@@ -98,10 +106,15 @@ class Run:
 
     def save(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        state = {"configuration": json.dumps(self.configuration), "step": self.step, "spent_s": self.spent_s,
-                 "history": json.dumps(self.history), "average": self.average,
-                 "modules": {n: m.state_dict() for n, m in self.task.modules.items()},
-                 "optimiser": self.optimiser.state_dict()}
+        state = {
+            "configuration": json.dumps(self.configuration),
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "history": json.dumps(self.history),
+            "average": self.average,
+            "modules": {n: m.state_dict() for n, m in self.task.modules.items()},
+            "optimiser": self.optimiser.state_dict(),
+        }
         write_atomically(self.path, lambda p: torch.save(state, p))
         write_atomically(self.out / "curve.json", lambda p: p.write_text(json.dumps(self.history, indent=1) + "\n"))
 
@@ -145,7 +158,6 @@ class Run:
         self.history.append({"step": self.step, "cpu_s": round(self.spent_s, 1), "loss": round(loss, 4), **figures})
         return figures
 
-
     def export(self, where: Path) -> None:
         """Install the averaged weights; the training may go on."""
         self.swap()
@@ -154,8 +166,14 @@ class Run:
         self.task.finish(where)
         self.swap()
         folder = where / self.task.name
-        facts = {"steps": self.step, "work_s": round(self.spent_s, 1), "device": self.device.type, "seed": self.seed,
-                 "parameters": sum(p.numel() for p in self.parameters), "curve": self.history}
+        facts = {
+            "steps": self.step,
+            "work_s": round(self.spent_s, 1),
+            "device": self.device.type,
+            "seed": self.seed,
+            "parameters": sum(p.numel() for p in self.parameters),
+            "curve": self.history,
+        }
         write_atomically(folder / "training.json", lambda p: p.write_text(json.dumps(facts, indent=1) + "\n"))
 
 
@@ -177,8 +195,11 @@ def train(run: Run, where: Path, *, minutes: float | None, steps: int | None, sa
             check_at = next_check(run.spent_s)
             figures = run.validate(mean)
             left = run.spent_s * (1 - progress) / max(progress, 1e-9)
-            say(f"{run.task.name}: step {run.step}, {run.spent_s / 60:.1f} min of work, loss {mean:.4f}, "
-                + ", ".join(f"{k} {v}" for k, v in figures.items()) + f", {left / 60:.1f} min left")
+            say(
+                f"{run.task.name}: step {run.step}, {run.spent_s / 60:.1f} min of work, loss {mean:.4f}, "
+                + ", ".join(f"{k} {v}" for k, v in figures.items())
+                + f", {left / 60:.1f} min left"
+            )
         if time.monotonic() - saved_at > SAVE_EVERY_S:
             run.save()
             saved_at = time.monotonic()

@@ -60,9 +60,14 @@ class RemovalTask:
         shadow = torch.from_numpy(shadow_mask(scene, short, crop=window))
         region = F.max_pool2d((mask | shadow)[None].float(), 8)
         width, height = (round(short * e) for e in scene.extent)
-        return {"picture": latents[0], "clean": latents[1], "mask": mask[None, ::8, ::8].half(),
-                "region": region.half(), "object": self.object_embedding(scene),
-                "size": torch.tensor([height, width]).half()}
+        return {
+            "picture": latents[0],
+            "clean": latents[1],
+            "mask": mask[None, ::8, ::8].half(),
+            "region": region.half(),
+            "object": self.object_embedding(scene),
+            "size": torch.tensor([height, width]).half(),
+        }
 
     @torch.no_grad()
     def object_embedding(self, scene) -> torch.Tensor:
@@ -95,12 +100,18 @@ class RemovalTask:
         embeds[:, OBJECT_INDEX] = self.postfuse(data["object"]).to(embeds.dtype)
         keep = (~dropped).float()
         size = data["size"]
-        condition = {"text_embeds": self.pooled * keep[:, None],
-                     "time_ids": torch.cat([size, torch.zeros_like(size), size], 1)}
+        condition = {
+            "text_embeds": self.pooled * keep[:, None],
+            "time_ids": torch.cat([size, torch.zeros_like(size), size], 1),
+        }
         if attention:
             self.capture.install(self.unet)
-        predicted = self.unet(torch.cat([noisy, data["mask"], data["picture"]], 1), t, embeds * keep[:, None, None],
-                              added_cond_kwargs=condition).sample.float()
+        predicted = self.unet(
+            torch.cat([noisy, data["mask"], data["picture"]], 1),
+            t,
+            embeds * keep[:, None, None],
+            added_cond_kwargs=condition,
+        ).sample.float()
         weight = 1 + 3 * data["region"]
         loss = ((predicted - target).pow(2) * weight).sum() / (weight.sum() * 4)
         return loss + ATTENTION_WEIGHT * self.attention_loss(data["region"], keep) if attention else loss
@@ -124,8 +135,10 @@ class RemovalTask:
         with torch.autocast(self.device.type, torch.bfloat16):
             plain = self.noise_loss(data, t, eps, none, attention=False)
             both = self.noise_loss(data, t, eps, none)
-        return {"held_out_loss": round(float(plain), 4),
-                "attention_loss": round(float(both - plain) / ATTENTION_WEIGHT, 4)}
+        return {
+            "held_out_loss": round(float(plain), 4),
+            "attention_loss": round(float(both - plain) / ATTENTION_WEIGHT, 4),
+        }
 
     def finish(self, where: Path) -> None:
         """Install the model. Its UNet also stays with the checkpoints: the inpainting model starts from it."""

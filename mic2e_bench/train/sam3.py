@@ -5,7 +5,6 @@ at most one thing of a scene, so matching queries to things is taking the cheape
 name nothing that is there.
 """
 
-
 from typing import ClassVar
 
 import numpy as np
@@ -39,9 +38,14 @@ def sample(rng: np.random.Generator, seed: int) -> dict:
     pick = int(rng.integers(len(xs)))
     point = (int(xs[pick]), int(ys[pick])) if rng.random() < 0.5 else inner_point(mask)
     scale = np.array([side / width, side / height])
-    return {"image": squeeze(render(scene, short), side) * 2 - 1, "mask": squeeze(mask[..., None], LOW)[0],
-            "point": (np.array(point) + 0.5) * scale, "box": np.array(box_of(mask)).reshape(2, 2) * scale,
-            "phrase": scene.things[which].phrase, "phrases": [t.phrase for t in scene.things]}
+    return {
+        "image": squeeze(render(scene, short), side) * 2 - 1,
+        "mask": squeeze(mask[..., None], LOW)[0],
+        "point": (np.array(point) + 0.5) * scale,
+        "box": np.array(box_of(mask)).reshape(2, 2) * scale,
+        "phrase": scene.things[which].phrase,
+        "phrases": [t.phrase for t in scene.things],
+    }
 
 
 def mask_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -71,9 +75,13 @@ class Sam3Task:
         self.detector, self.tracker = sam3_parts.build(architectures.SEEDS["sam3"])
         self.tokenizer = text.clip_tokenizer()
         # one list of modules without repeats: the backbone is inside the detector, the rest of the tracker beside it
-        self.modules = {"detector": self.detector, "neck": self.tracker.vision_encoder.neck,
-                        "prompts": self.tracker.prompt_encoder, "decoder": self.tracker.mask_decoder,
-                        "places": self.tracker.shared_image_embedding}
+        self.modules = {
+            "detector": self.detector,
+            "neck": self.tracker.vision_encoder.neck,
+            "prompts": self.tracker.prompt_encoder,
+            "decoder": self.tracker.mask_decoder,
+            "places": self.tracker.shared_image_embedding,
+        }
         self.tracker.to(device)
         rng = np.random.default_rng(1)
         self.held_out = [sample(rng, TRAINING_SEEDS.stop + i) for i in range(24)]
@@ -86,9 +94,14 @@ class Sam3Task:
         """One prompt a picture: a box where `boxes` says so, else a point. Points and boxes take two passes."""
         images = torch.stack([s["image"] for s in samples]).to(self.device)
         with_box = boxes[0]
-        prompt = ({"input_boxes": self.tensor([s["box"].reshape(1, 4) for s in samples])} if with_box else
-                  {"input_points": self.tensor([s["point"].reshape(1, 1, 2) for s in samples]),
-                   "input_labels": torch.ones(len(samples), 1, 1, dtype=torch.long, device=self.device)})
+        prompt = (
+            {"input_boxes": self.tensor([s["box"].reshape(1, 4) for s in samples])}
+            if with_box
+            else {
+                "input_points": self.tensor([s["point"].reshape(1, 1, 2) for s in samples]),
+                "input_labels": torch.ones(len(samples), 1, 1, dtype=torch.long, device=self.device),
+            }
+        )
         return self.tracker(pixel_values=images, multimask_output=several, **prompt)
 
     def tensor(self, arrays: list) -> torch.Tensor:
@@ -115,8 +128,10 @@ class Sam3Task:
 
     def detector_loss(self, samples: list[dict], target: torch.Tensor, rng) -> torch.Tensor:
         absent = rng.random(BATCH) < 0.25
-        phrases = [str(rng.choice([p for p in PHRASES if p not in s["phrases"]])) if gone else s["phrase"]
-                   for s, gone in zip(samples, absent, strict=True)]
+        phrases = [
+            str(rng.choice([p for p in PHRASES if p not in s["phrases"]])) if gone else s["phrase"]
+            for s, gone in zip(samples, absent, strict=True)
+        ]
         images = torch.stack([s["image"] for s in samples]).to(self.device)
         output = self.detector(pixel_values=images, **self.tokens(phrases))
         there = torch.tensor(~absent, device=self.device).float()
@@ -138,15 +153,17 @@ class Sam3Task:
     def validate(self) -> dict:
         """Mean IoU on scenes outside of the training seeds, by kind of prompt."""
         target = torch.stack([s["mask"] for s in self.held_out])
-        found = {"points": self.ask_tracker(self.held_out, [False], False).pred_masks[:, 0, 0],
-                 "box": self.ask_tracker(self.held_out, [True], False).pred_masks[:, 0, 0]}
-        output = self.detector(pixel_values=torch.stack([s["image"] for s in self.held_out]).to(self.device),
-                               **self.tokens([s["phrase"] for s in self.held_out]))
+        found = {
+            "points": self.ask_tracker(self.held_out, [False], False).pred_masks[:, 0, 0],
+            "box": self.ask_tracker(self.held_out, [True], False).pred_masks[:, 0, 0],
+        }
+        output = self.detector(
+            pixel_values=torch.stack([s["image"] for s in self.held_out]).to(self.device),
+            **self.tokens([s["phrase"] for s in self.held_out]),
+        )
         best = output.pred_logits.argmax(1)
         found["text"] = output.pred_masks[torch.arange(len(best)), best]
         return {f"iou_{k}": round(float(overlap(v.cpu(), target).mean()), 3) for k, v in found.items()}
 
     def finish(self, where) -> None:
         store.install("sam3", (self.detector, self.tracker), where)
-
-

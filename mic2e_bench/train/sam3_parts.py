@@ -28,25 +28,49 @@ GRID = SIZE // PATCH
 
 def vision_config() -> dict:
     """ViT of 6 layers on 16 x 16 patches, with feature maps at 4, 2 and 1 times that grid."""
-    backbone = dict(model_type="sam3_vit_model", hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=6,
-                    num_attention_heads=4, image_size=SIZE, patch_size=PATCH, window_size=8, global_attn_indexes=[2, 5],
-                    pretrain_image_size=SIZE, rope_parameters={"rope_type": "axial", "rope_theta": 10000.0})
+    backbone = dict(
+        model_type="sam3_vit_model",
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        image_size=SIZE,
+        patch_size=PATCH,
+        window_size=8,
+        global_attn_indexes=[2, 5],
+        pretrain_image_size=SIZE,
+        rope_parameters={"rope_type": "axial", "rope_theta": 10000.0},
+    )
     sizes = [[k * GRID, k * GRID] for k in (4, 2, 1)]
-    return dict(model_type="sam3_vision_model", backbone_config=backbone, fpn_hidden_size=FPN,
-                backbone_feature_sizes=sizes)
+    return dict(
+        model_type="sam3_vision_model", backbone_config=backbone, fpn_hidden_size=FPN, backbone_feature_sizes=sizes
+    )
 
 
 def detector_config(vocab_size: int) -> Sam3Config:
     """Text (and boxes) to masks: 2 + 3 DETR layers, 16 queries."""
     layer = dict(hidden_size=FPN, num_attention_heads=4, intermediate_size=4 * FPN, dropout=0.0)
-    words = dict(model_type="clip_text_model", vocab_size=vocab_size, hidden_size=64, intermediate_size=128,
-                 num_hidden_layers=2, num_attention_heads=2, projection_dim=64, max_position_embeddings=32,
-                 bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    words = dict(
+        model_type="clip_text_model",
+        vocab_size=vocab_size,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=64,
+        max_position_embeddings=32,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     return Sam3Config(
-        vision_config=vision_config(), text_config=words, geometry_encoder_config=layer | dict(num_layers=1),
+        vision_config=vision_config(),
+        text_config=words,
+        geometry_encoder_config=layer | dict(num_layers=1),
         detr_encoder_config=layer | dict(num_layers=2),
         detr_decoder_config=layer | dict(num_layers=3, num_queries=16),
-        mask_decoder_config=dict(hidden_size=FPN, num_attention_heads=4, dropout=0.0))
+        mask_decoder_config=dict(hidden_size=FPN, num_attention_heads=4, dropout=0.0),
+    )
 
 
 def tracker_config() -> Sam3TrackerConfig:
@@ -54,7 +78,8 @@ def tracker_config() -> Sam3TrackerConfig:
     return Sam3TrackerConfig(
         vision_config=vision_config(),
         prompt_encoder_config=dict(hidden_size=FPN, image_size=SIZE, patch_size=PATCH),
-        mask_decoder_config=dict(hidden_size=FPN, mlp_dim=4 * FPN, num_attention_heads=4, iou_head_hidden_dim=FPN))
+        mask_decoder_config=dict(hidden_size=FPN, mlp_dim=4 * FPN, num_attention_heads=4, iou_head_hidden_dim=FPN),
+    )
 
 
 def build(seed: int) -> tuple[Sam3Model, Sam3TrackerModel]:
@@ -89,11 +114,15 @@ def save(detector: Sam3Model, tracker: Sam3TrackerModel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     video = Sam3VideoConfig(
         detector_config=detector.config.to_dict(),
-        tracker_config=Sam3TrackerVideoConfig(**tracker_as_video(tracker.config)).to_dict(), low_res_mask_size=4 * GRID)
+        tracker_config=Sam3TrackerVideoConfig(**tracker_as_video(tracker.config)).to_dict(),
+        low_res_mask_size=4 * GRID,
+    )
     config = video.to_dict() | {"architectures": ["Sam3VideoModel"], "dtype": "float16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    halves = {k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
-              for k, v in checkpoint_keys(detector, tracker).items()}
+    halves = {
+        k: (v.half() if v.is_floating_point() else v).detach().cpu().contiguous()
+        for k, v in checkpoint_keys(detector, tracker).items()
+    }
     save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
     size = {"height": SIZE, "width": SIZE}
     images = Sam3ImageProcessor(size=size, mask_size={"height": 4 * GRID, "width": 4 * GRID})

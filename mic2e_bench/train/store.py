@@ -21,9 +21,12 @@ LIBRARIES = {"DDIMScheduler": "diffusers", "UNet2DConditionModel": "diffusers", 
 def build(name: str):
     """The parts of one model with their seeded starting weights: a pipeline, a dict of parts, or SAM3's two models."""
     builders = {
-        "objectclear": architectures.objectclear, "sdxl-inpaint": architectures.sdxl_inpaint,
-        "flux-schnell": architectures.flux_schnell, "z-image-turbo": architectures.z_image_turbo,
-        "sam3": lambda: sam3_parts.build(architectures.SEEDS["sam3"])}
+        "objectclear": architectures.objectclear,
+        "sdxl-inpaint": architectures.sdxl_inpaint,
+        "flux-schnell": architectures.flux_schnell,
+        "z-image-turbo": architectures.z_image_turbo,
+        "sam3": lambda: sam3_parts.build(architectures.SEEDS["sam3"]),
+    }
     return builders[name]()
 
 
@@ -36,9 +39,14 @@ def save_part(part, folder: Path) -> None:
 
 def save_objectclear(parts: dict, folder: Path) -> None:
     """The published ObjectClear layout; the two parts that diffusers does not know are stored but not indexed."""
-    index = {"_class_name": "ObjectClearPipeline", "_diffusers_version": diffusers.__version__,
-             "force_zeros_for_empty_prompt": True, "apply_attention_guided_fusion": True,
-             "feature_extractor": [None, None], "image_encoder": [None, None]}
+    index = {
+        "_class_name": "ObjectClearPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "force_zeros_for_empty_prompt": True,
+        "apply_attention_guided_fusion": True,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+    }
     for name, part in parts.items():
         if name == "postfuse_module":
             (folder / name).mkdir()

@@ -9,9 +9,13 @@ from mic2e_bench.train.loop import Run, TrainingError, train
 from mic2e_bench.train.store import BUNDLED
 
 TASKS = {
-    "vae": ("vae", "VaeTask"), "objectclear": ("removal", "RemovalTask"), "sdxl-inpaint": ("inpaint", "InpaintTask"),
-    "flux-schnell": ("generation", "FluxTask"), "z-image-turbo": ("generation", "ZImageTask"),
-    "sam3": ("sam3", "Sam3Task")}
+    "vae": ("vae", "VaeTask"),
+    "objectclear": ("removal", "RemovalTask"),
+    "sdxl-inpaint": ("inpaint", "InpaintTask"),
+    "flux-schnell": ("generation", "FluxTask"),
+    "z-image-turbo": ("generation", "ZImageTask"),
+    "sam3": ("sam3", "Sam3Task"),
+}
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -38,8 +42,10 @@ def trained_vae(out: Path):
             try:
                 return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().requires_grad_(False)
             except Exception as error:  # safetensors and json raise their own types; the cause is kept
-                raise TrainingError(f"the autoencoder in {folder} is damaged; train it again: "
-                                    "python -m mic2e_bench.train vae --no-resume") from error
+                raise TrainingError(
+                    f"the autoencoder in {folder} is damaged; train it again: "
+                    "python -m mic2e_bench.train vae --no-resume"
+                ) from error
     raise TrainingError(f"no trained autoencoder in {out / 'vae'}: run python -m mic2e_bench.train vae first")
 
 
@@ -50,8 +56,16 @@ def train_one(name: str, options, default_minutes: float) -> None:
     task = make_task(name, device, options.out)
     run = Run(task, options.out / name, options.seed, device)
     resumed = options.resume and run.load()
-    print(f"{name}: {sum(p.numel() for p in run.parameters) / 1e6:.2f} M parameters on {device}, "
-          + (f"resumed at step {run.step}" if resumed else "from the start"), flush=True)
-    train(run, options.out if name == "vae" else options.install or BUNDLED, minutes=options.minutes or default_minutes,
-          steps=options.steps, say=lambda line: print(line, flush=True))
+    print(
+        f"{name}: {sum(p.numel() for p in run.parameters) / 1e6:.2f} M parameters on {device}, "
+        + (f"resumed at step {run.step}" if resumed else "from the start"),
+        flush=True,
+    )
+    train(
+        run,
+        options.out if name == "vae" else options.install or BUNDLED,
+        minutes=options.minutes or default_minutes,
+        steps=options.steps,
+        say=lambda line: print(line, flush=True),
+    )
     print(f"{name}: done, {run.step} steps, {run.spent_s / 60:.1f} min of work", flush=True)

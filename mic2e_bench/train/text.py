@@ -28,8 +28,8 @@ def merge(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
     """`pieces` with each neighbouring `pair` joined."""
     out, i = [], 0
     while i < len(pieces):
-        step = 2 if pieces[i:i + 2] == pair else 1
-        out.append("".join(pieces[i:i + step]))
+        step = 2 if pieces[i : i + 2] == pair else 1
+        out.append("".join(pieces[i : i + step]))
         i += step
     return tuple(out)
 
@@ -98,9 +98,17 @@ def clip_text(vocab_size: int, seed: int, *, projected: bool = False, width: int
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
-        vocab_size=vocab_size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
-        num_attention_heads=2, projection_dim=width, max_position_embeddings=positions,
-        bos_token_id=0, eos_token_id=1, pad_token_id=1)
+        vocab_size=vocab_size,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=width,
+        max_position_embeddings=positions,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     return randomise((CLIPTextModelWithProjection if projected else CLIPTextModel)(config), seed)
 
 
@@ -109,8 +117,17 @@ def t5_encoder(vocab_size: int, seed: int, width: int = 128):
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config(
-        vocab_size=vocab_size, d_model=width, d_kv=32, d_ff=2 * width, num_layers=2, num_heads=4,
-        feed_forward_proj="gated-gelu", pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
+        vocab_size=vocab_size,
+        d_model=width,
+        d_kv=32,
+        d_ff=2 * width,
+        num_layers=2,
+        num_heads=4,
+        feed_forward_proj="gated-gelu",
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=0,
+    )
     return randomise(T5EncoderModel(config), seed)
 
 
@@ -119,7 +136,16 @@ def qwen_encoder(vocab_size: int, seed: int, width: int = 128):
     from transformers import Qwen3Config, Qwen3Model
 
     config = Qwen3Config(
-        vocab_size=vocab_size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=512,
-        bos_token_id=0, eos_token_id=2, pad_token_id=0)
+        vocab_size=vocab_size,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
     return randomise(Qwen3Model(config), seed)
