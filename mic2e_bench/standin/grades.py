@@ -1,4 +1,4 @@
-"""Graded changes for training, none of which is among the kinds that the stand-in is judged by (``distort``).
+"""Graded changes for training: relatives of the kinds that the stand-in is judged by (``distort``), none of them those.
 
 Each takes an image (3, side, side) in [0, 1], a level from 1 to 8 and a numpy generator.
 """

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 FOLDER = Path(__file__).parent.parent / "bundled" / "perceptual"
 WIDTHS = (24, 48, 96, 128)  # channels of the four stages; each halves the image
-POOLED = 4  # pixels over which the colours of layer 0 are averaged
+POOLED = 4  # pixels over which colour is averaged
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class Network(nn.Module):
@@ -35,7 +36,7 @@ class Network(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """Layers (n, channels, height, width) of images (n, 3, height, width) in [0, 1]; of unit length but layer 0."""
         layers = [functional.avg_pool2d(images, POOLED, ceil_mode=True)]
-        flow = images * 4 - 2
+        flow = as_seen(images) * 4 - 2
         for stage in self.stages:
             flow = stage(flow)
             layers.append(flow / (flow.square().sum(1, keepdim=True) + 1e-8).sqrt())
@@ -52,10 +53,19 @@ class Network(nn.Module):
         return sum(self.weigh(i, (a - b).square()).mean((1, 2, 3)) for i, (a, b) in pairs)
 
 
+def as_seen(images: Tensor) -> Tensor:
+    """Images (n, 3, height, width) whose brightness is kept and whose colour is blurred, as the eye resolves them."""
+    brightness = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    colour = functional.avg_pool2d(images - brightness, POOLED, ceil_mode=True)
+    return brightness + functional.interpolate(colour, size=images.shape[-2:], mode="bilinear", align_corners=False)
+
+
 def save(network: Network, folder: Path = FOLDER) -> None:
     """Store the weights in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half() for name, value in network.state_dict().items()}, folder / "model.safetensors")
+    path = folder / "model.safetensors"
+    save_file({name: value.half() for name, value in network.state_dict().items()}, path)
+    path.chmod(0o644)
 
 
 def load(folder: Path = FOLDER) -> Network:

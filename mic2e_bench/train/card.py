@@ -64,8 +64,8 @@ def edit_part(e: dict) -> str:
     return "\n\n".join(
         [
             f"{e['scenes']} evaluation scenes; baseline {s['steps']} steps, guidance {s['guidance']}, short side "
-            f"{s['size']}, seed {s['seed']}. PSNR in dB; `psnr` and `lpips` are over object and shadow together. LPIPS by "
-            f"{e['lpips_backbone']} (lower is better). Fills get the object's mask, grown by 3 pixels.",
+            f"{s['size']}, seed {s['seed']}. PSNR in dB; `psnr` and `lpips` are over object and shadow together. LPIPS "
+            f"by {e['lpips_backbone']} (lower is better). Fills get the object's mask, grown by 3 pixels.",
             table(against, "all scenes"),
             "On scenes with texture:",
             table({"this model" if k == "model" else k: v for k, v in tables["textured"].items()}, "textured"),
@@ -86,9 +86,9 @@ def edit_part(e: dict) -> str:
 def generation_part(e: dict) -> str:
     return "\n\n".join(
         [
-            f"{e['captions']} captions at {e['settings']['size']} pixels. A picture passes the colour check where a patch "
-            "of the asked colour and of a thing's size is found, and the shape check where that patch's outline is nearest "
-            "to the asked shape; chance is the same check with another picture's words.",
+            f"{e['captions']} captions at {e['settings']['size']} pixels. A picture passes the colour check where a "
+            "patch of the asked colour and of a thing's size is found, and the shape check where that patch's outline "
+            "is nearest to the asked shape; chance is the same check with another picture's words.",
             table(e["caption_check"], "pictures"),
             f"LPIPS ({e['lpips_backbone']}) to the 8-step picture of the same seed; Spearman with steps "
             f"{e['spearman_steps_lpips']}:",
