@@ -37,7 +37,8 @@ def test_text_encoders(name, method):
     shot = run(name, quantize=method, quantize_parts="text_encoders")
     assert [key for key in shot.receipts if not shot.applied(key)] == []
     assert not quantization.quantised(shot.build.denoiser)
-    assert 0 < shot.differs(baseline(name)) < METHODS[method][0]
+    # a prompt that is read a little differently moves the whole picture, by more the better a model listens to it
+    assert 0 < shot.differs(baseline(name)) < max(0.05, METHODS[method][0])
 
 
 def test_both():
