@@ -9,7 +9,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TypeVar
 
 from mic2e_bench.errors import unknown
@@ -26,13 +26,18 @@ def collect(package: str, kind: type[T]) -> Mapping[str, T]:
     Raises whatever a module raises on import, and ``ValueError`` when two objects share a name.
     """
     found: dict[str, T] = {}
-    folder = importlib.import_module(package)
-    for info in sorted(pkgutil.iter_modules(folder.__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{package}.{info.name}")
+    for module in modules(package).values():
         for value in vars(module).values():
             if isinstance(value, kind) and found.setdefault(value.name, value) is not value:
                 raise ValueError(f"{module.__name__}: a second {kind.__name__} is named '{value.name}'")
     return MappingProxyType(found)
+
+
+def modules(package: str) -> Mapping[str, ModuleType]:
+    """Every module of ``package``, imported, by its file's name, in alphabetical order."""
+    folder = importlib.import_module(package)
+    names = sorted(info.name for info in pkgutil.iter_modules(folder.__path__))
+    return {name: importlib.import_module(f"{package}.{name}") for name in names}
 
 
 @functools.cache

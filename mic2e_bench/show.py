@@ -12,6 +12,8 @@ from mic2e_bench import record, registry
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.runner import Summary
+from mic2e_bench.settings import missing
+from mic2e_bench.trial import Trial
 
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> str:
@@ -29,11 +31,7 @@ def plan(studies: Sequence[Study], results: Path) -> str:
     for study in studies:
         rows = []
         for trial in study.trials:
-            old = record.read_if_there(record.path_of(results, study.name, trial.id))
-            state = old["status"] if old else "to measure"
-            rows.append(
-                (trial.id, trial.label, f"refused: {study.refused[trial.id]}" if trial.id in study.refused else state)
-            )
+            rows.append((trial.id, trial.label, _state(study, trial, results)))
         builds = len({trial.build_key for trial in study.trials})
         inputs = len(study.baseline.inputs["items"])
         parts.append(
@@ -42,6 +40,16 @@ def plan(studies: Sequence[Study], results: Path) -> str:
             + table(rows, ("trial", "label", "state"))
         )
     return "\n\n".join(parts)
+
+
+def _state(study: Study, trial: Trial, results: Path) -> str:
+    """What will become of a trial, or what has."""
+    if trial.id in study.refused:
+        return f"refused: {study.refused[trial.id]}"
+    if old := record.read_if_there(record.path_of(results, study.name, trial.id)):
+        return old["status"]
+    lacking = missing(trial.settings)
+    return f"unavailable here: {lacking}" if lacking else "to measure"
 
 
 def results(studies: Sequence[Study], folder: Path, mixed: bool) -> str:

@@ -1,0 +1,40 @@
+"""The commands, one a file named after its command: ``ABOUT``, ``arguments(parser)``, ``execute(options)``.
+
+``ABOUT`` is the line of the help, ``arguments`` adds to an ``argparse.ArgumentParser``, ``execute`` returns the exit
+code. They read arguments, call, print and choose the exit code; nothing else. Below is what several of them share.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mic2e_bench import places
+
+OK, NOT_OK, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """``--results DIR``."""
+    parser.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
+
+
+def add_studies(parser: argparse.ArgumentParser) -> None:
+    """Params files, ``--set`` and ``--results``."""
+    parser.add_argument("params", nargs="+", metavar="PARAMS", help="params files (YAML)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key, e.g. protocol.repeats=3"
+    )
+    add_results(parser)
+
+
+def studies(options: argparse.Namespace) -> list:
+    """The studies that the arguments of ``add_studies`` name. Raises ``BadInput``."""
+    from mic2e_bench import params
+
+    return [params.read(path, tuple(options.set)) for path in options.params]
+
+
+def results(options: argparse.Namespace) -> Path:
+    """The results folder that was asked for, or the workbench's."""
+    return options.results or places.results()

@@ -1,0 +1,20 @@
+"""``mic2e-bench report``."""
+
+from __future__ import annotations
+
+import argparse
+
+from mic2e_bench import commands
+from mic2e_bench.commands import run
+
+ABOUT = "measure what is missing, then write notebooks, tables and the page"
+arguments = run.arguments
+
+
+def execute(options: argparse.Namespace) -> int:
+    code = run.execute(options)
+    if not options.dry_run:
+        from mic2e_bench.report import page
+
+        print(f"report: {page.write(commands.studies(options), commands.results(options), options.mixed)}")
+    return code
