@@ -4,7 +4,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 PYTHON := .venv/bin/python
 EXTRAS := --all-extras
 
-.PHONY: setup demo full test test-gpu lab lock lint bundled bench-overhead clean
+.PHONY: setup demo full test test-gpu lab lock lint bundled bench bench-peer clean
 
 setup: .venv/.done
 
@@ -41,8 +41,11 @@ lint: setup
 bundled: setup  ## train the bundled models anew (hours); goes on where it stopped
 	$(PYTHON) -m mic2e_bench.train all
 
-bench-overhead: setup  ## wall time of a sweep against its pipeline calls' own time
-	$(PYTHON) -m mic2e_bench.bench.overhead
+bench: setup  ## the workbench's own benchmarks, into BENCHMARKS.md; half an hour, on a quiet machine
+	$(PYTHON) -m mic2e_bench.bench
+
+bench-peer: setup  ## the same sweep by optimum-benchmark, in an environment of its own
+	$(PYTHON) -m mic2e_bench.bench peer
 
 clean:  ## remove what setup made (results stay)
-	rm -rf .venv .uv
+	rm -rf .venv .uv .peer

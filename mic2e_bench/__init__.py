@@ -1,9 +1,10 @@
 """Benchmarking and tuning workbench for the diffusion pipelines behind MIC2E.
 
-``run(params)`` measures a study, ``load(results)`` reads its records into a frame.
+``run(params)`` measures a study, ``load(results)`` reads its records into a frame, ``apply(pipe, preset)`` puts a preset
+in force on a live pipeline.
 """
 
-from mic2e_bench.api import load, run
+from mic2e_bench.api import apply, load, run
 
-__all__ = ["load", "run"]
+__all__ = ["apply", "load", "run"]
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ import numpy as np
 
 from mic2e_bench import interval
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.metrics.latency import spread
+from mic2e_bench.metrics.latency import speedup, spread
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, show
 
@@ -159,7 +159,7 @@ class Ablation:
         if not (self._ran(slow) and self._ran(fast)):
             return None
         samples = [one["timing"]["latency_s"] for one in (slow, fast)]
-        value, ends = interval.ratio_of_medians(*samples)
+        value, ends, _ = speedup(slow, fast)
         return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
 
     def _compared(self, inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:

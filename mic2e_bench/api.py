@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas
 
+    from mic2e_bench.applying import Applied
     from mic2e_bench.runner import Summary
 
 
@@ -57,3 +58,17 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
     for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
     return table
+
+
+def apply(
+    pipe: Any, preset: str | Path | Mapping[str, Any], pipeline: str | None = None, force: bool = False
+) -> Applied:
+    """Put a preset in force on a live pipeline, with the toggles' own code and receipts (see ``applying.apply``).
+
+    ``preset`` is a name in params/presets.yaml, a mapping of settings, or a YAML file of either. Returns what was
+    applied: ``receipts``, ``call`` (arguments for the pipeline's call), ``conflicts``, and ``around()``, which every
+    call belongs in. Raises ``BadInput``.
+    """
+    from mic2e_bench import applying
+
+    return applying.apply(pipe, preset, pipeline, force)

@@ -138,8 +138,14 @@ def guided(scale: float, pipeline: Pipeline) -> bool:
 
 
 def find(settings: Mapping[str, Any], pipeline: Pipeline) -> str | None:
-    """The reason why these settings cannot be in force together, or ``None``."""
-    for row in CONFLICTS:
-        if all(name in settings for name in row.settings) and row.clash(settings, pipeline):
-            return f"{' + '.join(f'{name} {settings[name]}' for name in row.settings)}: {row.reason}"
-    return None
+    """The first reason why these settings cannot be in force together, or ``None``."""
+    return next(iter(find_all(settings, pipeline)), None)
+
+
+def find_all(settings: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
+    """Every reason why these settings cannot be in force together."""
+    return [
+        f"{' + '.join(f'{name} {settings[name]}' for name in row.settings)}: {row.reason}"
+        for row in CONFLICTS
+        if all(name in settings for name in row.settings) and row.clash(settings, pipeline)
+    ]

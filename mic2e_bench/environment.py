@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench import machine
 from mic2e_bench.errors import BadInput
 
 PACKAGES = (
@@ -27,9 +28,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def here(device: str) -> dict[str, Any]:
+    """Host, device, driver, versions, git state and what else of the machine moves a number, as the record stores them;
+    ``load_1min`` is that of this moment.
+    """
+    return {**_fixed(device), "load_1min": os.getloadavg()[0]}
+
+
 @functools.cache
-def here(device: str) -> Mapping[str, Any]:
-    """Host, device, driver, versions and git state, as the record stores them."""
+def _fixed(device: str) -> Mapping[str, Any]:
+    """What stays as it is during a run."""
     return {
         "host": platform.node(),
         "device": gpu()["name"] if device.startswith("cuda") and gpu() else cpu(),
@@ -37,9 +45,8 @@ def here(device: str) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "git": git(),
-        "cores": os.cpu_count(),
-        "load_1min": os.getloadavg()[0],
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+        **machine.facts(device),
     }
 
 
@@ -63,19 +70,15 @@ def cpu() -> str:
 
 @functools.cache
 def gpu() -> Mapping[str, Any] | None:
-    """Name, driver and memory of the first NVIDIA device, by NVML; ``None`` where there is none."""
+    """Name, driver and memory of the NVIDIA device that CUDA calls 0; ``None`` where there is none."""
     import pynvml
 
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return {
-            "name": pynvml.nvmlDeviceGetName(handle),
-            "driver": pynvml.nvmlSystemGetDriverVersion(),
-            "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-        }
-    except pynvml.NVMLError:
+    from mic2e_bench import nvidia
+
+    name, memory = nvidia.ask(pynvml.nvmlDeviceGetName), nvidia.ask(pynvml.nvmlDeviceGetMemoryInfo)
+    if name is None or memory is None:
         return None
+    return {"name": name, "driver": pynvml.nvmlSystemGetDriverVersion(), "memory_bytes": memory.total}
 
 
 def git() -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import environment, record, registry
+from mic2e_bench import determinism, environment, record, registry
 from mic2e_bench.models import sources
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     Columns: ``study id label pipeline model status reason baseline path``, one for each setting; ``latency_s`` (median)
     and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of a record's
     ``quality`` (``quality.py`` says what its keys mean) as ``<key> <key>_low <key>_high`` (95 %) ``<key>_floor
-    <key>_visible``; ``backbone stand_in anchor problem`` (texts), ``images`` (a list of mappings).
+    <key>_visible``; ``disturbed`` (what went on beside it, empty where nothing did), ``deterministic`` (whether a
+    repeat made the same image, ``None`` where nothing was made twice); ``backbone stand_in anchor problem`` (texts),
+    ``images`` (a list of mappings).
     Raises ``BadInput`` where one study's records were measured in different environments, unless ``mixed``.
     """
     import pandas
@@ -29,21 +32,37 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     with _no_collection():
-        for folder in _folders(Path(results), study):
+        for folder in folders(Path(results), study):
             measured = []
-            for path in sorted(map(str, folder.glob("*.json"))):
+            for path in record.paths(folder):
                 try:
-                    one = record.read(Path(path))
-                    rows.append(row(one, path))
+                    one = record.read(path)
+                    rows.append(row(one, str(path)))
                     measured.append({part: one[part] for part in ("study", "id", "status", "environment")})
+                except FileNotFoundError:  # a run has just set it aside
+                    continue
                 except record.Damaged as error:
                     damaged.append(str(error))
                 except (AttributeError, KeyError, TypeError, ValueError) as error:
                     damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
             if not mixed:
                 environment.require_one(measured)
-        columns = dict.fromkeys([*FIRST, *(name for one in rows for name in one)])
-        return pandas.DataFrame({name: [one.get(name) for one in rows] for name in columns}), damaged
+        return pandas.DataFrame(_columns(rows)), damaged
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows turned into columns, ``None`` where a row has no such entry: at once for all rows of the same names."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for index, one in enumerate(rows):
+        alike.setdefault(tuple(one), []).append(index)
+    columns: dict[str, list[Any]] = {name: [None] * len(rows) for name in (*FIRST, *itertools.chain(*alike))}
+    for names, places in alike.items():
+        values = zip(*(rows[index].values() for index in places), strict=True)
+        for name, found in zip(names, values, strict=True):
+            column = columns[name]
+            for index, value in zip(places, found, strict=True):
+                column[index] = value
+    return columns
 
 
 @contextlib.contextmanager
@@ -61,7 +80,8 @@ def _no_collection() -> Iterator[None]:
 FIRST = ("study", "id", "label", "pipeline", "model", "status", "reason", "baseline", "path")
 
 
-def _folders(results: Path, study: str | None) -> list[Path]:
+def folders(results: Path, study: str | None = None) -> list[Path]:
+    """The folders of all studies, or of one; nothing where there are none."""
     if study is not None:
         return [results / study] if (results / study).is_dir() else []
     return sorted(path for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
@@ -84,6 +104,8 @@ def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:
         "path": path,
         **trial["settings"],
         **{name: metric.compute(one) for name, metric in OF_RECORD.items()},
+        "disturbed": "; ".join(one["environment"].get("disturbed", ())),
+        "deterministic": determinism.is_deterministic(one),
         "first_call_s": one["timing"]["first_call_s"],
         "load_s": one["timing"]["load_s"],
     }

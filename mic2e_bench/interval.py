@@ -1,7 +1,8 @@
-"""Means over scenes and seeds, with the interval that a resampling of the scenes gives."""
+"""Means, medians and ratios with their 95 % intervals."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,3 +55,26 @@ def ratio_of_ratios(
     drawn = [np.median(generator.choice(part, (RESAMPLES, len(part))), axis=1) for part in parts]
     ratios = np.prod([part**power for part, power in zip(drawn, powers, strict=True)], axis=0)
     return value, [float(end) for end in np.quantile(ratios, (0.025, 0.975))]
+
+
+def ratio_over_rounds(above: Sequence[float], below: Sequence[float]) -> tuple[float, list[float] | None]:
+    """``ratio_of_medians`` of samples taken in the same rounds: sample by sample at nearly the same time.
+
+    Whole rounds are drawn, so what slowed a round down as a whole is in both medians and no part of the noise.
+    """
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    value = float(np.median(above) / np.median(below))
+    if len(above) < 3 or len(above) != len(below):
+        return value, None
+    draws = np.random.default_rng(SEED).integers(len(above), size=(RESAMPLES, len(above)))
+    ratios = np.median(above[draws], axis=1) / np.median(below[draws], axis=1)
+    return value, [float(end) for end in np.quantile(ratios, (0.025, 0.975))]
+
+
+def median(samples: Sequence[float]) -> tuple[float, list[float] | None]:
+    """The median and its 95 % interval by order statistics, whatever the distribution; ``None`` below six samples."""
+    ordered, count = sorted(samples), len(samples)
+    below, rank = 0.0, 0  # the probability that at most ``rank`` of the samples lie below the true median
+    while (below := below + math.comb(count, rank) / 2**count) <= 0.025:
+        rank += 1
+    return float(np.median(ordered)), [ordered[rank - 1], ordered[count - rank]] if rank else None

@@ -85,9 +85,9 @@ def known(planned: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
     return {name: inputs.answers(planned, name) for name in planned["items"]}
 
 
-def key(image: Mapping[str, Any]) -> tuple[str, int, int]:
-    """What makes two images comparable: input, seed and number within the call."""
-    return image["input"], image["seed"], image.get("index", 0)
+def key(image: Mapping[str, Any]) -> tuple[str, int]:
+    """What makes two images comparable: the input and the seed; the images of one call count up from its seed."""
+    return image["input"], image["seed"] + image.get("index", 0)
 
 
 def with_baseline(record: Mapping[str, Any], study: Study) -> Side:
@@ -100,7 +100,7 @@ def with_baseline(record: Mapping[str, Any], study: Study) -> Side:
         if key(image) in there:
             reference = study.picture(there[key(image)])
             pairs.append(study.pair(image, reference, nothing(image) if nothing else None))
-        else:
+        elif not image.get("index"):  # only the first image of a larger batch is one that the baseline makes as well
             missing.append(f"the baseline has no image of input '{image['input']}', seed {image['seed']}")
     noise = [
         (source, tuple((Pair(one["input"], one["seed"], changed, study.picture(one), study.masks(one["input"])),)
@@ -143,9 +143,9 @@ def twins_of(images: list[Mapping[str, Any]], study: Study) -> dict[str, list[tu
     if study.task != "segmentation":
         found[GREY] = [(one, Picture(study.folder / one["file"], grain=True)) for one in images]
     found[REPEAT] = [(one, study.picture(one["again"])) for one in images if "again" in one]
-    by_input: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    by_input: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:
-        by_input.setdefault(key(image)[::2], []).append(image)
+        by_input.setdefault(image["input"], []).append(image)
     for same in by_input.values():
         found[SEED] += [(one, study.picture(other)) for one, other in pairwise(same)]
     return {source: twins for source, twins in found.items() if twins}

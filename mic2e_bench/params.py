@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mic2e_bench import ablation, conflicts, inputs, presets, registry
+from mic2e_bench import ablation, conflicts, inputs, presets, protocol, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
@@ -19,7 +19,6 @@ from mic2e_bench.trial import Trial
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
-PROTOCOL = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
 METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
 
@@ -39,6 +38,11 @@ class Study:
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
     """Read a params file, apply ``key=value`` changes and resolve it. Raises ``BadInput``."""
+    return resolve_study(content(path, changes), str(path))
+
+
+def content(path: str | Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a params file says, with ``key=value`` changes, unresolved. Raises ``BadInput``."""
     path = Path(path)
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -53,7 +57,7 @@ def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
         raise BadInput(f"{path}: a params file maps keys to values. Keys: {', '.join(KEYS)}.")
     for change in changes:
         _change(params, change)
-    return resolve_study(params, str(path))
+    return params
 
 
 def _change(params: dict[str, Any], change: str) -> None:
@@ -78,6 +82,10 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     """Resolve the content of a params file. ``where`` names it in messages. Raises ``BadInput``."""
     params = {key: value for key, value in params.items() if value is not None}
     for key in params:
+        if key == "space":
+            raise BadInput(
+                f"{where}: a 'space:' is searched by mic2e-bench tune; here give one of {', '.join(CHOICES)}."
+            )
         if key not in KEYS:
             raise unknown("key", key, KEYS, where)
     if "pipeline" not in params:
@@ -92,7 +100,7 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
         "pipeline": pipeline.name,
         "model": sources.resolve(params.get("model", "bundled"), pipeline, where),
         "inputs": inputs.find(params.get("inputs", "bundled"), pipeline, where),
-        "protocol": _protocol(params.get("protocol", {}), where),
+        "protocol": protocol.resolve(params.get("protocol", {}), where),
     }
     name_of_baseline = params["baseline"] if isinstance(params.get("baseline"), str) else "baseline"
     baseline = Trial(label=name_of_baseline, settings=resolve(base, pipeline, f"{where}: baseline"), **shared)
@@ -156,22 +164,6 @@ def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -
     if not name.strip(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
     return name
-
-
-def _protocol(given: Any, where: str) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise BadInput(f"{where}: protocol: write a mapping of {', '.join(PROTOCOL)}; given: {given!r}.")
-    for key in given:
-        if key not in PROTOCOL:
-            raise unknown("key", key, PROTOCOL, f"{where}: protocol")
-    protocol = {**PROTOCOL, **given}
-    for key, low in (("warmup", 0), ("repeats", 1), ("timeout_s", 1)):
-        if isinstance(protocol[key], bool) or not isinstance(protocol[key], int) or protocol[key] < low:
-            raise BadInput(f"{where}: protocol.{key}: {protocol[key]!r} is not a whole number from {low}.")
-    seeds = protocol["seeds"]
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
-        raise BadInput(f"{where}: protocol.seeds: {seeds!r} is not a list of whole numbers from 0.")
-    return protocol
 
 
 def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple[str, ...]:

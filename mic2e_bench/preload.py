@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 
+import psutil
 from tqdm import tqdm
 
 # Ctrl-C ends the import without a word; once it is done, the fork server ignores Ctrl-C
@@ -23,7 +25,7 @@ import diffusers.models.attention_processor
 import torch  # noqa: F401
 import transformers
 
-from mic2e_bench import measure, registry, worker  # noqa: F401
+from mic2e_bench import cost, measure, registry, worker  # noqa: F401
 from mic2e_bench.models import load, random  # noqa: F401
 
 # both libraries import a class's module when the class is first asked for
@@ -35,3 +37,6 @@ for owner, names in (
         getattr(owner, name)
 registry.pipelines()
 registry.toggles()
+
+# from the interpreter's start to here: what a process waits for before it can load anything
+IMPORT_S = time.time() - psutil.Process().create_time()

@@ -10,7 +10,7 @@ import yaml
 
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
-from mic2e_bench.places import root
+from mic2e_bench.places import find, root
 from mic2e_bench.settings import check
 
 
@@ -32,22 +32,62 @@ def load() -> dict[str, dict[str, Any]]:
     return presets
 
 
-def settings_of(name: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
-    """The checked settings that a preset gives a pipeline, those it inherits included. Raises ``BadInput``."""
-    presets = load()
+def settings_of(
+    name: Any, pipeline: Pipeline, where: str, known: Mapping[str, Mapping] | None = None
+) -> dict[str, Any]:
+    """The checked settings that a preset gives a pipeline, those it inherits included. Raises ``BadInput``.
+
+    ``known`` are the presets there are (default: those of the presets file).
+    """
+    presets = load() if known is None else known
     merged: dict[str, Any] = {}
     for ancestor in reversed(_line(name, presets, where)):
         merged.update(presets[ancestor].get(pipeline.name) or {})
     if not merged:
-        mine = sorted(other for other in presets if covers(other, pipeline))
+        mine = sorted(other for other in presets if _says(other, pipeline, presets))
         raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {', '.join(mine)}.")
     return {key: check(key, value, pipeline, f"{path()}: {name}.{pipeline.name}") for key, value in merged.items()}
 
 
 def covers(name: str, pipeline: Pipeline) -> bool:
     """Whether a preset, or one that it inherits from, says anything of a pipeline."""
-    presets = load()
+    return _says(name, pipeline, load())
+
+
+def _says(name: str, pipeline: Pipeline, presets: Mapping[str, Mapping]) -> bool:
     return any(presets[ancestor].get(pipeline.name) for ancestor in _line(name, presets, str(path())))
+
+
+def read(preset: str | Path | Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
+    """The checked settings that a preset gives a pipeline: a name, a mapping of settings, or a file of one of the two.
+
+    A file holds settings, or one preset as in the presets file, whose presets it may inherit from. Raises ``BadInput``.
+    """
+    if isinstance(preset, Mapping):
+        return {name: check(name, value, pipeline, where) for name, value in preset.items()}
+    if isinstance(preset, str) and not preset.endswith((".yaml", ".yml", ".json")):
+        return settings_of(preset, pipeline, where)
+    content = _file(find(str(preset)), where)
+    if not any(isinstance(value, Mapping) for value in content.values()):
+        return read(content, pipeline, f"{where}: {preset}")
+    if len(content) != 1:
+        raise BadInput(f"{where}: {preset} holds {', '.join(content)}: keep one preset in a file of its own.")
+    ((name, entry),) = content.items()
+    if not isinstance(entry, Mapping):
+        raise BadInput(f"{where}: {preset}: write NAME: {{pipeline: {{setting: value}}}}, or setting: value.")
+    return settings_of(name, pipeline, f"{where}: {preset}", {**load(), name: entry})
+
+
+def _file(place: Path, where: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(place.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{where}: {place}: cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{where}: {place}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not content:
+        raise BadInput(f"{where}: {place}: write NAME: {{pipeline: {{setting: value}}}}, or setting: value.")
+    return {str(name): value for name, value in content.items()}
 
 
 def _line(name: Any, presets: Mapping[str, Mapping], where: str) -> list[str]:

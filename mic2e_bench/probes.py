@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from mic2e_bench import nvidia
 
 
 def synchroniser(device: str) -> Callable[[], None]:
@@ -19,22 +23,30 @@ def synchroniser(device: str) -> Callable[[], None]:
 
 @dataclass
 class Elapsed:
-    """Wall-clock seconds of a block, ``NaN`` until it ends."""
+    """Seconds of a block, ``NaN`` until it ends; ``device_seconds`` between two CUDA events around it."""
 
     seconds: float = float("nan")
+    device_seconds: float | None = None
 
 
 @contextlib.contextmanager
 def clock(device: str) -> Iterator[Elapsed]:
-    """Wall-clock time of the block, the device's work included."""
+    """Wall-clock time of the block, the device's work included; on a GPU the device's own clock beside it."""
     elapsed, sync = Elapsed(), synchroniser(device)
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.startswith("cuda") else []
     sync()
     start = time.perf_counter()
+    if events:
+        events[0].record()
     try:
         yield elapsed
     finally:
+        if events:
+            events[1].record()
         sync()
         elapsed.seconds = time.perf_counter() - start
+        if events:
+            elapsed.device_seconds = events[0].elapsed_time(events[1]) / 1e3
 
 
 def status_bytes(field: str) -> int | None:
@@ -60,34 +72,91 @@ def reset_peak_rss() -> bool:
 
 @dataclass
 class Peaks:
-    """Peak bytes of a block; ``None`` where the device has no such reading."""
+    """Peak bytes of a block, and of the phases that it is divided into; ``None`` where the device has no such reading.
 
-    rss_bytes: int | None = None
+    ``phases`` maps a phase to its ``rss_bytes``, ``vram_allocated_bytes``, ``vram_reserved_bytes``, ``device_bytes``
+    (the whole device) and ``process_device_bytes`` (this process as the driver sees it).
+    """
+
+    device: str
+    exact: bool = True  # whether the peak resident set size can be reset
     rss_before_bytes: int | None = None
-    vram_allocated_bytes: int | None = None
-    vram_reserved_bytes: int | None = None
-    device_bytes: int | None = None
+    phases: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    name: str = ""
+
+    def phase(self, name: str) -> None:
+        """What comes now belongs to this phase; the peaks so far belong to the one before."""
+        if name != self.name:
+            self.end()
+            self.name = name
+
+    def end(self) -> None:
+        """Give the peaks since the last change to the phase that is going on, and start them anew."""
+        now = {"rss_bytes": status_bytes("VmHWM") if self.exact else None, **_device_peaks(self.device)}
+        old = self.phases.setdefault(self.name, now)
+        for name, value in now.items():
+            old[name] = _larger(old[name], value)
+        _start_peaks(self.device)
+
+    def __getattr__(self, name: str) -> int | None:
+        """The largest of all phases: ``rss_bytes``, ``vram_allocated_bytes``, ..."""
+        if not name.endswith("_bytes"):
+            raise AttributeError(name)
+        return functools.reduce(_larger, (peaks.get(name) for peaks in self.phases.values()), None)
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _start_peaks(device: str) -> bool:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    return reset_peak_rss()
+
+
+def _device_peaks(device: str) -> dict[str, int | None]:
+    """Of the CUDA device since the last reset, by PyTorch and by the driver."""
+    names = ("vram_allocated_bytes", "vram_reserved_bytes", "device_bytes", "process_device_bytes")
+    if not device.startswith("cuda"):
+        return dict.fromkeys(names)
+    torch.cuda.synchronize()
+    free, total = torch.cuda.mem_get_info()
+    by_torch = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return dict(zip(names, (*by_torch, total - free, process_device_bytes()), strict=True))
 
 
 @contextlib.contextmanager
-def memory(device: str) -> Iterator[Peaks]:
-    """Peak memory of the block: resident set, and on a GPU allocated, reserved and device-wide bytes."""
-    peaks, cuda = Peaks(), device.startswith("cuda")
-    if cuda:
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-    exact = reset_peak_rss()
-    peaks.rss_before_bytes = status_bytes("VmRSS")
+def memory(device: str, phase: str = "") -> Iterator[Peaks]:
+    """Peak memory of the block: resident set, and on a GPU allocated, reserved and as the driver sees it."""
+    peaks = Peaks(device, exact=_start_peaks(device), rss_before_bytes=status_bytes("VmRSS"), name=phase)
     try:
         yield peaks
     finally:
-        peaks.rss_bytes = status_bytes("VmHWM") if exact else None
-        if cuda:
-            torch.cuda.synchronize()
-            peaks.vram_allocated_bytes = torch.cuda.max_memory_allocated()
-            peaks.vram_reserved_bytes = torch.cuda.max_memory_reserved()
-            free, total = torch.cuda.mem_get_info()
-            peaks.device_bytes = total - free
+        peaks.end()
+
+
+def process_device_bytes() -> int | None:
+    """GPU memory of this process, the CUDA context included, as the driver sees it; ``None`` where it does not say."""
+    import pynvml
+
+    found = nvidia.ask(pynvml.nvmlDeviceGetComputeRunningProcesses) or []
+    # in a container the driver may know the process by another number
+    return next((one.usedGpuMemory for one in found if one.pid == os.getpid()), None)
+
+
+def energy_j() -> float | None:
+    """Joules that the whole GPU has used since its driver was loaded; ``None`` where it does not count them."""
+    import pynvml
+
+    used = nvidia.ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
+    return None if used is None else used / 1e3
+
+
+def vram_since_start() -> dict[str, int | None]:
+    """The peaks of this process on its CUDA device; empty where it has not touched one, which this does not change."""
+    return _device_peaks("cuda") if torch.cuda.is_initialized() else {}
 
 
 def weights_bytes(modules: dict[str, Any]) -> int:

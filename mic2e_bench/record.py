@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.trial import Trial
 
 SCHEMA = 1
-STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "timeout", "error")
+STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "skipped", "timeout", "invalid", "error")
 MEASURED = ("ok", "not_applied")  # a trial with such a record is not measured again
 MEMORY = (
     "weights_bytes",
@@ -26,10 +27,26 @@ MEMORY = (
 
 
 PARTS = ("study", "label", "reason", "receipts", "timing", "memory", "images", "quality", "environment")
+SHAPES = {"trial": dict, "receipts": dict, "timing": dict, "memory": dict, "images": list, "quality": dict,
+          "environment": dict}  # fmt: skip
+TRIAL = ("pipeline", "model", "settings", "inputs", "protocol")
+
+
+# from the schema in the key to the next one: a function that returns the record with what that schema added or renamed;
+# it leaves ``id`` and ``trial`` alone, because the one is a hash of the other
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 class Damaged(ValueError):
     """A file that is not a record of this project, or is one no longer."""
+
+
+class Newer(Damaged):
+    """A record of a schema that only a newer version reads: whole, and to be left alone."""
+
+
+class CannotWrite(BadInput):
+    """A folder that cannot be written, or a disk that is full."""
 
 
 def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str, Any]:
@@ -47,6 +64,7 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str,
         "timing": {**empty_timing, **parts.get("timing", {})},
         "memory": {**dict.fromkeys(MEMORY), **parts.get("memory", {})},
         "images": parts.get("images", []),
+        **({"cost": parts["cost"]} if "cost" in parts else {}),  # only where the protocol asks for it
         "quality": {},
         "environment": parts.get("environment", {}),
     }
@@ -54,6 +72,16 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str,
 
 def path_of(results: Path, study: str, trial_id: str) -> Path:
     return Path(results) / study / f"{trial_id}.json"
+
+
+def paths(folder: Path) -> list[Path]:
+    """The files of a study's folder that are records by their name, in its order; nothing where there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(".json") and entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [Path(folder, name) for name in sorted(names)]
 
 
 def write(results: Path, record: Mapping[str, Any]) -> Path:
@@ -64,7 +92,7 @@ def write(results: Path, record: Mapping[str, Any]) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically. Raises ``BadInput`` where the folder cannot be written or the disk is full."""
+    """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
@@ -78,30 +106,71 @@ def write_whole(path: Path, content: bytes) -> None:
                 Path(part.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise BadInput(
-            f"cannot write {path}: {error.strerror}. Give a folder that can be written: --results DIR."
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """What to tell a person whose disk is full or whose folder cannot be written."""
+    return CannotWrite(f"cannot write {path}: {error.strerror}. Give a folder that can be written: --results DIR.")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read one record. Raises ``Damaged`` naming the file and what is wrong with it."""
+    """Read one record; one of an older schema is brought to this one.
+
+    Raises ``Damaged`` naming the file and what is wrong with it, of a newer schema ``Newer``; ``FileNotFoundError``.
+    """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or brackets without end
         raise Damaged(f"{path} is damaged: {error}") from None
     if not isinstance(record, dict) or not {"schema", "id", "trial", "status"} <= set(record):
         raise Damaged(f"{path} is no record of mic2e-bench")
-    if record["schema"] != SCHEMA:
-        raise Damaged(f"{path} has schema {record['schema']!r}; this version reads {SCHEMA}")
+    record = _upgraded(record, path)
     if record["id"] != path.stem:
         raise Damaged(f"{path} holds the record of trial {record['id']}")
     if missing := [part for part in PARTS if part not in record]:
         raise Damaged(f"{path} is damaged: it has no {', '.join(missing)}")
+    if wrong := [part for part, kind in SHAPES.items() if not isinstance(record[part], kind)]:
+        raise Damaged(f"{path} is damaged: its {', '.join(wrong)} cannot be what was written")
+    if missing := [part for part in TRIAL if part not in record["trial"]]:
+        raise Damaged(f"{path} is damaged: its trial has no {', '.join(missing)}")
     return record
 
 
+def _upgraded(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The record in today's schema."""
+    schema = record["schema"]
+    if type(schema) is not int or schema < min(UPGRADES, default=SCHEMA):
+        raise Damaged(f"{path} has schema {schema!r}, which never was")
+    if schema > SCHEMA:
+        raise Newer(f"{path} has schema {schema}, which a newer mic2e-bench wrote; this one reads up to {SCHEMA}")
+    while record["schema"] < SCHEMA:
+        older = record["schema"]
+        try:
+            record = {**UPGRADES[older](record), "schema": older + 1}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Damaged(f"{path} is damaged: no record of schema {older}: {type(error).__name__} {error}") from None
+    return record
+
+
+def set_aside(path: Path) -> Path:
+    """Move a file that cannot be read to ``damaged/`` beside it, under a free name; returns where it went."""
+    folder = path.parent / "damaged"
+    names = itertools.chain([path.name], (f"{path.stem}.{number}{path.suffix}" for number in itertools.count(2)))
+    try:
+        folder.mkdir(exist_ok=True)
+        free = next(folder / name for name in names if not (folder / name).exists())
+        return path.rename(free)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def read_if_there(path: Path) -> dict[str, Any] | None:
-    """The record at ``path``; ``None`` where there is none or it is damaged (it will then be measured anew)."""
+    """The record at ``path``; ``None`` where there is none or it cannot be read (a run then measures it anew)."""
     try:
         return read(path)
     except (FileNotFoundError, NotADirectoryError, Damaged):

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mic2e_bench import sampling
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.protocol import most_calls
 from mic2e_bench.trial import Trial
 
 RAISED_AS = {"unavailable": Unavailable, "oom": MemoryError}
@@ -25,14 +27,16 @@ def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any
 
     ``restarts`` has the parts: loading, the call, the end of the process, and the process ids.
     """
-    warmup, repeats = trial.protocol["warmup"], trial.protocol["repeats"]
-    cycles = []
-    for index in range(warmup + repeats):
-        tell(f"process {index + 1}/{warmup + repeats}", index / (warmup + repeats + 1))
-        cycles.append(_cycle(trial))
-    seconds = [cycle["answer_s"] for cycle in cycles]
-    parts = {name: [cycle[name] for cycle in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
-    return {"warmup_s": seconds[:warmup], "latency_s": seconds[warmup:], "restarts": parts}
+    protocol, cycles = trial.protocol, []
+    most = most_calls(protocol)
+    samples: dict[str, Any] = {"warmup_s": [], "latency_s": [], "ended_by": {}}
+    for kind, rule, ended in (("warmup_s", "warmup", sampling.warm), ("latency_s", "repeats", sampling.enough)):
+        while not (end := ended(protocol[rule], samples[kind])):
+            tell(f"process {len(cycles) + 1}/{most}", len(cycles) / (most + 1))
+            cycles.append(_cycle(trial))
+            samples[kind].append(cycles[-1]["answer_s"])
+        samples["ended_by"][rule] = end
+    return {**samples, "restarts": {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}}
 
 
 def _cycle(trial: Trial) -> dict[str, Any]:
@@ -68,7 +72,8 @@ def _one_call(trial: Trial, pipe: Connection) -> None:
         item = inputs.read(trial.inputs)[0]
         build, loaded = worker.make_build(trial)
         worker.next_trial(build, trial)
-        pipe.send({"load_s": loaded["load_s"], "call_s": measure.timed_call(build, item, trial.protocol["seeds"][0])})
+        call = measure.timed_call(build, item, trial.protocol["seeds"][0])
+        pipe.send({"load_s": loaded["timing"]["load_s"], "call_s": call["latency_s"]})
     except Exception as error:
         pipe.send({"status": worker.classify(error), "reason": worker.describe(error)})
     finally:

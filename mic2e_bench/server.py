@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment
+from mic2e_bench import environment, record
+from mic2e_bench.errors import BadInput
 from mic2e_bench.trial import Trial
 
 
@@ -45,13 +46,26 @@ def oom_kills_at_start() -> int:
 
 
 def start() -> float:
-    """Start the server; returns the seconds until its first child answered, which is one import of the libraries."""
+    """Start the server; returns the seconds until its first child answered, which is one import of the libraries.
+
+    Raises ``BadInput`` where the libraries cannot be imported.
+    """
     begin = time.perf_counter()
-    with _without_main():
-        process = context().Process(target=_nothing)
-        process.start()
-    process.join()
+    _started(target=_nothing).join()
     return time.perf_counter() - begin
+
+
+def _started(**arguments: Any) -> Any:
+    """A process of these arguments. A server that has died (it is large, and memory runs out) is started anew, once."""
+    for _ in range(2):
+        process = context().Process(**arguments)
+        with contextlib.suppress(EOFError, ConnectionError), _without_main():
+            process.start()
+            return process
+    raise BadInput(
+        "the process that imports the libraries (torch, diffusers, transformers) ended by itself, twice; its last "
+        "words, if any, are above. mic2e-bench doctor says which library does not work here and what memory is free."
+    )
 
 
 def child(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
@@ -60,11 +74,17 @@ def child(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection
 
 
 def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Connection]:
-    """Start ``target(*args, pipe)`` in a child; returns the process and the receiving end of its pipe."""
-    receiving, sending = context().Pipe(duplex=False)
-    with _without_main():
-        process = context().Process(target=_logged, args=(log, target, *args, sending), daemon=True)
-        process.start()
+    """Start ``target(*args, pipe)`` in a child; returns the process and this end of its pipe.
+
+    Raises ``record.CannotWrite`` for a log that cannot be written.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise record.cannot_write(log, error) from None
+    receiving, sending = context().Pipe()
+    process = _started(target=_logged, args=(log, target, *args, sending), daemon=True)
     sending.close()
     return process, receiving
 
@@ -84,7 +104,6 @@ def _worker(trials: list[Trial], images: Path, pipe: Connection) -> None:
 
 
 def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)

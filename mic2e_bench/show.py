@@ -54,9 +54,12 @@ def _state(study: Study, trial: Trial, results: Path) -> str:
 
 def results(studies: Sequence[Study], folder: Path, mixed: bool) -> str:
     """The main figures of every trial of the studies."""
-    from mic2e_bench.report import tables
+    from mic2e_bench.report import feasibility, findings, tables
 
-    return "\n\n".join(tables.text(study, folder, mixed) for study in studies)
+    parts = []
+    for study in studies:
+        parts += [tables.text(study, folder, mixed), feasibility.text(findings.read(study, folder, mixed))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def summary(done: Summary) -> str:
@@ -79,14 +82,23 @@ def pipelines() -> str:
     return table(rows, ("pipeline", "task", "weights", "inputs", "what it does"))
 
 
-def toggles() -> str:
-    """Toggles with their values, the pipelines that have them, the declared cost in quality, and an explanation."""
-    parts = []
+def toggles(results: Path) -> str:
+    """Toggles with their values, the pipelines that have them, an explanation, and the cost in quality.
+
+    The cost is as declared and, where records under ``results`` changed the setting alone, as measured.
+    """
+    from mic2e_bench import frame
+    from mic2e_bench.report import costs
+
+    table, _ = frame.load(results, mixed=True)
+    seen, stand_ins = costs.measured(table), sorted({text for text in table["stand_in"] if text} if len(table) else ())
+    parts = [f"Measured costs are of: {'; '.join(stand_ins)}"] if seen and stand_ins else []
     for toggle in registry.toggles().values():
         fitting = [p.name for p in registry.pipelines().values() if toggle.fits(p)]
         about = "\n  ".join(toggle.about.splitlines())
+        cost = f"{toggle.cost} (measured: {seen[toggle.name]})" if toggle.name in seen else toggle.cost
         parts.append(
-            f"{toggle.name}: {toggle.values}\n  phase {toggle.phase.name}; cost in quality: {toggle.cost}; "
+            f"{toggle.name}: {toggle.values}\n  phase {toggle.phase.name}; cost in quality: {cost}; "
             f"{', '.join(fitting)}\n  {about}\n  source: {toggle.source}"
         )
     return "\n\n".join(parts)

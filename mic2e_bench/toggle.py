@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,22 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A setting as plain library code, for a snippet in which ``pipe`` is the pipeline.
+
+    ``load``: arguments of ``from_pretrained``. ``lines``: statements, of a toggle of LOAD before the loading, of others
+    on the loaded ``pipe``. ``around``: a context manager that the call belongs in. ``after``: statements after the
+    call. ``imports``: whole import statements. All empty: nothing needs to be said.
+    """
+
+    load: str = ""
+    lines: str = ""
+    around: str = ""
+    after: str = ""
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Toggle:
     """One optimisation.
 
@@ -45,7 +61,9 @@ class Toggle:
     the image. ``fits`` tells the pipelines that have it. ``missing(value, device)`` says in one line what this machine
     lacks for a value, before anything is loaded and without torch; an empty text where nothing is known to be missing.
     ``tolerance`` is the greatest difference of a pixel (of 1) from the default setting's image that the declared cost
-    allows, in float32 on one device.
+    allows, in float32 on one device. ``code(value, settings, pipeline)`` says the setting in plain library code, or
+    ``None`` where that cannot be; a toggle without it is put in force by ``mic2e_bench.apply`` in exported code.
+    ``settings`` are all the resolved ones.
     """
 
     name: str
@@ -61,6 +79,12 @@ class Toggle:
     fits: Callable[[Pipeline], bool] = lambda pipeline: True
     missing: Callable[[Any, str], str] = lambda value, device: ""
     tolerance: float | None = None
+    code: Callable[[Any, Mapping[str, Any], Pipeline], Code | None] | None = None
+
+
+def in_call(value: Any, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    """The ``code`` of a setting that the pipeline's own call, or another setting's code, says."""
+    return Code()
 
 
 def one_of(*allowed: Any) -> Callable[[Any, Any], Any]:

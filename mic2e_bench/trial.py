@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mic2e_bench import registry
+from mic2e_bench import protocol, registry
 from mic2e_bench.toggle import Phase
 
 
@@ -49,18 +49,22 @@ class Trial:
         return fingerprint(identifying({"pipeline": self.pipeline, "model": dict(self.model), "settings": built}))
 
     @property
+    def is_in_rounds(self) -> bool:
+        """Whether its timed calls take turns with other trials' (not where each call has its own process)."""
+        return self.protocol.get("interleave", False) and self.settings.get("process") != "per_call"
+
+    @property
     def work(self) -> float:
         """A rough size of the work, for the progress bar only: calls x steps x pixels."""
-        protocol = self.protocol
-        images = len(self.inputs["items"]) * len(protocol["seeds"])
-        calls = protocol["warmup"] + protocol["repeats"] + images
+        images = len(self.inputs["items"]) * len(self.protocol["seeds"])
+        calls = protocol.most_calls(self.protocol) + images
         side = self.settings.get("resolution", 512)
         pixels = side[0] * side[1] if isinstance(side, (list, tuple)) else side * side
         return calls * (self.settings.get("steps", 1) + 2) * pixels
 
 
-# where a file lies and how long we wait do not change what is measured; digests stand for the files
-NOT_IDENTITY = ("path", "timeout_s")
+# where a file lies, how long we wait and how often do not change what is measured; digests stand for the files
+NOT_IDENTITY = ("path", "timeout_s", "retries")
 
 
 def identifying(content: Any) -> Any:

@@ -34,60 +34,82 @@ class Witness:
     device: str | None = None  # of the denoiser's input
     inference_mode: bool | None = None  # whether the denoiser ran in it
     vae_calls: Counter = field(default_factory=Counter)  # of the methods in VAE_PARTS
+    finite: bool = True  # whether all that the VAE decoded are numbers
 
 
 @contextlib.contextmanager
-def watch(witness: Witness, modules: Mapping[str, Any], denoiser: str, sync: Callable[[], None]) -> Iterator[Witness]:
-    """Fill ``witness`` during the block. ``sync()`` waits for the device, so that component times are true."""
+def watch(
+    witness: Witness,
+    modules: Mapping[str, Any],
+    denoiser: str,
+    sync: Callable[[], None],
+    phase: Callable[[str], None] = lambda name: None,
+) -> Iterator[Witness]:
+    """Fill ``witness`` during the block. ``sync()`` waits for the device, so that component times are true.
+
+    ``phase(name)`` is told what a component begins: ``encode``, ``denoise`` (``forward`` where the denoiser is the
+    whole model) or ``decode``.
+    """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_projections(modules[denoiser], witness))
         for name in VAE_PARTS if "vae" in modules else ():
             stack.enter_context(_counted(modules["vae"], name, witness.vae_calls))
         for name, module in modules.items():
             for entry in ENTRIES.get(name, ENTRIES[""]):
-                stack.enter_context(_wrapped(module, entry, name, name == denoiser, witness, sync))
+                is_denoiser = name == denoiser
+                of = "denoise" if is_denoiser and len(modules) > 1 else "forward" if is_denoiser else "encode"
+                of = "decode" if entry == "decode" else of
+                stack.enter_context(_wrapped(module, entry, name, is_denoiser, witness, sync, lambda of=of: phase(of)))
         yield witness
 
 
 @contextlib.contextmanager
-def _wrapped(module: Any, entry: str, name: str, is_denoiser: bool, witness: Witness, sync: Callable) -> Iterator[None]:
-    """Put a recording wrapper on one method of one live module, and take it off again.
+def _wrapped(
+    module: Any, entry: str, name: str, is_denoiser: bool, witness: Witness, sync: Callable, begin: Callable
+) -> Iterator[None]:
+    """Put a recording wrapper on one method of one live module, and take it off again."""
+    from torch import is_inference_mode_enabled, isfinite
 
-    An in-place compiled module does not go through ``forward``: there the wrapper goes on its compiled call.
+    label = f"{name}.{entry}" if entry in ("encode", "decode") else name
+
+    def recorded(inner: Callable) -> Callable:
+        def record(*args: Any, **kwargs: Any) -> Any:
+            first = args[0] if args else next(iter(kwargs.values()), None)
+            if is_denoiser:
+                witness.denoiser.append(_batch(first))
+                witness.device, witness.inference_mode = _device(first), is_inference_mode_enabled()
+                witness.projections.append(0)
+            if entry == "decode":
+                witness.decoder_dtype = str(first.dtype).removeprefix("torch.")
+            sync()
+            begin()
+            start = time.perf_counter()
+            result = inner(*args, **kwargs)
+            sync()
+            witness.component_s.setdefault(label, []).append(time.perf_counter() - start)
+            if entry == "decode":
+                sample = result[0] if isinstance(result, tuple) else result.sample
+                witness.sizes.append((sample.shape[-2], sample.shape[-1]))
+                witness.decoded += sample.shape[0]
+                witness.finite = witness.finite and bool(isfinite(sample).all())
+            return result
+
+        return record
+
+    with replaced(module, entry, recorded):
+        yield
+
+
+@contextlib.contextmanager
+def replaced(module: Any, entry: str, make: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Have ``make(method)`` stand in for a method of one live module during the block.
+
+    An in-place compiled module does not go through ``forward``: there its compiled call is what is replaced.
     """
-    from torch import is_inference_mode_enabled
-
     if entry == "forward" and getattr(module, "_compiled_call_impl", None) is not None:
         entry = "_compiled_call_impl"
-    inner = getattr(module, entry)
-    label = f"{name}.{entry}" if entry in ("encode", "decode") else name
-    had_own = entry in vars(module)
-
-    def record(*args: Any, **kwargs: Any) -> Any:
-        first = args[0] if args else next(iter(kwargs.values()), None)
-        if is_denoiser:
-            witness.denoiser.append(_batch(first))
-            witness.device, witness.inference_mode = _device(first), is_inference_mode_enabled()
-            witness.projections.append(0)
-        if entry == "decode":
-            witness.decoder_dtype = str(first.dtype).removeprefix("torch.")
-        # under a counting mode every operator passes through Python, so one denoiser call must do; compiled code falls
-        # back to eager, or is compiled once more, where such a mode is active, and an engine could not export
-        opaque = compiled(module) or getattr(inner, "opaque", False)
-        first_call = is_denoiser and len(witness.denoiser) == 1 and not opaque
-        sync()
-        start = time.perf_counter()
-        with attention_kernels(witness.attention) if first_call else contextlib.nullcontext():
-            result = inner(*args, **kwargs)
-        sync()
-        witness.component_s.setdefault(label, []).append(time.perf_counter() - start)
-        if entry == "decode":
-            sample = result[0] if isinstance(result, tuple) else result.sample
-            witness.sizes.append((sample.shape[-2], sample.shape[-1]))
-            witness.decoded += sample.shape[0]
-        return result
-
-    setattr(module, entry, record)
+    inner, had_own = getattr(module, entry), entry in vars(module)
+    setattr(module, entry, make(inner))
     try:
         yield
     finally:
@@ -125,20 +147,19 @@ def _projections(denoiser: Any, witness: Witness) -> Iterator[None]:
 @contextlib.contextmanager
 def _counted(module: Any, name: str, counter: Counter) -> Iterator[None]:
     """Count the calls of a method of one live module, where it has it."""
-    inner = getattr(module, name, None)
-    if inner is None:
+    if not hasattr(module, name):
         yield
         return
 
-    def count(*args: Any, **kwargs: Any) -> Any:
-        counter[name] += 1
-        return inner(*args, **kwargs)
+    def counted(inner: Callable) -> Callable:
+        def count(*args: Any, **kwargs: Any) -> Any:
+            counter[name] += 1
+            return inner(*args, **kwargs)
 
-    setattr(module, name, count)
-    try:
+        return count
+
+    with replaced(module, name, counted):
         yield
-    finally:
-        delattr(module, name)
 
 
 def _device(first: Any) -> str:
@@ -150,34 +171,3 @@ def _batch(first: Any) -> tuple[int, str]:
     if isinstance(first, (list, tuple)):
         return len(first), str(first[0].dtype).removeprefix("torch.")
     return first.shape[0], str(first.dtype).removeprefix("torch.")
-
-
-@contextlib.contextmanager
-def attention_kernels(counter: Counter) -> Iterator[Counter]:
-    """Count the attention kernels that run in the block, by the name of the operator that PyTorch dispatched.
-
-    ``scaled_dot_product_attention`` counts the calls of the function; kernels such as
-    ``_scaled_dot_product_flash_attention_for_cpu`` count what it became. The math kernel is no operator of its own:
-    it shows as calls without a kernel.
-    """
-    from torch.overrides import TorchFunctionMode
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Calls(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if getattr(func, "__name__", "") == "scaled_dot_product_attention":
-                counter["scaled_dot_product_attention"] += 1
-            return func(*args, **(kwargs or {}))
-
-    class Kernels(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            name = func.name().removeprefix("aten::").partition(".")[0]  # xFormers' and others keep their prefix
-            if name == "scaled_dot_product_attention":
-                with self:  # in inference mode the function arrives whole: take it apart to see its kernel
-                    return func.decompose(*args, **(kwargs or {}))
-            if any(part in name for part in ("attention", "attn", "xformers")):
-                counter[name] += 1
-            return func(*args, **(kwargs or {}))
-
-    with Calls(), Kernels():
-        yield counter

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -17,6 +18,7 @@ from typing import Any
 
 from mic2e_bench import registry, settings
 from mic2e_bench.build import Build
+from mic2e_bench.ending import classify
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.toggle import Phase, Toggle
 from mic2e_bench.trial import Trial
@@ -28,11 +30,11 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
     """Measure trials that share a build.
 
     Sends ``("stage", text, share)`` on the way, and for each trial ``("done", id, parts)`` or ``("failed", id, status,
-    reason)``.
+    reason)``. With ``protocol.interleave`` the parts have no timed calls yet: it then serves them, see ``serve``.
     """
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    from mic2e_bench import measure
+    from mic2e_bench import cost, measure
 
     with contextlib.suppress(BrokenPipeError):
         timed = {trial.id: None for trial in trials}
@@ -51,9 +53,13 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
                 build.notes["restarts"] = (timed[trial.id] or {}).get("restarts")
                 parts = measure.measure(build, trial, images, _teller(pipe), timed[trial.id])
                 parts["receipts"] = receipts(build, trial)
-                parts["timing"]["load_s"] = load["load_s"]
-                parts["memory"].update(load["memory"])
+                parts["timing"].update(load["timing"])
+                parts["memory"] = _with_load(parts["memory"], load["memory"])
+                if trial.protocol.get("cost"):
+                    parts["cost"] = cost.of_trial(build, trial)
                 pipe.send(("done", trial.id, parts))
+        if trials[0].is_in_rounds:
+            serve(build, trials, pipe)
 
 
 def die_with_parent() -> None:
@@ -79,6 +85,24 @@ def _restarted(trials: list[Trial], pipe: Connection) -> dict[str, Any]:
     return timed
 
 
+def serve(build: Build, trials: list[Trial], pipe: Connection) -> None:
+    """Make one timed call of the trial that the parent names, and sleep until the next name, until it hangs up.
+
+    Sends ``("done", id, call)`` (see ``measure.timed_call``) or ``("failed", id, status, reason)``.
+    """
+    from mic2e_bench import inputs, measure
+
+    known, item, ready = {trial.id: trial for trial in trials}, inputs.read(trials[0].inputs)[0], None
+    with contextlib.suppress(EOFError):
+        while True:
+            trial = known[pipe.recv()]
+            with _failures(pipe, [trial.id]):
+                if trial is not ready:
+                    next_trial(build, trial)
+                ready = trial
+                pipe.send(("done", trial.id, measure.timed_call(build, item, trial.protocol["seeds"][0])))
+
+
 def next_trial(build: Build, trial: Trial) -> None:
     """Make a build ready for the calls of one of its trials."""
     build.next_trial()
@@ -96,19 +120,41 @@ def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dic
         raise Unavailable(lacking)
     device, pipeline = trial.settings["device"], registry.pipeline(trial.pipeline)
     build = Build(pipeline, device=device, model=trial.model, settings=trial.settings)
-    with probes.memory("cpu") as peaks, probes.clock("cpu") as elapsed:
-        apply(build, trial, Phase.LOAD, Phase.LOAD)
-        build.pipe = load.load(build, trial.model)
-        apply(build, trial, Phase.MODIFY, Phase.MODIFY)
+    parts: dict[str, float] = {}
+    with probes.memory("cpu", phase="load") as peaks, probes.clock("cpu") as elapsed:
+        with _timed(parts, "read"):
+            apply(build, trial, Phase.LOAD, Phase.LOAD)
+            build.pipe = load.load(build, trial.model)
+        with _timed(parts, "modify"):
+            apply(build, trial, Phase.MODIFY, Phase.MODIFY)
         weights = probes.weights_bytes(build.modules())
-        apply(build, trial, Phase.PLACE, Phase.COMPILE)
-        probes.synchroniser(build.device)()
+        with _timed(parts, "place"):
+            apply(build, trial, Phase.PLACE, Phase.PLACE)
+            probes.synchroniser(device)()
+        with _timed(parts, "compile"):
+            apply(build, trial, Phase.COMPILE, Phase.COMPILE)
+            probes.synchroniser(device)()
     memory = {
         "weights_bytes": weights,
         "load_peak_rss_bytes": peaks.rss_bytes,
         "rss_before_load_bytes": peaks.rss_before_bytes,
+        "phases": {"load": {**peaks.phases["load"], **probes.vram_since_start()}},
     }
-    return build, {"load_s": elapsed.seconds, "memory": memory}
+    libraries = sys.modules.get("mic2e_bench.preload")
+    timing = {"import_s": getattr(libraries, "IMPORT_S", None), "load_s": elapsed.seconds, "load_parts_s": parts}
+    return build, {"timing": timing, "memory": memory}
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+
+
+def _with_load(call: dict[str, Any], load: dict[str, Any]) -> dict[str, Any]:
+    """The memory of a call with that of loading, the phases in their order."""
+    return {**call, **load, "phases": {**load["phases"], **call.get("phases", {})}}
 
 
 def apply(build: Build, trial: Trial, first: Phase, last: Phase) -> None:
@@ -120,14 +166,15 @@ def apply(build: Build, trial: Trial, first: Phase, last: Phase) -> None:
 
 def receipts(build: Build, trial: Trial) -> dict[str, dict[str, Any]]:
     """What was asked and what the live object shows, for every toggle."""
-    found = {}
-    for toggle, asked in _toggles(trial):
-        seen = toggle.observe(build, asked)
-        applied = seen.value == asked if seen.applied is None else seen.applied
-        found[toggle.name] = {"asked": asked, "seen": seen.value, "applied": applied, "how": seen.how}
-        if not applied:
-            found[toggle.name]["reason"] = seen.reason or f"asked {asked}, seen {seen.value}"
-    return found
+    return {toggle.name: receipt(build, toggle, asked) for toggle, asked in _toggles(trial)}
+
+
+def receipt(build: Build, toggle: Toggle, asked: Any) -> dict[str, Any]:
+    """What was asked of one toggle and what the live object shows."""
+    seen = toggle.observe(build, asked)
+    applied = seen.value == asked if seen.applied is None else seen.applied
+    found = {"asked": asked, "seen": seen.value, "applied": applied, "how": seen.how}
+    return found if applied else {**found, "reason": seen.reason or f"asked {asked}, seen {seen.value}"}
 
 
 def _toggles(trial: Trial) -> Iterator[tuple[Toggle, Any]]:
@@ -147,15 +194,6 @@ def _failures(pipe: Connection, ids: list[str]) -> Iterator[list[str]]:
         traceback.print_exc(file=sys.stderr)
         for id in ids:
             pipe.send(("failed", id, failed[0], describe(error)))
-
-
-def classify(error: BaseException) -> str:
-    """The status that an exception means."""
-    if isinstance(error, Unavailable):
-        return "unavailable"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "oom"
-    return "oom" if "can't allocate memory" in str(error) else "error"  # PyTorch's CPU allocator: RuntimeError
 
 
 def describe(error: BaseException) -> str:

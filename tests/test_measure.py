@@ -10,14 +10,15 @@ from helpers import tiny
 from PIL import Image
 
 from mic2e_bench import measure, probes, registry, worker
-from mic2e_bench.witness import Witness, attention_kernels, watch
+from mic2e_bench.kernels import attention_kernels
+from mic2e_bench.witness import Witness, watch
 
 
 @pytest.fixture(scope="module")
 def build():
     """A live bundled pipeline in this process."""
     made, loaded = worker.make_build(helpers.study(tiny()).baseline)
-    assert loaded["load_s"] > 0 and loaded["memory"]["weights_bytes"] > 20e6
+    assert loaded["timing"]["load_s"] > 0 and loaded["memory"]["weights_bytes"] > 20e6
     return made
 
 
@@ -36,9 +37,14 @@ def test_the_parts_of_a_record(build, tmp_path):
     assert len(timing["latency_s"]) == 2 and len(timing["warmup_s"]) == 1
     assert timing["first_call_s"] == timing["warmup_s"][0]
     assert timing["calls_s"] > sum(timing["latency_s"]) + sum(timing["warmup_s"])
+    assert timing["ended_by"] == {"warmup": "count", "repeats": "count"} and timing["outliers"] == []
+    assert timing["device_latency_s"] == timing["energy_j"] == []  # a CPU tells neither
     assert len(timing["step_s"]) == 2  # of three: what comes before the first step's end is no step's time
     assert len(timing["component_s"]["unet"]) == 3 and len(timing["component_s"]["vae.decode"]) == 1
-    assert sum(timing["component_s"]["unet"]) < timing["calls_s"]
+    assert sum(map(sum, timing["component_s"].values())) <= timing["witnessed_s"] < timing["calls_s"]
+    assert list(parts["memory"]["phases"]) == ["encode", "denoise", "decode"]
+    peaks = [phase["rss_bytes"] for phase in parts["memory"]["phases"].values()]
+    assert max(peaks) <= parts["memory"]["peak_rss_bytes"] and parts["invalid"] == ""
     assert [stage for stage, _ in stages] == [
         "warm-up 1/1", "repeat 1/2", "repeat 2/2", "image in0 seed 1", "image in0 seed 2",
     ]  # fmt: skip
@@ -59,7 +65,8 @@ def test_timed_calls_have_no_witness_and_no_callback(build, tmp_path, monkeypatc
 
     monkeypatch.setattr(build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": call}))
     measured(build, tmp_path)
-    assert seen == [(False, 0)] * 3 + [(True, 1), (False, 0)]
+    # then the memory pass: the first call with the witness, the last one with the count of kernels
+    assert seen == [(False, 0)] * 3 + [(True, 1), (True, 0)]
     assert build.on_step == [] and "forward" not in vars(build.denoiser)
 
 
@@ -109,6 +116,101 @@ def test_peak_memory_is_of_the_block_alone():
     assert outside.rss_bytes - outside.rss_before_bytes == pytest.approx(size, rel=0.1)
     assert inside.rss_bytes < outside.rss_bytes - size / 2
     assert inside.vram_allocated_bytes is None and inside.device_bytes is None
+
+
+def test_peaks_of_phases():
+    size = 200 << 20
+    with probes.memory("cpu", phase="encode") as peaks:
+        peaks.phase("encode")
+        peaks.phase("denoise")
+        block = torch.ones(size // 4)
+        del block
+        peaks.phase("decode")
+        peaks.phase("denoise")
+    found = {name: phase["rss_bytes"] for name, phase in peaks.phases.items()}
+    assert list(found) == ["encode", "denoise", "decode"]  # a phase that comes again keeps its larger peak
+    assert found["denoise"] - peaks.rss_before_bytes == pytest.approx(size, rel=0.1)
+    assert found["encode"] < found["denoise"] - size / 2 > found["decode"]
+    assert peaks.rss_bytes == found["denoise"] and peaks.process_device_bytes is None
+
+
+def test_peaks_of_a_device_by_phase(monkeypatch):
+    """With a stand-in for the device: its counters are read and started anew at every change of phase."""
+    state = {"held": 0, "resets": 0, "used": 1000}
+
+    def reset():
+        state.update(held=0, resets=state["resets"] + 1)
+
+    for name, made in {
+        "synchronize": lambda: None,
+        "reset_peak_memory_stats": reset,
+        "max_memory_allocated": lambda: state["held"],
+        "max_memory_reserved": lambda: state["held"] + 24,
+        "mem_get_info": lambda: (5000 - state["used"], 5000),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, made)
+    monkeypatch.setattr(probes, "process_device_bytes", lambda: 700)
+    with probes.memory("cuda", phase="encode") as peaks:
+        state["held"] = 100
+        peaks.phase("denoise")
+        state.update(held=400, used=1500)
+        peaks.phase("decode")
+        state.update(held=300, used=1200)
+    assert [phase["vram_allocated_bytes"] for phase in peaks.phases.values()] == [100, 400, 300]
+    assert (peaks.vram_allocated_bytes, peaks.vram_reserved_bytes, peaks.device_bytes) == (400, 424, 1500)
+    assert peaks.process_device_bytes == 700 and state["resets"] == 4
+
+
+@pytest.mark.parametrize(
+    "colour, reason",
+    [
+        ((0, 0, 0), "image in0 seed 1 is black; image in0 seed 2 is black"),
+        ((9, 0, 0), "image in0 seed 1 is of one colour; image in0 seed 2 is of one colour"),
+    ],
+)
+def test_what_is_no_picture_is_invalid(colour, reason, build, tmp_path, monkeypatch):
+    def call(build, item, seed):
+        return [Image.new("RGB", (8, 8), colour)]
+
+    pipeline = registry.pipeline("objectclear")
+    monkeypatch.setattr(build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": call}))
+    parts, *_ = measured(build, tmp_path)
+    assert parts["invalid"] == reason and {image["fault"] for image in parts["images"]} == {reason.split(" is ")[-1]}
+    monkeypatch.setattr(build, "model", {"source": "random"})  # random weights paint no pictures anyway
+    assert measured(build, tmp_path)[0]["invalid"] == ""
+
+
+def test_nan_is_seen_in_what_the_vae_decodes(build, tmp_path, monkeypatch):
+    real = build.pipe.vae.decode
+
+    def decode(*args, **kwargs):
+        sample = real(*args, **kwargs)[0].clone()
+        sample[..., 0, 0] = float("nan")  # a speck: the picture is not black
+        return (sample,)
+
+    monkeypatch.setattr(build.pipe.vae, "decode", decode)
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        parts, *_ = measured(build, tmp_path, seeds=[1])
+    assert parts["invalid"] == "the VAE decoded NaN or infinity" and "fault" not in parts["images"][0]
+
+
+def test_an_empty_mask_is_an_answer(build, tmp_path, monkeypatch):
+    whole = registry.pipeline("sam3")
+    monkeypatch.setattr(build, "pipeline", type(whole)(**{**vars(whole), "denoiser": "unet"}))
+    shots = measure.Shots(build, tmp_path)
+    assert shots._fault(Image.new("L", (8, 8))) == "" and shots.invalid == ""
+
+
+def test_kernels_are_counted_in_a_call_of_their_own(build, tmp_path, monkeypatch):
+    pipeline, calls = registry.pipeline("objectclear"), []
+    real = pipeline.call
+    monkeypatch.setattr(
+        build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": lambda *a: calls.append(a) or real(*a)})
+    )
+    parts, *_ = measured(build, tmp_path, seeds=[1])
+    assert len(calls) == 1 + 2 + 1 + 1  # the only image's call has the clocks of the components
+    assert build.witness.attention and len(build.witness.denoiser) == 3
+    assert len(parts["timing"]["component_s"]["unet"]) == 3
 
 
 def test_attention_kernels_are_counted():

@@ -14,8 +14,8 @@ from PIL import Image
 
 from mic2e_bench import inputs, registry, worker
 from mic2e_bench.build import Build
-from mic2e_bench.measure import Shots
 from mic2e_bench.settings import resolve
+from mic2e_bench.shots import Shots
 from mic2e_bench.trial import Trial
 
 SMALL = {"steps": 2, "resolution": 64, "threads": 1, "device": "cpu"}

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mic2e_bench import interval
 from mic2e_bench.claims.stored import Answer
-from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.latency import quartiles, speedup
 from mic2e_bench.report.numbers import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
 
 
 def _speed(answer: Answer) -> Value:
-    before, after = (one.record["timing"]["latency_s"] for one in (answer.before, answer.after))
-    return (*interval.ratio_of_medians(before, after), "") if before and after else (None, None, "no timed calls")
-
-
-def _throughput(answer: Answer) -> Value:
-    value, ci95, why = _speed(answer)
-    if value is None:
-        return None, None, why
-    more = answer.after.settings.get("batch", 1) / answer.before.settings.get("batch", 1)
-    return value * more, ci95 and [end * more for end in ci95], ""
+    """Seconds an image, so that of a batch it is the throughput."""
+    value, ci95, _ = speedup(answer.before.record, answer.after.record)
+    return (value, ci95, "") if value is not None else (None, None, "no timed calls")
 
 
 def _ratio(part: str, name: str) -> Callable[[Answer], Value]:
@@ -85,7 +77,7 @@ def _images_per_minute(answer: Answer) -> Value:
 
 MEASURES: Mapping[str, Callable[[Answer], Value]] = {
     "speed": _speed,
-    "throughput": _throughput,
+    "throughput": _speed,
     "vram": _ratio("memory", "peak_vram_reserved_bytes"),
     "ram": _ratio("memory", "load_peak_rss_bytes"),
     "load": _ratio("timing", "load_s"),

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, record, registry
+from mic2e_bench import environment, frame, record, registry
 from mic2e_bench.claims.read import ABSOLUTE, Claim, words
 from mic2e_bench.models import sources
 from mic2e_bench.settings import resolve
@@ -84,9 +84,11 @@ class Answer:
 def load(results: Path) -> tuple[list[Stored], list[str]]:
     """The records of every study under ``results``, and a line for each file that is none."""
     found, damaged = [], []
-    for path in sorted(Path(results).glob("*/*.json")):
+    for path in (path for folder in frame.folders(Path(results)) for path in record.paths(folder)):
         try:
             one = Stored(record.read(path), path.relative_to(results).as_posix())
+        except FileNotFoundError:  # a run has just set it aside
+            continue
         except record.Damaged as error:
             damaged.append(str(error))
             continue

@@ -6,6 +6,9 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from mic2e_bench import interval
 from mic2e_bench.metric import Metric
 
 
@@ -30,6 +33,26 @@ def _of_samples(compute: Callable[[list[float]], float]) -> Callable[[Mapping[st
         return compute(samples) if samples else None
 
     return of_record
+
+
+def speedup(baseline: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[float | None, list[float] | None, bool]:
+    """The baseline's median seconds an image over the record's, its 95 % interval, and whether they were interleaved.
+
+    Samples of the same rounds are compared round by round. ``None`` where there are no samples, and for the interval
+    below three of them.
+    """
+    one, other = baseline["timing"], record["timing"]
+    if not one["latency_s"] or not other["latency_s"]:
+        return None, None, False
+    interleaved = bool(one.get("rounds")) and one.get("rounds") == other.get("rounds")
+    compare = interval.ratio_over_rounds if interleaved else interval.ratio_of_medians
+    seconds = (np.divide(of["timing"]["latency_s"], images_per_call(of)) for of in (baseline, record))
+    return *compare(*seconds), interleaved
+
+
+def images_per_call(record: Mapping[str, Any]) -> int:
+    """The batch of a record's trial."""
+    return record["trial"]["settings"].get("batch", 1)
 
 
 MEDIAN = Metric(

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.metric import Metric
-from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.latency import images_per_call, quartiles
 
 
 def images_per_second(record: Mapping[str, Any]) -> float | None:
     """Images of one call over its median seconds; ``None`` where the record has no samples."""
     samples = record["timing"]["latency_s"]
-    return record["trial"]["settings"].get("batch", 1) / quartiles(samples)[1] if samples else None
+    return images_per_call(record) / quartiles(samples)[1] if samples else None
 
 
 THROUGHPUT = Metric(

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from mic2e_bench import protocol
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
+from mic2e_bench.report import costs, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale, worded
 from mic2e_bench.report.tables import SETTINGS, status
@@ -16,15 +18,14 @@ from mic2e_bench.settings import resolve, show
 
 
 def html(found: Findings) -> str:
-    """A definition list of the facts, then what did not run as asked."""
+    """A definition list of the facts, what the varied settings are, then what did not run as asked."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(found))
-    return f'<dl class="about">{facts}</dl>{failures(found)}'
+    return f'<dl class="about">{facts}</dl>{costs.html(found)}{failures(found)}'
 
 
 def _facts(found: Findings) -> list[tuple[str, str]]:
     study, trial = found.study, found.study.baseline
-    protocol = trial.protocol
-    seeds = ", ".join(map(str, protocol["seeds"]))
+    seeds = ", ".join(map(str, trial.protocol["seeds"]))
     items = list(trial.inputs["items"])
     names = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
     facts = [
@@ -33,7 +34,8 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
         ("Trials", f"{len(study.trials)} ({', '.join(f'{count} {name}' for name, count in _counts(found))})"),
         ("Baseline", ", ".join(f"{key} {show(trial.settings[key])}" for key in _telling(study)) or "all as by default"),
         ("Inputs", f"{len(items)}: {names}"),
-        ("Each trial", f"{protocol['warmup']} warm-up calls, {protocol['repeats']} timed; seeds {seeds}"),
+        ("Each trial", f"{protocol.words(trial.protocol)}; seeds {seeds}"),
+        *([("Repeated", text)] if (text := trust.repeats(found)) else []),
         ("Stand-ins", found.stand_ins or "none: published weights"),
     ]
     facts += _where(found)

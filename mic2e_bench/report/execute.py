@@ -21,6 +21,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
 
 AT_ONCE = 2
+PREPARING = {"compile", "compile_cache", "compile_dynamic", "compile_fullgraph", "engine"}
 
 
 def notebook_of(study: Study) -> str:
@@ -29,7 +30,7 @@ def notebook_of(study: Study) -> str:
         return "presets.ipynb"
     if "ablate" in study.params:
         return "ablation.ipynb"
-    return "compile.ipynb" if {"compile", "engine"} & set(study.varied) else "sweep.ipynb"
+    return "compile.ipynb" if study.varied and set(study.varied) <= PREPARING else "sweep.ipynb"
 
 
 def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:

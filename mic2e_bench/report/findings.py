@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import pandas
 
 from mic2e_bench import environment, frame, record
+from mic2e_bench.metrics import latency
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.settings import show
@@ -81,17 +82,19 @@ def read(study: Study, results: Path, mixed: bool = False) -> Findings:
     records = {id: content for id, content in found.items() if content}
     if not mixed:
         environment.require_one(records.values())
-    table, damaged = frame.load(Path(results), study.name, True) if records else (pandas.DataFrame(), [])
-    return Findings(study, folder, _in_order(study, table, set(records)), records, tuple(damaged))
+    table, damaged = frame.load(Path(results), study.name, True)
+    trials = _in_order(study, table, set(records), damaged)
+    trials = trials.join(_speedups(list(trials["id"]), records))
+    return Findings(study, folder, trials, records, tuple(damaged))
 
 
-def _in_order(study: Study, table: pandas.DataFrame, known: set[str]) -> pandas.DataFrame:
+def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: Sequence[str]) -> pandas.DataFrame:
     """The rows of the study's trials in the plan's order; a trial without a record gets a row that says so."""
     rows = {row["id"]: dict(row) for row in table.to_dict("records")} if len(table) else {}
     ordered = []
     for trial in study.trials:
         row = rows.get(trial.id) if trial.id in known else None
-        row = row or {"status": MISSING, "reason": "no readable record", "images": []}
+        row = row or {"status": MISSING, "reason": _why_missing(trial.id, damaged), "images": []}
         label = _baseline_label(study) if trial is study.baseline else trial.label
         row.update(trial.settings, study=study.name, id=trial.id, label=label, baseline=trial is study.baseline)
         ordered.append(row)
@@ -100,7 +103,13 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str]) -> pandas.
     made = made.assign(**{name: None for name in needed if name not in made})
     numbers = [name for name in made if name.endswith(("_s", "_bytes")) or f"{name}_low" in made]
     made[numbers] = made[numbers].apply(pandas.to_numeric)
-    return made.assign(speedup=_speedup(made), memory_ratio=_ratio(made, "peak_vram_reserved_bytes", "peak_rss_bytes"))
+    return made.assign(memory_ratio=_ratio(made, "peak_vram_reserved_bytes", "peak_rss_bytes"))
+
+
+def _why_missing(id: str, damaged: Sequence[str]) -> str:
+    """What is wrong with the file of a trial's record, where there is one."""
+    found = next((text for text in damaged if f"{id}.json" in text), "")
+    return f"no readable record: {found}" if found else "no readable record"
 
 
 def _baseline_label(study: Study) -> str:
@@ -110,10 +119,19 @@ def _baseline_label(study: Study) -> str:
     return study.baseline.label if study.baseline.label == "baseline" else f"{study.baseline.label} (baseline)"
 
 
-def _speedup(made: pandas.DataFrame) -> pandas.Series:
-    """The baseline's latency over the trial's, only where both ran exactly as asked."""
-    base = made["latency_s"].iloc[0] if made["status"].iloc[0] == "ok" else None
-    return (base / made["latency_s"] if base else made["latency_s"] * float("nan")).where(made["status"] == "ok")
+def _speedups(ids: Sequence[str], records: Mapping[str, Mapping[str, Any]]) -> pandas.DataFrame:
+    """The baseline's latency over the trial's with its interval, only where both ran exactly as asked."""
+    rows, baseline = [], records.get(ids[0])
+    for id in ids:
+        record, value, ends, interleaved = records.get(id), None, None, None
+        if baseline and record and baseline["status"] == record["status"] == "ok":
+            value, ends, interleaved = latency.speedup(baseline, record)
+        # the baseline's own is 1 by definition
+        low, high = (ends if id != ids[0] else None) or (None, None)
+        rows.append({"speedup": value, "speedup_ci95_low": low, "speedup_ci95_high": high, "interleaved": interleaved})
+    made = pandas.DataFrame(rows)
+    numbers = [name for name in made if name != "interleaved"]
+    return made.assign(**made[numbers].apply(pandas.to_numeric))
 
 
 def _ratio(made: pandas.DataFrame, *columns: str) -> pandas.Series:

@@ -14,7 +14,7 @@ from IPython.display import HTML
 
 from mic2e_bench import api, places, record
 from mic2e_bench.params import CHOICES, Study, resolve_study
-from mic2e_bench.report import about, findings, interactions, payoff, plots, strips, tables
+from mic2e_bench.report import about, breakdown, findings, interactions, payoff, plots, strips, tables
 from mic2e_bench.report.findings import Findings
 
 
@@ -54,6 +54,11 @@ class Bench:
         """The metrics that the main table leaves out."""
         parts = [table.html() for table in tables.more_metrics(self._found())]
         return HTML("\n".join(parts) or '<p class="note">None were asked for.</p>')
+
+    def breakdown(self) -> HTML:
+        """Where time and memory go, the start, and the work against the device's ceilings."""
+        parts = [table.html() for table in breakdown.all_of(self._found())]
+        return HTML("\n".join(parts) or '<p class="note">Nothing was measured.</p>')
 
     def interactions(self) -> HTML:
         """Of a study with ``ablate``: each setting alone and among the others, and which help, cancel or break."""

@@ -11,7 +11,7 @@ import nbformat
 
 from mic2e_bench import __version__, environment, record
 from mic2e_bench.params import Study
-from mic2e_bench.report import about, execute, findings, tables
+from mic2e_bench.report import about, execute, feasibility, findings, tables
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.style import CSS
 
@@ -62,7 +62,8 @@ def _section(found: Findings, notebook: Path, page_folder: Path) -> str:
     files = " · ".join(f'<a href="{escape((folder / name).as_posix())}">{escape(name)}</a>' for name in names)
     name = escape(found.study.name)
     heading = f"<h2>{name}</h2>" if page_folder != found.folder else ""  # the page of one study has its name on top
-    return f'<section id="{name}">{heading}<p class="files">{files}</p>{_body(notebook)}</section>'
+    content = f"{_body(notebook)}{feasibility.html(found)}"
+    return f'<section id="{name}">{heading}<p class="files">{files}</p>{content}</section>'
 
 
 def _body(notebook: Path) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from mic2e_bench import interval
-from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.latency import quartiles, speedup
 from mic2e_bench.metrics.preparation import break_even_images, first_call_extra
 from mic2e_bench.report import draw
 from mic2e_bench.report.findings import Findings
@@ -61,8 +60,7 @@ def _gain(record: Mapping[str, Any], found: Findings) -> tuple[str, str, str]:
     plain = plain_of(record, found) if is_prepared(record) else None
     if plain is None:
         return NONE, NONE, "no trial with the same settings uncompiled" if is_prepared(record) else ""
-    samples = [one["timing"]["latency_s"] for one in (plain, record)]
-    value, ends = interval.ratio_of_medians(*samples)
+    value, ends, _ = speedup(plain, record)
     gain = f"{digits(value)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
     images = break_even_images(record, plain)
     if images is None:

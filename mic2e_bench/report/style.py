@@ -33,7 +33,7 @@ table.results th { border-bottom: 1.5px solid var(--ink); padding: 5px 8px; font
 table.results td { border-bottom: 1px solid var(--line); padding: 5px 8px; vertical-align: top; }
 table.results tr.baseline td { background: #f0f7fb; } table.results tr:hover td { background: #f9fafb; }
 tr.not_applied td { color: var(--warn); } tr.error td, tr.oom td, tr.timeout td, tr.unavailable td, tr.refused td,
-tr.missing td { color: #b3261e; }
+tr.missing td, tr.invalid td { color: #b3261e; } tr.skipped td { color: var(--soft); }
 figure { margin: 14px 0 8px; } figcaption { color: var(--soft); font-size: 12px; max-width: none; }
 figure.plot img { display: block; }
 figure.strip { margin-top: 18px; } table.strip { border-collapse: collapse; font-size: 11px; line-height: 1.35;

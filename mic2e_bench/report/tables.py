@@ -10,7 +10,7 @@ import pandas
 
 from mic2e_bench import record
 from mic2e_bench.params import Study
-from mic2e_bench.report import findings
+from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
 from mic2e_bench.report.tabular import Table
@@ -18,6 +18,8 @@ from mic2e_bench.settings import show
 
 STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
+CI95 = ("_ci95_low", "_ci95_high")
+UNSTEADY = " !"
 MEMORY = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
 
 
@@ -34,7 +36,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     """
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
-    columns += [_latency(trials), ("speed-up", [_times(value) for value in trials["speedup"]])]
+    columns += [_latency(found), ("speed-up", _speedups(trials))]
     columns += [_bytes(trials, found.memory, MEMORY[found.memory]), _bytes(trials, "weights_bytes", "weights")]
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
@@ -54,8 +56,8 @@ def comparison(found: Findings) -> Table:
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.settings]
     for name, values in (
-        _latency(trials),
-        ("speed against the baseline", map(_times, trials["speedup"])),
+        _latency(found),
+        ("speed against the baseline", _speedups(trials)),
         _bytes(trials, found.memory, MEMORY[found.memory]),
         ("memory against the baseline", map(_times, trials["memory_ratio"])),
         _bytes(trials, "weights_bytes", "weights"),
@@ -84,13 +86,17 @@ def more_metrics(found: Findings) -> list[Table]:
 def caption(found: Findings) -> str:
     """What the numbers are and what stands in for the real thing."""
     repeats = found.study.baseline.protocol["repeats"]
+    calls = f"{repeats} calls" if isinstance(repeats, int) else "the calls"
     parts = [
         f"{found.credit}.",
-        f"Latency: median of {repeats} calls ± half the distance between the quartiles."
-        if repeats > 1
-        else "Latency: of a single call.",
-        "Speed-up: the baseline's latency over the trial's.",
+        "Latency: of a single call."
+        if repeats == 1
+        else f"Latency: median of {calls} ± half the distance between the quartiles.",
+        _speedup_words(found),
     ]
+    if any(warnings(found, id) for id in found.trials["id"]):
+        parts.append(f"{UNSTEADY.strip()}: the calls' times are spread wide or drift; the record says how.")
+    parts += trust.caption(found)
     if found.main_metrics:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
     if found.memory == "peak_rss_bytes":
@@ -101,6 +107,19 @@ def caption(found: Findings) -> str:
     if (found.trials["status"] == "not_applied").any():
         parts.append("NOT APPLIED: a setting was asked for and not in force, so no speed-up is credited.")
     return " ".join(parts)
+
+
+def _speedup_words(found: Findings) -> str:
+    """What the speed-ups are ratios of, and how the calls behind them were ordered."""
+    others = found.trials.iloc[1:]
+    known = others[others["speedup_ci95_low"].notna()]
+    batches = "batch" in found.study.varied
+    text = f"Speed-up: the baseline's {'seconds an image' if batches else 'latency'} over the trial's"
+    if not len(known):
+        return f"{text}."
+    turns = known["interleaved"].astype(bool)
+    order = "" if turns.all() else "not " if not turns.any() else "partly "
+    return f"{text}, [95 % interval]; the calls were {order}interleaved with the baseline's."
 
 
 def status(row: pandas.Series) -> str:
@@ -114,17 +133,30 @@ def marks(found: Findings) -> list[str]:
     return [f"{row['status']}{' baseline' if row['baseline'] else ''}" for _, row in found.trials.iterrows()]
 
 
-def _times(ratio: float) -> str:
-    return NONE if missing(ratio) else f"{digits(ratio)}×"
+def _times(ratio: float, low: float | None = None, high: float | None = None) -> str:
+    ends = "" if missing(low) else f" [{digits(low)}, {digits(high)}]"
+    return NONE if missing(ratio) else f"{digits(ratio)}×{ends}"
 
 
-def _latency(trials: pandas.DataFrame) -> tuple[str, list[str]]:
+def _speedups(trials: pandas.DataFrame) -> list[str]:
+    return [_times(*each) for each in zip(*(trials[f"speedup{end}"] for end in ("", *CI95)), strict=True)]
+
+
+def _latency(found: Findings) -> tuple[str, list[str]]:
+    trials = found.trials
     factor, unit_name = scale("latency_s", trials["latency_s"])
     cells = []
-    for middle, low, high in zip(trials["latency_s"], trials["latency_q1_s"], trials["latency_q3_s"], strict=True):
+    for _, row in trials.iterrows():
+        middle, low, high = (row[name] for name in ("latency_s", "latency_q1_s", "latency_q3_s"))
         spread = "" if missing(low) or low == high else f" ± {digits((high - low) / 2 * factor, 2)}"
-        cells.append(NONE if missing(middle) else digits(middle * factor) + spread)
+        mark = (UNSTEADY if warnings(found, row["id"]) else "") + trust.mark(found, row["id"])
+        cells.append(NONE if missing(middle) else digits(middle * factor) + spread + mark)
     return f"latency ({unit_name})", cells
+
+
+def warnings(found: Findings, id: str) -> list[str]:
+    """What is odd about the samples of a trial's latency, a line each."""
+    return found.records[id]["timing"].get("warnings", []) if id in found.records else []
 
 
 def _bytes(trials: pandas.DataFrame, column: str, name: str) -> tuple[str, list[str]]:
@@ -137,7 +169,7 @@ def csv(found: Findings) -> str:
     trials = found.trials.drop(columns=["images", "path"], errors="ignore")
     units = {name: unit(name).replace("%", "percent") for name in found.metrics if unit(name)}
     names = {f"{name}{end}": f"{name}{end}_{word}" for name, word in units.items() for end in ("", "_low", "_high")}
-    names |= {"speedup": "speedup_ratio", "memory_ratio": "memory_ratio"}
+    names |= {f"speedup{end}": f"speedup_ratio{end}" for end in ("", *CI95)}
     plain = trials.apply(lambda column: column.map(_plain) if column.dtype == object else column)
     return plain.rename(columns=names).to_csv(index=False)
 

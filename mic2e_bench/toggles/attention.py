@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.attention import KERNELS, PACKAGES, SERVICE, arranged, put
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 SLICED = re.compile(r"sliced(:(auto|max|[1-9]\d*))?")
 PLAIN = ("native", *KERNELS, "xformers", SERVICE, *PACKAGES)
@@ -116,6 +119,39 @@ def _partly(build: Build, value: str) -> str:
     return ""
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+    """Other kernels than PyTorch's have no plain form on every pipeline."""
+    if value == "native":
+        return Code()
+    if value.startswith("sliced"):
+        return Code(lines=slicing(value.partition(":")[2]))
+    if value in KERNELS:
+        return kernel_code(value)
+    if value in ("xformers", SERVICE) and pipeline.family == "unet":
+        return Code(lines=XFORMERS.format(slicing=slicing("auto")))
+    return None
+
+
+XFORMERS = """try:
+    pipe.enable_xformers_memory_efficient_attention()
+except (ValueError, ModuleNotFoundError, RuntimeError):  # where it cannot run, as the service does
+    {slicing}"""
+
+
+def slicing(size: str) -> str:
+    return f"pipe.enable_attention_slicing({size if size.isdigit() else json.dumps(size)})"
+
+
+def kernel_code(value: str) -> Code:
+    """``attention.kernel`` in writing: one kernel first, the others where it cannot."""
+    imports = ("from torch.nn.attention import SDPBackend, sdpa_kernel",)
+    if value == "math":
+        return Code(around="sdpa_kernel(SDPBackend.MATH)", imports=imports)
+    names = [KERNELS[value][0], *(name for other, (name, _) in KERNELS.items() if other not in (value, "math")), "MATH"]
+    lines = ["kernels = [", *(f"    SDPBackend.{name}," for name in names), "]"]
+    return Code(lines="\n".join(lines), around="sdpa_kernel(kernels, set_priority=True)", imports=imports)
+
+
 ATTENTION = Toggle(
     name="attention",
     phase=Phase.MODIFY,
@@ -130,4 +166,5 @@ ATTENTION = Toggle(
     source="Speed & Memory Optimization Guide, 6 and 7; Model Optimization Notes, 2; Speed Optimizations Guide, 3",
     missing=missing,
     tolerance=0.02,
+    code=code,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, number
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, number
 
 
 def apply(build: Build, value: int) -> None:
@@ -36,4 +36,5 @@ BATCH = Toggle(
     "Latency stays that of the call; images_per_s is what a batch raises.",
     source="docs: diffusers, 'Batch inference'",
     tolerance=0.02,
+    code=in_call,
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 
 def apply(build: Build, value: str) -> None:
@@ -36,6 +38,14 @@ def observe(build: Build, value: str) -> Seen:
     return Seen("each_call" if took else "never", how)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == "never":
+        return Code()
+    if settings["device"] == "cpu":
+        return Code(after="gc.collect()", imports=("import gc",))
+    return Code(after="gc.collect()\ntorch.cuda.empty_cache()", imports=("import gc", "import torch"))
+
+
 CACHE_CLEARING = Toggle(
     name="cache_clearing",
     phase=Phase.CALL,
@@ -49,4 +59,5 @@ CACHE_CLEARING = Toggle(
     "Other processes then find the memory free, and the next call has to ask for it again.",
     source="Speed Optimizations Guide, 6 'Cache Clearing'; docs: torch, 'torch.cuda.empty_cache'",
     tolerance=0.0,
+    code=code,
 )

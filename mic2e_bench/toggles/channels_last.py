@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 PARTS = {"none": (), "denoiser": ("denoiser",), "vae": ("vae",), "both": ("denoiser", "vae")}
 
@@ -48,6 +50,12 @@ def _strided(weight: Any) -> bool:
     return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    names = [pipeline.denoiser if part == "denoiser" else part for part in PARTS[value]]
+    lines = (f"pipe.{name}.to(memory_format=torch.channels_last)" for name in names)
+    return Code(lines="\n".join(lines), imports=("import torch",))
+
+
 CHANNELS_LAST = Toggle(
     name="channels_last",
     phase=Phase.MODIFY,
@@ -61,4 +69,5 @@ CHANNELS_LAST = Toggle(
     "UNets and VAEs have convolutions; the transformers have none.",
     source="Speed Optimizations Guide, 4; docs: torch, 'Channels Last Memory Format'",
     tolerance=0.02,
+    code=code,
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench import compiling
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 MODES = ("none", "default", "reduce-overhead", "max-autotune", "regional")
 
@@ -43,6 +48,19 @@ def _nothing(value: str) -> str:
     return f"asked {value}, and no module is compiled: another setting replaced the denoiser's call"
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    """With what ``compile_fullgraph`` and ``compile_dynamic`` ask."""
+    if value == "none":
+        return Code()
+    dynamic = None if settings["compile_dynamic"] == "auto" else settings["compile_dynamic"]
+    arguments = f'fullgraph={settings["compile_fullgraph"]}, dynamic={dynamic}, backend="{compiling.BACKEND}"'
+    denoiser = f"pipe.{pipeline.denoiser}"
+    if value == "regional":
+        return Code(lines=f"{denoiser}.compile_repeated_blocks({arguments})")
+    mode = None if value == "default" else value
+    return Code(lines=f"{denoiser}.compile(mode={json.dumps(mode) if mode else None}, {arguments})")
+
+
 COMPILE = Toggle(
     name="compile",
     phase=Phase.COMPILE,
@@ -56,4 +74,5 @@ COMPILE = Toggle(
     "regional compiles one of the repeated blocks and uses it for all; reduce-overhead adds CUDA graphs.",
     source="docs: torch, 'torch.compile'; docs: diffusers, 'Accelerate inference: regional compilation'",
     tolerance=0.02,
+    code=code,
 )

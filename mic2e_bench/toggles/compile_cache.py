@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from mic2e_bench import compiling
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 
 def apply(build: Build, value: str) -> None:
@@ -23,6 +26,12 @@ def observe(build: Build, value: str) -> Seen:
     return Seen("fresh" if folder.endswith(f"/{os.getpid()}") else "kept", how)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == "fresh" or settings["compile"] == "none":
+        return Code()
+    return Code(lines="# compile_cache kept: Inductor's default, a folder that processes share")
+
+
 CACHE = Toggle(
     name="compile_cache",
     phase=Phase.COMPILE,
@@ -36,4 +45,5 @@ CACHE = Toggle(
     "kept: a folder that all builds share, so what was compiled once is read: a warm start of a service.",
     source="docs: torch, 'Compile time caching'",
     tolerance=0.0,
+    code=code,
 )

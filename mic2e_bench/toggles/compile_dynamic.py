@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mic2e_bench import compiling
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, one_of
 
 
 def apply(build: Build, value: bool | str) -> None:
@@ -33,4 +33,5 @@ DYNAMIC = Toggle(
     "auto: fixed at first, variable once a size has changed, which costs one recompilation.",
     source="docs: torch, 'Dynamic shapes'",
     tolerance=0.02,
+    code=in_call,
 )

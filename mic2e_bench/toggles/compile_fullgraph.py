@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mic2e_bench import compiling
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, one_of
 
 
 def apply(build: Build, value: bool) -> None:
@@ -34,4 +34,5 @@ FULLGRAPH = Toggle(
     "It makes nothing faster; it proves that there was no break.",
     source="docs: torch, 'torch.compile'",
     tolerance=0.02,
+    code=in_call,
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench import environment
 from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 
 def parse(value: Any, pipeline: Any) -> str:
@@ -37,6 +39,15 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(", ".join(devices), "where the parameters are")
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    """An offload places the weights itself, and on the CPU they are from the start."""
+    if value == "cpu" or settings.get("offload", "none") != "none":
+        return Code()
+    if value == "auto":  # of a preset, which is written for other machines
+        return Code(lines='pipe.to("cuda" if torch.cuda.is_available() else "cpu")', imports=("import torch",))
+    return Code(lines=f'pipe.to("{value}")')
+
+
 DEVICE = Toggle(
     name="device",
     phase=Phase.PLACE,
@@ -49,4 +60,5 @@ DEVICE = Toggle(
     missing=missing,
     about="Where the pipeline runs; auto takes a GPU where NVML sees one.\nKernels of other devices round differently.",
     source="docs: torch, 'CUDA semantics'",
+    code=code,
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, on_off
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, on_off
 
 
 def apply(build: Build, value: bool) -> None:
@@ -25,6 +29,13 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(growing > 0, f"{growing} of {len(segments)} segments of the CUDA allocator are expandable")
 
 
+def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if not value or settings["device"] == "cpu":
+        return Code()
+    lines = 'torch._C._accelerator_setAllocatorSettings("expandable_segments:True")'
+    return Code(lines=f"{lines}  # or the variable PYTORCH_ALLOC_CONF", imports=("import torch",))
+
+
 EXPANDABLE_SEGMENTS = Toggle(
     name="expandable_segments",
     phase=Phase.LOAD,
@@ -38,4 +49,5 @@ EXPANDABLE_SEGMENTS = Toggle(
     "It helps where sizes change from call to call.",
     source="Speed Optimizations Guide, 2; docs: torch, 'CUDA semantics: Memory management'",
     tolerance=0.0,
+    code=code,
 )

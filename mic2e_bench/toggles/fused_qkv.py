@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, on_off
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, on_off
 
 
 def apply(build: Build, value: bool) -> None:
@@ -26,6 +29,14 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(fused > 0, how, reason="" if fused else f"{kind} cannot fuse its projections")
 
 
+def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+    if not value:
+        return Code()
+    # Z-Image's transformer has nothing to fuse
+    known = pipeline.name != "z-image-turbo"
+    return Code(lines=f"pipe.{pipeline.denoiser}.fuse_qkv_projections()") if known else None
+
+
 FUSED_QKV = Toggle(
     name="fused_qkv",
     phase=Phase.MODIFY,
@@ -40,4 +51,5 @@ FUSED_QKV = Toggle(
     source="docs: diffusers, 'Accelerate inference' (fused projections)",
     fits=lambda pipeline: pipeline.family != "segmenter",
     tolerance=0.02,
+    code=code,
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 
 def apply(build: Build, value: str) -> None:
@@ -16,6 +20,12 @@ def apply(build: Build, value: str) -> None:
 def observe(build: Build, value: str) -> Seen:
     seen = "inference_mode" if build.witness.inference_mode else "no_grad"
     return Seen(seen, "torch.is_inference_mode_enabled() at the denoiser's first call")
+
+
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == "no_grad":
+        return Code()
+    return Code(around="torch.inference_mode()", imports=("import torch",))
 
 
 GRAD_MODE = Toggle(
@@ -31,4 +41,5 @@ GRAD_MODE = Toggle(
     "It saves a little time in each operator, so only small models on a fast device notice.",
     source="Speed Optimizations Guide, 7; docs: torch, 'torch.autograd.grad_mode.inference_mode'",
     tolerance=0.0,
+    code=code,
 )

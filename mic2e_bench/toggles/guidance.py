@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, number
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, number
 
 
 def apply(build: Build, value: float) -> None:
@@ -34,4 +34,5 @@ GUIDANCE = Toggle(
     "UNet pipelines double it above 1, Z-Image above 0; FLUX.1-schnell has none.",
     source="Speed & Memory Optimization Guide, 4 and 'Disable Guidance'",
     fits=lambda pipeline: pipeline.task != "segmentation",
+    code=in_call,
 )

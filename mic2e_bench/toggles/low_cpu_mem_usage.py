@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, on_off
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, on_off
 
 
 def apply(build: Build, value: bool) -> None:
@@ -45,6 +47,10 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(real == 0, how, reason=reason)
 
 
+def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    return Code() if value else Code(load="low_cpu_mem_usage=False")
+
+
 LOW_CPU_MEM_USAGE = Toggle(
     name="low_cpu_mem_usage",
     phase=Phase.LOAD,
@@ -58,4 +64,5 @@ LOW_CPU_MEM_USAGE = Toggle(
     "diffusers and transformers do it by default, so only turning it off changes something.",
     source="Speed & Memory Optimization Guide, 8; Speed Optimizations Guide, 'Configuration'",
     tolerance=0.0,
+    code=code,
 )

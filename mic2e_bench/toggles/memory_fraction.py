@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, number
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, number
 
 
 def apply(build: Build, value: float) -> None:
@@ -23,6 +27,12 @@ def observe(build: Build, value: float) -> Seen:
     return Seen(torch.cuda.get_per_process_memory_fraction(), "torch.cuda.get_per_process_memory_fraction()")
 
 
+def code(value: float, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == 1 or settings["device"] == "cpu":
+        return Code()
+    return Code(lines=f"torch.cuda.set_per_process_memory_fraction({value})", imports=("import torch",))
+
+
 MEMORY_FRACTION = Toggle(
     name="memory_fraction",
     phase=Phase.LOAD,
@@ -36,4 +46,5 @@ MEMORY_FRACTION = Toggle(
     "It makes nothing faster; it shows whether a setting fits a smaller card.",
     source="Speed Optimizations Guide, 2; docs: torch, 'torch.cuda.set_per_process_memory_fraction'",
     tolerance=0.0,
+    code=code,
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 
 def missing(value: str, device: str) -> str:
@@ -79,6 +81,14 @@ def _type(device: Any) -> str:
     return torch.device(device).type
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+    if value == "none":
+        return Code()
+    method = {"model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}.get(value)
+    device = "" if settings["device"] == "auto" else f'device="{settings["device"]}"'
+    return Code(lines=f"pipe.{method}({device})") if method else None
+
+
 OFFLOAD = Toggle(
     name="offload",
     phase=Phase.PLACE,
@@ -94,4 +104,5 @@ OFFLOAD = Toggle(
     fits=lambda pipeline: pipeline.task != "segmentation",
     missing=missing,
     tolerance=0.02,
+    code=code,
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mic2e_bench import pagecache
 from mic2e_bench.build import Build
 from mic2e_bench.models import sources
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 COLD, WARM = 0.05, 0.95  # shares of the pages in memory
 
@@ -52,6 +55,12 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(seen, f"{share:.1%} of {count} weight files in memory before loading (mincore)", reason=reason)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    return Code(
+        lines="" if value == "as-found" else f"# page_cache {value}: the state of the machine's memory, no code"
+    )
+
+
 PAGE_CACHE = Toggle(
     name="page_cache",
     phase=Phase.LOAD,
@@ -65,4 +74,5 @@ PAGE_CACHE = Toggle(
     "It decides load_s, and nothing after it.",
     source="docs: Linux, 'posix_fadvise' and 'mincore'",
     tolerance=0.0,
+    code=code,
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -34,6 +37,10 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(seen, how)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    return Code(load=f"dtype=torch.{DTYPES[value]}", imports=("import torch",))
+
+
 PRECISION = Toggle(
     name="precision",
     phase=Phase.LOAD,
@@ -46,4 +53,5 @@ PRECISION = Toggle(
     about="Weights and activations in 16 instead of 32 bits: half the memory, and fast matrix units on a GPU.\n"
     "bf16 keeps float32's range; fp16 has more digits but overflows above 65504 and is slow on CPUs.",
     source="Speed & Memory Optimization Guide, 1; docs: diffusers, 'Accelerate inference'",
+    code=code,
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 
 def apply(build: Build, value: str) -> None:
@@ -20,6 +24,10 @@ def observe(build: Build, value: str) -> Seen:
     return Seen("per_call" if calls == processes else "kept", how)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    return Code(lines="" if value == "kept" else "# process per_call: run this file anew for every call")
+
+
 PROCESS = Toggle(
     name="process",
     phase=Phase.LOAD,
@@ -33,4 +41,5 @@ PROCESS = Toggle(
     "does; it returns all memory, and each user waits for the load. The libraries are imported already.",
     source="the service's worker settings; docs: Celery, 'Max tasks per child'",
     tolerance=0.0,
+    code=code,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, one_of
 
 
 def apply(build: Build, value: str) -> None:
@@ -26,4 +26,5 @@ PROMPT_KIND = Toggle(
     about="A phrase goes to Sam3Model, points and a box to Sam3TrackerModel.\nOnly the model that answers is loaded.",
     source="the service's SAM3 wiring; docs: transformers, 'SAM3'",
     fits=lambda pipeline: pipeline.task == "segmentation",
+    code=in_call,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, one_of
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -29,4 +29,5 @@ RESAMPLE = Toggle(
     "A few milliseconds at most, whichever it is; it decides how much detail reaches the model.",
     source="Speed & Memory Optimization Guide, 5",
     fits=lambda pipeline: pipeline.size == "short_side",
+    code=in_call,
 )

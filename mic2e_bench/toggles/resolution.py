@@ -6,7 +6,7 @@ from typing import Any
 
 from mic2e_bench.build import Build
 from mic2e_bench.pipeline import Pipeline
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call
 
 LOW, HIGH = 64, 4096
 
@@ -61,4 +61,5 @@ RESOLUTION = Toggle(
     "Edited images are resized to it by their short side and resized back; detail above it is lost.",
     source="Speed & Memory Optimization Guide, 3; Performance Comparison",
     fits=lambda pipeline: pipeline.size != "fixed",
+    code=in_call,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
 from mic2e_bench.pipeline import Pipeline
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 # by family of pipeline: the class and what its configuration changes beside what the model brings
 SCHEDULERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
@@ -65,6 +66,15 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(value if same else name, how)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == "default":
+        return Code()
+    name, changes = SCHEDULERS[pipeline.family][value]
+    arguments = "".join(f", {key}={change!r}" for key, change in changes.items())
+    lines = f"pipe.scheduler = {name}.from_config(pipe.scheduler.config{arguments})"
+    return Code(lines=lines, imports=(f"from diffusers import {name}",))
+
+
 SCHEDULER = Toggle(
     name="scheduler",
     phase=Phase.CALL,
@@ -78,4 +88,5 @@ SCHEDULER = Toggle(
     "Heun and PNDM call the denoiser more often than there are steps; the receipt counts the calls.",
     source="docs: diffusers, 'Schedulers'",
     fits=lambda pipeline: pipeline.task != "segmentation",
+    code=code,
 )

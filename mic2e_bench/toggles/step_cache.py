@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 DEFAULTS = {"first-block": "0.1", "cache-dit": "0.08", "pab": "2", "faster": "2", "taylorseer": "2"}
@@ -92,6 +94,21 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(value if ran < all_of_them else "none", how, reason=reason)
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+    if value == "none":
+        return Code()
+    name, number = value.split(":")
+    made = {
+        "first-block": f"FirstBlockCacheConfig(threshold={number})",
+        "taylorseer": f"TaylorSeerCacheConfig(cache_interval={number}, disable_cache_before_step=2, "
+        "taylor_factors_dtype=torch.float32)",
+    }.get(name)
+    if made is None:
+        return None
+    imports = ("import torch", f"from diffusers import {made.partition('(')[0]}")
+    return Code(lines=f"pipe.{pipeline.denoiser}.enable_cache({made})", imports=imports)
+
+
 STEP_CACHE = Toggle(
     name="step_cache",
     phase=Phase.MODIFY,
@@ -106,4 +123,5 @@ STEP_CACHE = Toggle(
     source="docs: diffusers, 'Caching'; arXiv 2408.12588, 2410.19355, 2503.06923",
     fits=lambda pipeline: pipeline.task != "segmentation",
     missing=missing,
+    code=code,
 )

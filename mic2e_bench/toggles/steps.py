@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, number
+from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, number
 
 
 def apply(build: Build, value: int) -> None:
@@ -31,4 +31,5 @@ STEPS = Toggle(
     "Fewer steps leave structure and texture unfinished.",
     source="Speed & Memory Optimization Guide, 2; Performance Comparison",
     fits=lambda pipeline: pipeline.task != "segmentation",
+    code=in_call,
 )

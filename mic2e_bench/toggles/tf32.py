@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 FLAGS = {"none": (False, False), "convolutions": (False, True), "all": (True, True)}  # matrix products, convolutions
 DEFAULT = "convolutions"
@@ -49,6 +51,17 @@ def _idle(build: Build) -> str:
     return "" if "float32" in dtypes else f"the denoiser computes in {', '.join(sorted(dtypes))}, not in float32"
 
 
+def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value == DEFAULT:
+        return Code()
+    products, convolutions = FLAGS[value]
+    lines = (
+        f"torch.backends.cuda.matmul.allow_tf32 = {products}",
+        f"torch.backends.cudnn.allow_tf32 = {convolutions}",
+    )
+    return Code(lines="\n".join(lines), imports=("import torch",))
+
+
 TF32 = Toggle(
     name="tf32",
     phase=Phase.MODIFY,
@@ -62,4 +75,5 @@ TF32 = Toggle(
     "PyTorch's default uses them for convolutions only.",
     source="Speed Optimizations Guide, 2; docs: torch, 'CUDA semantics: TensorFloat-32'",
     tolerance=0.02,
+    code=code,
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 
 def parse(value: Any, pipeline: Any) -> str | int:
@@ -29,6 +31,13 @@ def observe(build: Build, value: str | int) -> Seen:
     return Seen(threads, "torch.get_num_threads()", applied=threads == wanted)
 
 
+def code(value: str | int, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if settings["device"] != "cpu":
+        return Code()
+    count, imports = (str(value), ()) if value != "all" else ("len(os.sched_getaffinity(0))", ("import os",))
+    return Code(lines=f"torch.set_num_threads({count})", imports=("import torch", *imports))
+
+
 THREADS = Toggle(
     name="threads",
     phase=Phase.PLACE,
@@ -41,4 +50,5 @@ THREADS = Toggle(
     about="Threads that share one CPU operator; 'all' is every core this process may use.\n"
     "On busy cores fewer can be faster, since all wait for the slowest.",
     source="docs: torch, 'CPU threading'",
+    code=code,
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle, on_off
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle, on_off
 
 
 def apply(build: Build, value: bool) -> None:
@@ -20,6 +24,10 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(vae.use_slicing, how)
 
 
+def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    return Code(lines="pipe.vae.enable_slicing()" if value else "")
+
+
 VAE_SLICING = Toggle(
     name="vae_slicing",
     phase=Phase.MODIFY,
@@ -34,4 +42,5 @@ VAE_SLICING = Toggle(
     source="Speed Optimizations Guide, 5; docs: diffusers, 'Reduce memory usage'",
     fits=lambda pipeline: "vae" in pipeline.components,
     tolerance=0.02,
+    code=code,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.build import Build
-from mic2e_bench.toggle import Phase, Seen, Toggle
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 
 def parse(value: Any, pipeline: Any) -> bool | int:
@@ -35,6 +37,16 @@ def observe(build: Build, value: bool | int) -> Seen:
     return Seen(False, how, applied=False, reason=reason)
 
 
+def code(value: bool | int, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+    if value is False:
+        return Code()
+    lines = ["pipe.vae.enable_tiling()"]
+    if value is not True:
+        scale = "2 ** (len(pipe.vae.config.block_out_channels) - 1)"
+        lines += [f"pipe.vae.tile_sample_min_size = {value}", f"pipe.vae.tile_latent_min_size = {value} // {scale}"]
+    return Code(lines="\n".join(lines))
+
+
 VAE_TILING = Toggle(
     name="vae_tiling",
     phase=Phase.MODIFY,
@@ -48,4 +60,5 @@ VAE_TILING = Toggle(
     "Only above its tile size, which is 1024 pixels in SDXL's and FLUX's; tiles differ in tone.",
     source="Model Optimization Notes, 4; Speed Optimizations Guide, 5; docs: diffusers, 'AutoencoderKL'",
     fits=lambda pipeline: "vae" in pipeline.components,
+    code=code,
 )

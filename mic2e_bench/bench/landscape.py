@@ -1,0 +1,181 @@
+"""How few trials a search needs: on a sealed landscape (``tuning/sealed.py``), replayed, beside other samplers.
+
+``python -m mic2e_bench.bench.landscape`` replays every landscape of ``results/landscape``, prints Markdown for
+BENCHMARKS.md, and exits with 1 where the median search is below the limit. ``... pack PARAMS`` makes a landscape of a
+study's records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from mic2e_bench import params, places
+from mic2e_bench.choosing.front import nondominated
+from mic2e_bench.errors import BadInput
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.tuning import hypervolume, sealed
+from mic2e_bench.tuning.guesses import guesses
+from mic2e_bench.tuning.proposer import Proposer
+from mic2e_bench.tuning.sampler import FrontSampler, params_of, suggest
+from mic2e_bench.tuning.sealed import Landscape
+from mic2e_bench.tuning.search import BATCH
+from mic2e_bench.tuning.space import Point
+
+LIMIT, AT, SEEDS = 0.95, 0.2, 20  # of the true front's hypervolume, with this share of the trials, median of the seeds
+SHARES = (0.05, 0.1, AT, 0.3)
+ASKS = 3  # for each trial, at most: a sampler may propose again what was tried, or what cannot be measured
+
+Replay = Callable[[Landscape, int, int], list[Point]]
+
+
+def ours(landscape: Landscape, count: int, seed: int) -> list[Point]:
+    """What ``tune`` does: first guesses, then batches of its proposer."""
+    sampler = FrontSampler(Proposer(landscape.space, landscape.limits, seed=seed))
+    return replay(landscape, count, sampler, first=True, batch=BATCH)
+
+
+def random(landscape: Landscape, count: int, seed: int) -> list[Point]:
+    return replay(landscape, count, optuna.samplers.RandomSampler(seed=seed))
+
+
+def default(landscape: Landscape, count: int, seed: int) -> list[Point]:
+    """Optuna's default sampler for several objectives."""
+    return replay(landscape, count, _default(seed))
+
+
+def guided(landscape: Landscape, count: int, seed: int) -> list[Point]:
+    """Optuna's default sampler, with the first guesses of ``tune``."""
+    return replay(landscape, count, _default(seed), first=True)
+
+
+def _default(seed: int) -> optuna.samplers.BaseSampler:
+    sampler = type(optuna.create_study(directions=["minimize"] * 3).sampler)
+    return sampler(seed=seed)
+
+
+SAMPLERS: dict[str, Replay] = {
+    "tune": ours,
+    "random search": random,
+    "Optuna's default": default,
+    "Optuna's default, with tune's first guesses": guided,
+}
+
+
+def replay(
+    landscape: Landscape, count: int, sampler: optuna.samplers.BaseSampler, first: bool = False, batch: int = 1
+) -> list[Point]:
+    """The first ``count`` different points that a sampler has measured, in order; failed ones are trials too.
+
+    Points that were tried already, and those that cannot be measured, cost nothing: a run would find the record or
+    refuse them.
+    """
+    study = optuna.create_study(directions=["minimize"] * len(landscape.names), sampler=sampler)
+    if first:
+        for point in guesses(landscape.space).values():
+            study.enqueue_trial(params_of(landscape.space, point))
+    values, order = landscape.space.values, dict.fromkeys([])
+    for _ in range(0, ASKS * count, batch):
+        asked = [(trial, suggest(trial, landscape.space)) for trial in (study.ask() for _ in range(batch))]
+        for trial, point in asked:
+            if costs := values.get(point):
+                study.tell(trial, costs)
+            else:
+                study.tell(trial, state=TrialState.FAIL)
+            if point in values:
+                order[point] = None
+        if len(order) >= count:
+            break
+    return list(order)[:count]
+
+
+def reached(landscape: Landscape, order: Sequence[Point], counts: Sequence[int]) -> list[float]:
+    """The share of the true front's hypervolume that the first ``counts`` points of an order dominate."""
+    reference, ideal = landscape.box()
+    whole = hypervolume.share(landscape.costs, reference, ideal)
+    found = []
+    for count in counts:
+        costs = [value for point in order[:count] if (value := landscape.space.values[point])]
+        found.append(hypervolume.share(np.array(costs).reshape(-1, len(reference)), reference, ideal) / whole)
+    return found
+
+
+def compare(landscape: Landscape, seeds: int = SEEDS) -> dict[str, np.ndarray]:
+    """For each sampler the shares of the hypervolume, shape (seeds, SHARES)."""
+    counts = [max(1, round(share * len(landscape.space.values))) for share in SHARES]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        for name, sampler in SAMPLERS.items():
+            rows = []
+            for seed in range(seeds):
+                print(f"{landscape.name}: {name}, seed {seed + 1}/{seeds}", file=sys.stderr, flush=True)
+                rows.append(reached(landscape, sampler(landscape, counts[-1], seed), counts))
+            found[name] = np.array(rows)
+    return found
+
+
+def report(landscape: Landscape, found: dict[str, np.ndarray]) -> str:
+    """Markdown: medians over the seeds, the worst and the best in brackets."""
+    size, front = len(landscape.space.values), int(nondominated(landscape.costs).sum())
+    counts = [f"{share:.0%} ({max(1, round(share * size))})" for share in SHARES]
+    rows = [
+        [name, *(f"{np.median(column):.1%} [{column.min():.1%}, {column.max():.1%}]" for column in shares.T)]
+        for name, shares in found.items()
+    ]
+    here, seeds = landscape.about["environment"], len(next(iter(found.values())))
+    caption = (
+        f"Share of the true front's hypervolume after so many of the {size} trials: median of {seeds} seeds [worst, "
+        f"best]. {landscape.name}: {front} points on the true front; {landscape.about['stand_ins']}; measured on "
+        f"{here['device']}, {here['finished'][:10]}. The box goes from the front's best value of each quantity "
+        f"({', '.join(landscape.names)}, each in its own unit) to 10 % of its range beyond its worst, a quality of 0 % "
+        f"at most. Repeated and impossible proposals cost the other samplers nothing, up to {ASKS} proposals a trial."
+    )
+    limit = f"limit: the median search reaches {LIMIT:.0%} with {AT:.0%} of the trials"
+    header = ["sampler", *counts]
+    return f"### Searching instead of sweeping\n\n{Table(header, rows, caption).markdown()}\n{limit}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Replay, or pack; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mic2e_bench.bench.landscape", description=__doc__)
+    parser.add_argument("pack", nargs="*", metavar="pack PARAMS", help="seal the records of a study with vary:")
+    parser.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    options = parser.parse_args(arguments)
+    results = options.results or places.results()
+    if options.pack:
+        if len(options.pack) != 2 or options.pack[0] != "pack":
+            parser.error("write: pack PARAMS")
+        path = sealed.write(sealed.pack(params.read(options.pack[1]), results), results / "landscape")
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+        return 0
+    paths = sorted((results / "landscape").glob("*.json.gz"))
+    if not paths:
+        raise BadInput(
+            f"no landscape in {results / 'landscape'}: mic2e-bench run PARAMS, then ... landscape pack PARAMS."
+        )
+    medians = []
+    for path in paths:
+        landscape = sealed.load(path)
+        found = compare(landscape, options.seeds)
+        print(report(landscape, found))
+        medians.append(statistics.median(found["tune"][:, SHARES.index(AT)]))
+    return int(min(medians) < LIMIT)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,54 @@
+"""``mic2e-bench compare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mic2e_bench import commands
+
+ABOUT = "what got better or worse from one set of records to another; exits with 1 where something got worse"
+
+
+RULE = (
+    "worse: all of a change's 95 % interval is a loss beyond the threshold; better: all of it is a gain beyond it; "
+    "same: all of it lies within; inconclusive: neither. Measure both sides in turns, six rounds or more, each into a "
+    "folder of its own under BASE and HEAD: then a drift of the machine is no change. Exit codes: 0, 1 worse, 2 bad "
+    "input, 3 inconclusive (on request)."
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = RULE
+    parser.add_argument("base", type=Path, metavar="BASE", help="results folder, study's folder, or a folder of rounds")
+    parser.add_argument("head", type=Path, metavar="HEAD", help="the same, of what is to be checked")
+    parser.add_argument(
+        "--fail-on", action="append", default=[], metavar="CHANGE",
+        help="a loss that fails the check, e.g. latency>5%% or quality<-1%% (default: these two, and the like)",
+    )  # fmt: skip
+    parser.add_argument("--across-machines", action="store_true", help="compare ratios to each side's own baseline")
+    parser.add_argument(
+        "--strict-inconclusive", action="store_true", help="exit with 3 where a checked metric is inconclusive"
+    )
+    for name, what in (("markdown", "for a pull request"), ("junit", "JUnit XML for CI"), ("html", "a page")):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from mic2e_bench import record
+    from mic2e_bench.comparing import compare, junit, show
+
+    made = compare.compare(options.base, options.head, options.fail_on, options.across_machines)
+    outputs = {
+        options.markdown: lambda: show.markdown(made).encode(),
+        options.html: lambda: show.html(made).encode(),
+        options.junit: lambda: junit.xml(made),
+    }
+    for path, content in outputs.items():
+        if path:
+            record.write_whole(path, content())
+    print(show.text(made))
+    if made.failures:
+        return commands.NOT_OK
+    is_open = made.open_questions or made.lost
+    return commands.INCONCLUSIVE if options.strict_inconclusive and is_open else commands.OK

@@ -1,0 +1,62 @@
+"""``mic2e-bench tune``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mic2e_bench import commands
+from mic2e_bench.errors import BadInput
+
+ABOUT = "find the front of latency, memory and quality in a space too large to sweep"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("params", metavar="PARAMS", help="a params file with a space: (or a vary:, as its grid)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key, e.g. protocol.repeats=3"
+    )
+    commands.add_results(parser)
+    parser.add_argument("--budget", default="40", help="a number of trials, or a time such as 30m (default: 40)")
+    parser.add_argument("--max-latency", metavar="TIME", help="of one call, e.g. 4s or 250ms")
+    parser.add_argument(
+        "--max-memory", "--max-vram", metavar="SIZE", help="peak of the GPU, on a CPU the process's RSS"
+    )
+    parser.add_argument("--min-quality", metavar="SHARE", help="against the baseline's images, e.g. 85%%")
+    parser.add_argument(
+        "--patience", type=int, default=None, metavar="TRIALS", help="end after so many without a movement of the front"
+    )
+    parser.add_argument("--finalists", type=int, default=8, metavar="N", help="measured again at the end (default: 8)")
+    parser.add_argument("--no-proxies", action="store_true", help="the full protocol for every trial")
+    parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS")
+    parser.add_argument("--dry-run", action="store_true", help="only show the space")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from mic2e_bench.tuning import budget, read, tune
+
+    asked = _limits(options)
+    spend = budget.parse(options.budget)
+    for name, value in (("--patience", options.patience), ("--finalists", options.finalists)):
+        if value is not None and value < 1:
+            raise BadInput(f"{name}: {value} is not a whole number from 1.")
+    study, space = read.read(options.params, tuple(options.set))
+    if options.dry_run:
+        print(tune.plan(study, space))
+        return commands.OK
+    text, fits = tune.tune(
+        study, space, commands.results(options), spend, asked,
+        patience=options.patience or tune.PATIENCE, finalists=options.finalists, proxies=not options.no_proxies,
+        lpips_weights=options.lpips_weights,
+    )  # fmt: skip
+    print(text)
+    return commands.OK if fits else commands.NOT_OK
+
+
+def _limits(options: argparse.Namespace) -> dict[str, float]:
+    from mic2e_bench.choosing import limits
+
+    readers = {"latency": limits.seconds, "memory": limits.size, "quality": limits.percent}
+    given = {"latency": "max_latency", "memory": "max_memory", "quality": "min_quality"}
+    texts = {name: (getattr(options, key), f"--{key.replace('_', '-')}") for name, key in given.items()}
+    return {name: readers[name](text, where) for name, (text, where) in texts.items() if text is not None}

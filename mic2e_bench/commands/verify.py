@@ -1,0 +1,36 @@
+"""``mic2e-bench verify``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mic2e_bench import commands
+from mic2e_bench.errors import BadInput
+
+ABOUT = "check every stored record, image and table: are they what was written?"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    commands.add_results(parser)
+    parser.add_argument("--quiet", action="store_true", help="print problems only, not what no record knows of")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from mic2e_bench import verify
+
+    results = commands.results(options)
+    if not results.is_dir():
+        raise BadInput(f"{results}: no such results folder. Give one: --results DIR.")
+    # None: no bar where there is no terminal
+    with tqdm(desc="verifying", unit="file", leave=False, disable=None, file=sys.stderr) as bar:
+        found = verify.studies(results, bar.update)
+    problems = found.problems + verify.tables(results)
+    for line in problems:
+        print(f"problem: {line}")
+    for line in () if options.quiet else found.remarks:
+        print(f"remark: {line}")
+    print(f"{found.records} records and {found.images} images: {len(problems) or 'no'} problems")
+    return commands.NOT_OK if problems else commands.OK

@@ -1,0 +1,185 @@
+"""The two sides of a comparison: their records by trial, and which trial of one is which of the other.
+
+A folder may hold the results of one run or of several: every record under it counts, and the records of one trial are
+its **rounds**, in the order in which they were measured. Rounds of both sides that took turns (base, head, head, base)
+show what a machine does by itself from one minute to the next.
+
+Trials are the same where their identities are. What is left is matched by study and label, where the settings that
+both sides know are the same: a commit that adds a toggle, trains new weights or asks for more repeats gives every
+trial another identity, and what else differs is said beside the verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import record
+from mic2e_bench.errors import BadInput
+
+DEEPEST = 2  # results/<study>/<id>.json, with a folder for each round above it
+NAME = re.compile(r"[0-9a-f]{16}\.json\Z")
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One record and the folder of its study, which its images' names start from."""
+
+    record: Record
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of one side: its rounds in the order of time; the last one that was scored speaks for the others."""
+
+    study: str
+    id: str
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def measured(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.record["status"] == "ok")
+
+    @property
+    def last(self) -> Run:
+        scored = tuple(run for run in self.measured if run.record["quality"])
+        return (scored or self.measured or self.runs)[-1]
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        return self.last.record["trial"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The trials of one folder, in the order of their studies and ids."""
+
+    folder: Path
+    trials: tuple[Trial, ...]
+    damaged: tuple[str, ...]
+
+    def baseline_of(self, trial: Trial) -> Trial | None:
+        """The trial that a trial's study is measured against."""
+        return next((one for one in self.trials if one.study == trial.study and is_baseline(one)), None)
+
+
+@dataclass(frozen=True)
+class Match:
+    """One trial on both sides, and what differs beside the code."""
+
+    base: Trial
+    head: Trial
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matches:
+    """``gone`` are trials of the base that the head lacks, ``new`` those that the base lacks; with the reason."""
+
+    matches: tuple[Match, ...]
+    gone: tuple[tuple[Trial, str], ...] = field(default=())
+    new: tuple[tuple[Trial, str], ...] = field(default=())
+
+
+def read(folder: Path) -> Side:
+    """Every record of a results folder, a study's folder, or a folder of such rounds. Raises ``BadInput``."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder. Give a results folder or a study's folder under it.")
+    runs: dict[tuple[str, str], list[Run]] = {}
+    damaged = []
+    for path in _files(folder):
+        try:
+            one = record.read(path)
+            runs.setdefault((one["study"], one["id"]), []).append(Run(one, path.parent))
+        except record.Damaged as error:
+            damaged.append(str(error))
+    if not runs:
+        said = f" ({damaged[0]})" if damaged else ""
+        raise BadInput(f"{folder}: no records{said}. Measure first: mic2e-bench run PARAMS --results {folder}.")
+    ordered = {key: sorted(some, key=_time) for key, some in sorted(runs.items())}
+    trials = [Trial(study, id, some[-1].record["label"], tuple(some)) for (study, id), some in ordered.items()]
+    return Side(folder, tuple(trials), tuple(damaged))
+
+
+def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The records' files of a folder and of those in it."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and depth < DEEPEST and path.name not in ("images", "logs", "damaged"):
+            yield from _files(path, depth + 1)
+        elif NAME.match(path.name):
+            yield path
+
+
+def _time(run: Run) -> tuple[str, str]:
+    return str(run.record["environment"].get("started", "")), str(run.folder)
+
+
+def is_baseline(trial: Trial) -> bool:
+    """Whether others of its study are measured against this trial."""
+    one = trial.last.record
+    against = {entry["against"] for entry in one["quality"].values()} - {"truth"}
+    return one["id"] in against if against else one["label"] == "baseline"
+
+
+def match(base: Side, head: Side) -> Matches:
+    """The trials of the base in order, each with the same one of the head. Raises ``BadInput`` where none are the same.
+
+    Where each side is one study, its name plays no part.
+    """
+    one_study = all(len({trial.study for trial in side.trials}) == 1 for side in (base, head))
+    by_id = {(one_study or trial.study, trial.id): trial for trial in head.trials}
+    found: list[Match] = []
+    left: list[Trial] = []
+    for trial in base.trials:
+        same = by_id.get((one_study or trial.study, trial.id))
+        found.append(Match(trial, same)) if same else left.append(trial)
+    free = [trial for trial in head.trials if all(trial is not done.head for done in found)]
+    gone = []
+    for trial in left:
+        namesakes = [one for one in free if one.label == trial.label and (one_study or one.study == trial.study)]
+        reason = "no trial of that name" if not namesakes else _unlike(trial, namesakes[0])
+        if reason or len(namesakes) > 1:
+            gone.append((trial, reason or "several trials of that name"))
+        else:
+            free.remove(namesakes[0])
+            found.append(Match(trial, namesakes[0], tuple(_differences(trial, namesakes[0]))))
+    if not found:
+        raise BadInput(f"{base.folder} and {head.folder} have no trial in common. {_some(base)} {_some(head)}")
+    return Matches(tuple(found), tuple(gone), tuple((trial, "not in the base") for trial in free))
+
+
+def _some(side: Side) -> str:
+    names = [f"{trial.study} {trial.label}" for trial in side.trials[:3]]
+    return f"{side.folder.name}: {', '.join(names)}{', ...' if len(side.trials) > 3 else ''}."
+
+
+def _unlike(base: Trial, head: Trial) -> str:
+    """Why two trials of one label are not the same; empty where they are."""
+    one, other = base.content, head.content
+    if one["pipeline"] != other["pipeline"]:
+        return f"its namesake is of {other['pipeline']}"
+    mine, theirs = one["settings"], other["settings"]
+    differing = (name for name in mine if name in theirs and mine[name] != theirs[name])
+    changed = [f"{name} {mine[name]} → {theirs[name]}" for name in differing]
+    if changed:
+        return f"its namesake has other settings ({', '.join(changed)})"
+    return "" if one["inputs"]["items"] == other["inputs"]["items"] else "its namesake has other inputs"
+
+
+def _differences(base: Trial, head: Trial) -> Iterator[str]:
+    """What differs between two trials that count as the same."""
+    one, other = base.content, head.content
+    if names := sorted(set(one["settings"]) ^ set(other["settings"])):
+        yield f"settings of one side only: {', '.join(names)}"
+    if {**one["model"], "path": ""} != {**other["model"], "path": ""}:
+        yield "other weights"
+    mine, theirs = one["protocol"], other["protocol"]
+    if keys := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
+        yield f"another protocol: {', '.join(keys)}"

@@ -1,0 +1,176 @@
+"""What else went on while a trial was measured, and whether it was enough to move the trial's numbers.
+
+The kernel's counters, the control group's and NVML's, before and after: a few milliseconds a trial, and no torch. The
+runner reads them; its own are the processes that it and its fork server have started, also those that have ended.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import cgroup, machine
+
+# a trial is called disturbed above these
+OTHERS = 0.10  # of all processors' time went to other processes
+STEAL = 0.02  # of all processors' time was taken by the hypervisor
+HELD_BACK = 0.01  # of the time the control group's quota, or the GPU's power or heat, held it back
+JUMP_S = 1.0  # that the wall clock moved against the steady one: somebody set it, or the machine slept
+SHORTEST_S = 0.2  # the kernel counts in ticks of 10 ms: of a shorter trial it cannot tell a share
+
+SERVANTS = 2  # processes of a run that never measure: the fork server and multiprocessing's resource tracker
+PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Watch:
+    """Counters from here to ``finish``; ``device`` says whether a GPU has part in it."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith("cuda")
+        self.before = _reading(self.on_gpu)
+
+    def finish(self) -> dict[str, Any]:
+        """``during`` (what was read, SI units) and ``disturbed`` (a reason for each limit that was passed)."""
+        found = compare(self.before, _reading(self.on_gpu))
+        return {"during": found, "disturbed": list(reasons(found))}
+
+
+def _reading(on_gpu: bool) -> dict[str, Any]:
+    busy, stolen, total = _processors()
+    own_s, own = _family()
+    return {
+        "steady_s": time.monotonic(),
+        "wall_s": time.time(),
+        "slept_s": time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic() if hasattr(time, "CLOCK_BOOTTIME") else 0,
+        "busy_s": busy,
+        "stolen_s": stolen,
+        "total_s": total,
+        "own_s": own_s,
+        "throttled_s": cgroup.throttled_s(),
+        "swapped_pages": _swapped_pages(),
+        "heat": _heat_events(),
+        "load_1min": os.getloadavg()[0],
+        "cpu_mhz": machine.mhz(),
+        "gpu": _gpu(own) if on_gpu else None,
+    }
+
+
+def _gpu(own: list[int]) -> dict[str, Any] | None:
+    """The device's state; how many ``others`` compute on it."""
+    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
+
+    state = nvidia.reading()
+    if state and state["processes"] is not None:
+        # in a container the driver knows processes by other ids: then as many as may be ours are taken for ours
+        known = set(own) & set(state["processes"])
+        state["others"] = max(0, len(state["processes"]) - (len(known) or max(1, len(own) - SERVANTS)))
+    return state
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What happened between two readings."""
+
+    def passed(name: str) -> Any:
+        return None if before[name] is None or after[name] is None else after[name] - before[name]
+
+    seconds, total = passed("steady_s"), passed("total_s")
+    long_enough = total and seconds >= SHORTEST_S
+    found = {
+        "seconds": seconds,
+        "cpu_by_others": max(0.0, passed("busy_s") - passed("own_s")) / total if long_enough else None,
+        "cpu_stolen": passed("stolen_s") / total if long_enough else None,
+        "throttled_s": passed("throttled_s"),
+        "swapped_pages": passed("swapped_pages"),
+        "heat_events": passed("heat"),
+        "clock_jump_s": passed("wall_s") - seconds,
+        "slept_s": passed("slept_s"),
+        **{name: [before[name], after[name]] for name in ("load_1min", "cpu_mhz")},
+    }
+    if after["gpu"]:
+        found["gpu"] = {"before": before["gpu"], "after": after["gpu"]}
+    return found
+
+
+def reasons(found: Mapping[str, Any]) -> Iterator[str]:
+    """Why the numbers of a trial cannot be taken for those of a quiet machine; nothing where they can."""
+    seconds = found["seconds"]
+    if (found["cpu_by_others"] or 0) > OTHERS:
+        yield f"other processes used {found['cpu_by_others']:.0%} of the processors"
+    if (found["cpu_stolen"] or 0) > STEAL:
+        yield f"the hypervisor took {found['cpu_stolen']:.0%} of the processors"
+    if (found["throttled_s"] or 0) > HELD_BACK * seconds:
+        yield f"the control group's CPU quota held it back for {found['throttled_s']:.1f} s"
+    if found["swapped_pages"]:
+        yield f"{found['swapped_pages']} pages came back from swap"
+    if found["heat_events"]:
+        yield f"the processor was throttled for heat {found['heat_events']} times"
+    if found["slept_s"] > JUMP_S:
+        yield f"the machine slept for {found['slept_s']:.0f} s"
+    elif abs(found["clock_jump_s"]) > JUMP_S:
+        yield f"the wall clock was moved by {found['clock_jump_s']:+.0f} s (times are of the steady clock)"
+    if found.get("gpu"):
+        yield from _gpu_reasons(found["gpu"]["before"] or {}, found["gpu"]["after"], seconds)
+
+
+def _gpu_reasons(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) -> Iterator[str]:
+    names = {"power_s": "its power limit", "thermal_s": "its temperature"}
+    held = {}
+    for name, text in names.items():
+        old, new = before.get("throttled", {}).get(name), after["throttled"][name]
+        if old is not None and new is not None and new - old > HELD_BACK * seconds:
+            held[text] = f"{text} held the GPU's clocks down for {new - old:.1f} s"
+    yield from held.values()
+    for text in after["throttled_by"]:
+        if text not in held:
+            yield f"{text} held the GPU's clocks down at the end"
+    if after.get("others"):
+        yield f"{after['others']} other processes computed on the GPU"
+
+
+def _processors() -> tuple[float, float, float]:
+    """Seconds since the machine's start that its processors were busy, stolen by the hypervisor, and all in all."""
+    fields = _text(PROC / "stat").partition("\n")[0].split()[1:9]
+    if len(fields) < 8:
+        return 0.0, 0.0, 0.0
+    user, nice, system, idle, waiting, irq, softirq, steal = (int(field) / TICKS for field in fields)
+    busy = user + nice + system + irq + softirq
+    return busy, steal, busy + idle + waiting + steal
+
+
+def _family() -> tuple[float, list[int]]:
+    """Seconds that processors gave to this process and to all that it started, and the ids of those that live."""
+    import psutil
+
+    own, ids = sum(os.times()[:4]), []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            own += sum(child.cpu_times()[:4])
+            ids.append(child.pid)
+        except psutil.Error:  # it has just ended; who started it has its time from now on
+            continue
+    return own, ids
+
+
+def _swapped_pages() -> int | None:
+    """Pages read back from swap since the machine's start."""
+    words = _text(PROC / "vmstat").split()
+    counts = dict(zip(words[::2], words[1::2], strict=False))
+    return int(counts["pswpin"]) if "pswpin" in counts else None
+
+
+def _heat_events() -> int | None:
+    """How often the processors were slowed down for heat since the machine's start."""
+    paths = machine.SYSTEM.glob("devices/system/cpu/cpu*/thermal_throttle/*_throttle_count")
+    counts = [int(text) for path in paths if (text := _text(path).strip()).isdigit()]
+    return sum(counts) if counts else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

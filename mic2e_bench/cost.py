@@ -1,0 +1,143 @@
+"""What a call has to do, and the ceilings of this device: FLOPs by PyTorch's own counter, bytes moved (an estimate).
+
+Counted in a call of its own, which is slow, so only with ``protocol.cost``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+
+from mic2e_bench import inputs, probes
+from mic2e_bench.build import Build
+from mic2e_bench.kernels import can_count
+from mic2e_bench.trial import Trial
+from mic2e_bench.witness import ENTRIES, replaced
+
+# attention on a CPU, which PyTorch's counter does not know
+OF_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *args, out_shape=None, **kw: (
+        sdpa_flop(query, key, value)
+    )
+}
+SIDE = {"cpu": 1024, "cuda": 8192}  # of the square matrices whose product is the ceiling of FLOP/s
+COPIED = {"cpu": 1 << 28, "cuda": 1 << 30}  # bytes of the copy that is the ceiling of bytes/s
+TRIES = 5
+IDLE = (torch.nn.Dropout, torch.nn.Identity)  # they pass on what they get
+
+
+def of_trial(build: Build, trial: Trial) -> dict[str, Any]:
+    """A record's ``cost``: ``flops``, ``component_flops``, ``moved_bytes_estimate``, ``reason``, ``ceilings``.
+
+    The first three are ``None`` where the counter would miss a part, and ``reason`` says why.
+    """
+    dtype = build.witness.denoiser[0][1] if build.witness.denoiser else "float32"
+    reason = why_not(build, trial)
+    counted = count(build, inputs.read(trial.inputs)[0], trial.protocol["seeds"][0]) if not reason else {}
+    empty = dict.fromkeys(("flops", "component_flops", "moved_bytes_estimate"))
+    return {**empty, **counted, "reason": reason, "ceilings": ceilings(build.device, dtype)}
+
+
+def why_not(build: Build, trial: Trial) -> str:
+    """Why the operators of this trial cannot be counted; empty where they can."""
+    if not can_count(build.denoiser):
+        return "compiled or exported code: its operators do not pass through PyTorch's counter"
+    if trial.settings.get("quantize", "none") != "none":
+        return f"the counter does not know the operators of {trial.settings['quantize']}"
+    foreign = [name for name in build.witness.attention if not name.startswith(("scaled_dot", "_scaled_dot"))]
+    return f"the counter does not know {', '.join(sorted(foreign))}" if foreign else ""
+
+
+def count(build: Build, item: inputs.Item, seed: int) -> dict[str, Any]:
+    """One call under the counter."""
+    components: dict[str, int] = {}
+    moved = [0]
+    mode = FlopCounterMode(display=False, custom_mapping=OF_CPU)
+    with build.around(), _by_component(build, mode, components), _traffic(build, moved), mode:
+        build.pipeline.call(build, item, seed)
+    return {"flops": mode.get_total_flops(), "component_flops": components, "moved_bytes_estimate": moved[0]}
+
+
+@contextlib.contextmanager
+def _by_component(build: Build, mode: FlopCounterMode, found: dict[str, int]) -> Iterator[None]:
+    """Tell the components' shares apart."""
+
+    def counted(label: str) -> Callable[[Callable], Callable]:
+        def make(inner: Callable) -> Callable:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                before = mode.get_total_flops()
+                result = inner(*args, **kwargs)
+                found[label] = found.get(label, 0) + mode.get_total_flops() - before
+                return result
+
+            return call
+
+        return make
+
+    with contextlib.ExitStack() as stack:
+        for name, module in build.modules().items():
+            for entry in ENTRIES.get(name, ENTRIES[""]):
+                label = f"{name}.{entry}" if entry != "forward" else name
+                stack.enter_context(replaced(module, entry, counted(label)))
+        yield
+
+
+@contextlib.contextmanager
+def _traffic(build: Build, moved: list[int]) -> Iterator[None]:
+    """Add up what the innermost modules read and write: weights, inputs and outputs, each once a call.
+
+    An estimate of the memory traffic: caches save some of it, and what lies between modules is left out.
+    """
+
+    def add(module: Any, args: Any, output: Any) -> None:
+        tensors = (*_tensors(args), *_tensors(output), *module.parameters(recurse=False))
+        moved[0] += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    inner = {m for whole in build.modules().values() for m in whole.modules() if not next(m.children(), None)}
+    handles = [m.register_forward_hook(add) for m in inner if not isinstance(m, IDLE)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(value: Any) -> Iterable[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _tensors(one)
+
+
+def ceilings(device: str, dtype: str) -> dict[str, Any]:
+    """The fastest of five products of two square matrices and of five copies, on this device in this process."""
+    kind, type_ = device.partition(":")[0], getattr(torch, dtype)
+    if not type_.is_floating_point or type_.itemsize < 2:  # of an 8-bit type there is no plain product
+        type_ = torch.bfloat16
+    side, size = SIDE[kind], COPIED[kind]
+    one, other = (torch.randn(side, side, device=device).to(type_) for _ in range(2))
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    product_s, copy_s = _fastest(device, lambda: one @ other), _fastest(device, lambda: target.copy_(source))
+    return {
+        "dtype": str(type_).removeprefix("torch."),
+        "matmul_flops_per_s": 2 * side**3 / product_s,
+        "copy_bytes_per_s": 2 * size / copy_s,  # read and written
+        "threads": torch.get_num_threads() if kind == "cpu" else None,
+    }
+
+
+def _fastest(device: str, act: Callable[[], Any]) -> float:
+    act()
+    seconds, begin = [], time.perf_counter()
+    while len(seconds) < TRIES and (not seconds or time.perf_counter() - begin < 2):
+        with probes.clock(device) as elapsed:
+            act()
+        seconds.append(elapsed.seconds)
+    return min(seconds)

@@ -1,0 +1,1 @@
+"""Settings as ready code: a snippet that runs by itself, YAML, JSON, and the inference service's fields."""

@@ -1,0 +1,160 @@
+"""``fit`` as it is asked: a pipeline, settings, a card. Checks what was asked, and gathers the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mic2e_bench import presets, registry
+from mic2e_bench.choosing import limits
+from mic2e_bench.errors import BadInput
+from mic2e_bench.fitting import cards
+from mic2e_bench.models import sources
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.settings import resolve
+
+if TYPE_CHECKING:
+    from mic2e_bench.fitting.against import Compared
+    from mic2e_bench.fitting.estimate import Estimate
+
+# what is tried, in this order, where the asked setting does not fit: the cheapest in time first
+RELIEF: tuple[dict[str, Any], ...] = (
+    {"vae_tiling": 512},
+    {"offload": "model"},
+    {"offload": "model", "vae_tiling": 512},
+    {"offload": "group", "vae_tiling": 512},
+    {"offload": "sequential", "vae_tiling": 256},
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An estimate, the same for the presets, the cards, what would help, and the error against records."""
+
+    made: Estimate
+    columns: Mapping[str, Estimate | str]
+    cards: Mapping[str, float]
+    model: str
+    compared: Sequence[Compared]
+    left_out: Sequence[str]
+    relief: str
+
+    @property
+    def fits_somewhere(self) -> bool:
+        return any(self.made.on(size).fits != "no" for size in self.cards.values())
+
+    def text(self) -> str:
+        from mic2e_bench.fitting import tell
+
+        table = tell.requirements({"asked": self.made, **self.columns}, self.cards)
+        parts = [tell.head(self.made, self.model), f"GPU requirements (estimated)\n{table}", self.relief]
+        parts += [tell.assumptions(self.made), tell.errors(self.compared, self.left_out)]
+        return "\n\n".join(part for part in parts if part)
+
+    def json(self) -> dict[str, Any]:
+        from mic2e_bench.fitting import tell
+
+        return tell.as_json(self.made, self.columns, self.cards, self.compared, self.model)
+
+
+def answer(
+    name: str,
+    changes: Sequence[str],
+    preset: str | None,
+    model: str,
+    image: str | None,
+    cards: Mapping[str, float],
+    results: Path,
+) -> Answer:
+    """Everything that ``fit`` tells. Raises ``BadInput``."""
+    pipeline = registry.pipeline(name)
+    given = presets.settings_of(preset, pipeline, "--preset") if preset else {}
+    given = {**given, **changed(changes)}
+    settings = _on_gpu(given, pipeline, "--settings")
+    source = {"source": "hub", "id": pipeline.hub, "revision": "main"}
+    if model != "published":
+        source = sources.resolve(model, pipeline, "--model")
+    from mic2e_bench.fitting import against
+    from mic2e_bench.fitting.estimate import estimate
+
+    size = image_size(image)
+    made = estimate(pipeline, source, settings, size)
+    columns: dict[str, Estimate | str] = {}
+    for other in presets.load():
+        if other != preset and presets.covers(other, pipeline):
+            theirs = _on_gpu(presets.settings_of(other, pipeline, other), pipeline, other)
+            try:
+                columns[other] = estimate(pipeline, source, theirs, size)
+            except BadInput:
+                columns[other] = "conflict"
+    label = "published architecture" if model == "published" else sources.label(source)
+    relief = _relief(pipeline, source, settings, size, made, cards) if len(cards) == 1 else ""
+    return Answer(made, columns, cards, label, *against.records(pipeline, results), relief)
+
+
+def _on_gpu(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
+    return resolve({**given, "device": "cuda"}, pipeline, where)
+
+
+def _relief(
+    pipeline: Pipeline, source: Any, settings: Any, size: Any, made: Estimate, cards: Mapping[str, float]
+) -> str:
+    """The first change that makes it fit the one card, where it does not."""
+    from mic2e_bench.fitting import tell
+    from mic2e_bench.fitting.estimate import estimate
+
+    ((card, memory),) = cards.items()
+    if made.on(memory).fits != "no":
+        return ""
+    known = registry.toggles_of(pipeline)
+    for change in RELIEF:
+        if all(name in known for name in change):
+            try:
+                found = estimate(pipeline, source, {**settings, **change}, size).on(memory)
+            except BadInput:
+                continue
+            if found.fits != "no":
+                said = " and ".join(f"{name} {value}" for name, value in change.items())
+                return f"It does not fit {card}. With {said} it would: {tell.verdict(found)} (estimated)."
+    return (
+        f"It does not fit {card}, and none of the usual savings would make it fit; try a lower precision or quantize."
+    )
+
+
+def changed(changes: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` with values read as YAML. Raises ``BadInput``."""
+    found = {}
+    for change in changes:
+        key, separator, text = change.partition("=")
+        if not separator or not key:
+            raise BadInput(f"--settings {change}: write key=value, for example --settings precision=bf16.")
+        try:
+            found[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise BadInput(f"--settings {change}: '{text}' is not a YAML value.") from None
+    return found
+
+
+def image_size(text: str | None) -> tuple[int, int] | None:
+    """(width, height) in pixels from ``1024x768``. Raises ``BadInput``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found or not all(64 <= int(side) <= 16384 for side in found.groups()):
+        raise BadInput(f"--image: '{text}' is not a size such as 1024x768, sides from 64 to 16384 pixels.")
+    return int(found[1]), int(found[2])
+
+
+def cards_of(gpu: str | None, vram: str | None) -> dict[str, float]:
+    """The cards to answer for, in bytes: the named one, one of that memory, or all that are known."""
+    if gpu:
+        name, size = cards.memory(gpu)
+        return {name: size}
+    if vram:
+        return {f"a card with {vram}": limits.size(vram, "--vram")}
+    return {name: size * cards.GIB for name, size in cards.CARDS.items()}

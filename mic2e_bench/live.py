@@ -1,0 +1,76 @@
+"""A pipeline that somebody else loaded, as a build that toggles can work on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from mic2e_bench import registry
+from mic2e_bench.build import Build
+from mic2e_bench.errors import BadInput
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.toggles.precision import DTYPES
+
+CLASSES = {
+    "ObjectClearPipeline": "objectclear",
+    "StableDiffusionXLInpaintPipeline": "sdxl-inpaint",
+    "FluxPipeline": "flux-schnell",
+    "ZImagePipeline": "z-image-turbo",
+    "Segmenter": "sam3",
+}
+
+
+def name_of(pipe: Any) -> str:
+    """The name of the pipeline that a live object is. Raises ``BadInput`` where its class does not tell."""
+    name = type(pipe).__name__
+    if name not in CLASSES:
+        known = ", ".join(registry.pipelines())
+        raise BadInput(f"apply: no pipeline is known by the class {name}: give pipeline=, one of {known}.")
+    return CLASSES[name]
+
+
+def around(pipe: Any, pipeline: Pipeline) -> Build:
+    """A build around a live pipeline, with the device and dtype of its denoiser. Raises ``BadInput``."""
+    import torch
+
+    build = Build(pipeline, pipe=pipe, model={"source": "live"})
+    absent = [name for name in pipeline.components if name not in build.modules()]
+    if absent:
+        raise BadInput(f"apply: this {type(pipe).__name__} has no {', '.join(absent)}, which {pipeline.name} needs.")
+    parameters = [p for p in build.denoiser.parameters() if p.is_floating_point()]
+    build.device = parameters[0].device.type if parameters else "cpu"
+    counts = Counter({torch.float32: 0})
+    for parameter in parameters:
+        counts[parameter.dtype] += parameter.numel()
+    build.load["dtype"] = counts.most_common(1)[0][0]
+    if pipeline.task == "segmentation":
+        build.load["prompt_kind"] = pipe.prompt_kind
+    return build
+
+
+def facts(build: Build) -> dict[str, Any]:
+    """What the live object itself says of settings."""
+    names = {name: key for key, name in DTYPES.items()}
+    dtype = str(build.load["dtype"]).removeprefix("torch.")
+    found = {"device": build.device} | ({"precision": names[dtype]} if dtype in names else {})
+    return found | ({"prompt_kind": build.load["prompt_kind"]} if "prompt_kind" in build.load else {})
+
+
+def cast(build: Build, value: str) -> str:
+    """Weights to fewer bits in place; the reason where that cannot give what loading in this precision gives."""
+    import torch
+
+    wanted, now = getattr(torch, DTYPES[value]), build.load["dtype"]
+    if wanted == now:
+        return ""
+    if now != torch.float32:
+        return f"the weights were loaded in {str(now).removeprefix('torch.')}; load the pipeline with dtype={wanted}"
+    for module in build.modules().values():
+        kept = set(getattr(module, "_keep_in_fp32_modules_strict", None) or ())
+        if wanted == torch.float16 or not type(module).__module__.startswith("transformers."):
+            kept |= set(getattr(module, "_keep_in_fp32_modules", None) or ())
+        for name, parameter in module.named_parameters():
+            if parameter.is_floating_point() and not kept & set(name.split(".")):
+                parameter.data = parameter.data.to(wanted)
+    build.load["dtype"] = wanted
+    return ""

@@ -1,0 +1,99 @@
+"""What of a machine moves a number and stays as it is during a run. Read without importing torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import cgroup
+
+SYSTEM = Path("/sys")
+CPUFREQ = "devices/system/cpu/cpu0/cpufreq"
+# what threads, allocators, kernels and devices are told from outside
+VARIABLES = re.compile(
+    r"(OMP|GOMP|KMP|MKL|OPENBLAS|ONEDNN|DNNL|ATEN|TORCH|PYTORCH|CUDA|CUBLAS|CUDNN|NVIDIA|TRITON|MALLOC|HF)_.*|LD_PRELOAD"
+)
+SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|AUTH|_DIR$|_HOME$|_PATH$|_CACHE$")
+
+
+def facts(device: str) -> dict[str, Any]:
+    """Kernel, processors and their governor, limits of the control group, memory, variables, PyTorch's build; on CUDA
+    what is set on the device.
+    """
+    memory = _text(Path("/proc/meminfo"))
+    total = re.search(r"MemTotal:\s+(\d+) kB", memory)
+    return {
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "governor": _text(SYSTEM / CPUFREQ / "scaling_governor") or None,
+        "max_mhz": _number(_text(SYSTEM / CPUFREQ / "scaling_max_freq"), 1e-3),
+        "turbo": turbo(),
+        "smt": _text(SYSTEM / "devices/system/cpu/smt/active") or None,
+        "cgroup_cpus": cgroup.cpus(),
+        "cgroup_memory_bytes": cgroup.memory_bytes(),
+        "ram_bytes": int(total[1]) * 1024 if total else None,
+        "huge_pages": _chosen(_text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
+        "variables": variables(),
+        "torch_build": torch_build(),
+        "gpu": _gpu() if device.startswith("cuda") else None,
+    }
+
+
+def _gpu() -> dict[str, Any] | None:
+    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
+
+    return nvidia.fixed()
+
+
+def turbo() -> bool | None:
+    """Whether the processor may run above its base clock; ``None`` where the kernel does not say."""
+    off = _text(SYSTEM / "devices/system/cpu/intel_pstate/no_turbo")
+    on = _text(SYSTEM / "devices/system/cpu/cpufreq/boost")
+    return off == "0" if off else on == "1" if on else None
+
+
+def variables() -> dict[str, str]:
+    """The environment's variables that move a number; nothing that may be secret, and no places of files."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if VARIABLES.fullmatch(name) and not SECRET.search(name)
+    }
+
+
+def torch_build() -> dict[str, str] | None:
+    """PyTorch's commit and the CUDA that it was built for, from its ``version.py``; it is not imported."""
+    found = importlib.util.find_spec("torch")
+    text = _text(Path(found.origin).parent / "version.py") if found and found.origin else ""
+    parts = {name: re.search(rf"^{name}\b[^=]*= '(.+)'", text, re.MULTILINE) for name in ("git_version", "cuda", "hip")}
+    return {name: part[1] for name, part in parts.items() if part} or None
+
+
+def mhz() -> float | None:
+    """The first processor's clock now; ``None`` where the kernel does not say."""
+    now = _number(_text(SYSTEM / CPUFREQ / "scaling_cur_freq"), 1e-3)
+    if now is None and (found := re.search(r"cpu MHz\s*: ([\d.]+)", _text(Path("/proc/cpuinfo")))):
+        now = float(found[1])
+    return now
+
+
+def _chosen(text: str) -> str | None:
+    """``madvise`` of ``always [madvise] never``."""
+    found = re.search(r"\[(\w+)\]", text)
+    return found[1] if found else None
+
+
+def _number(text: str, factor: float) -> float | None:
+    return float(text) * factor if text.isdigit() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,54 @@
+"""Where the time of a call goes, from the one that had a witness; they add up to it, and its own cost is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mic2e_bench.metric import Metric
+from mic2e_bench.metrics.latency import quartiles
+
+PARTS = {
+    "text_encoder_s": ("text_encoder", "text_encoder_2"),
+    "image_encoder_s": ("image_prompt_encoder", "postfuse_module"),
+    "denoiser_s": ("unet", "transformer", "model"),
+    "vae_encode_s": ("vae.encode",),
+    "vae_decode_s": ("vae.decode",),
+}
+
+
+def _seconds(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], float | None]:
+    """The seconds of these components; ``None`` where the record has none of them."""
+
+    def of_record(record: Mapping[str, Any]) -> float | None:
+        found = record["timing"]["component_s"]
+        there = [sum(found[name]) for name in names if name in found]
+        return sum(there) if there else None
+
+    return of_record
+
+
+def rest(record: Mapping[str, Any]) -> float | None:
+    """Seconds of the witnessed call in no component: reading and resizing, noise, scheduler, making the image."""
+    timing = record["timing"]
+    whole = timing.get("witnessed_s")
+    return None if whole is None else whole - sum(map(sum, timing["component_s"].values()))
+
+
+def hooks_cost(record: Mapping[str, Any]) -> float | None:
+    """Seconds of the witnessed call over the median of the timed ones: 1 where watching costs nothing."""
+    whole, samples = record["timing"].get("witnessed_s"), record["timing"]["latency_s"]
+    return None if whole is None or not samples else whole / quartiles(samples)[1]
+
+
+def _part(name: str, about: str) -> Metric:
+    return Metric(name, "record", "s", "lower", f"seconds of {about} in a call that is watched", _seconds(PARTS[name]))
+
+
+TEXT_ENCODER = _part("text_encoder_s", "the text encoders")
+IMAGE_ENCODER = _part("image_encoder_s", "the image encoder")
+DENOISER = _part("denoiser_s", "the denoiser, all steps (segmentation: the whole model)")
+VAE_ENCODE = _part("vae_encode_s", "encoding by the VAE")
+VAE_DECODE = _part("vae_decode_s", "decoding by the VAE")
+REST = Metric("rest_s", "record", "s", "lower", "seconds of what is in no component, in a call that is watched", rest)
+HOOKS_COST = Metric("hooks_cost", "record", "1", "lower", "the watched call's seconds over a timed one's", hooks_cost)

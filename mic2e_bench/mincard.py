@@ -1,0 +1,113 @@
+"""The smallest card that a trial runs on: PyTorch is given ever less of this card's memory, by bisection."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import environment, record, runner
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.params import Study
+from mic2e_bench.protocol import DEFAULTS
+from mic2e_bench.trial import Trial
+
+STEPS = 100  # a card is divided into so many parts
+
+Probe = Callable[[float], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The answer for one trial: ``fraction`` of a card of ``card_bytes``; ``None`` and a ``reason`` where it fails.
+
+    ``beside_bytes`` is what the process takes of the card beside PyTorch's share (the CUDA context), by the driver.
+    """
+
+    trial: Trial
+    card_bytes: int
+    fraction: float | None = None
+    beside_bytes: int | None = None
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        name = f"{self.trial.study} {self.trial.label}"
+        if self.fraction is None:
+            return f"{name}: {self.reason}"
+        share = self.fraction * self.card_bytes
+        beside = "what the CUDA context takes, which the driver does not say"
+        if self.beside_bytes is not None:
+            beside = f"{self.beside_bytes / 2**30:.1f} GiB beside it: {(share + self.beside_bytes) / 2**30:.1f} GiB"
+        return f"{name}: {share / 2**30:.1f} GiB for PyTorch ({self.fraction:.0%} of this card), and {beside}"
+
+
+def smallest(passes: Probe) -> float | None:
+    """The least share of the card, in hundredths, with which a trial passes; ``None`` where it does not with all of it.
+
+    What passes with some memory is taken to pass with more.
+    """
+    if not passes(1.0):
+        return None
+    least, most = 1, STEPS
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if passes(middle / STEPS) else (middle + 1, most)
+    return most / STEPS
+
+
+def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[Found]:
+    """The smallest card for each trial, or for those with these labels; every probe is a record of ``<study>-mincard``.
+
+    Raises ``BadInput`` where there is no CUDA device, or a trial does not use it, or a label is unknown.
+    """
+    card = environment.gpu()
+    if card is None:
+        raise BadInput(
+            "mincard: no CUDA device here. It gives PyTorch less and less of a card's memory until a trial fails; main "
+            "memory has no such cap. Records hold what a trial took of it (peak_rss_bytes)."
+        )
+    known = {trial.label: trial for trial in study.trials}
+    for label in labels:
+        if label not in known:
+            raise unknown("trial", label, known, study.name)
+    chosen = [known[label] for label in labels] or list(study.trials)
+    for trial in chosen:
+        if trial.settings["device"] != "cuda":
+            raise BadInput(
+                f"mincard: {study.name}, {trial.label}: device is {trial.settings['device']}; set it to cuda."
+            )
+    return [_of_trial(study, trial, results, card["memory_bytes"]) for trial in chosen if trial.id not in study.refused]
+
+
+def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Found:
+    records: dict[float, Mapping[str, Any]] = {}
+
+    def passes(fraction: float) -> bool:
+        one = probe_of(study, trial, fraction)
+        (records[fraction],) = runner.run([one], results).records.values()
+        return records[fraction]["status"] in record.MEASURED
+
+    fraction = smallest(passes)
+    if fraction is None:
+        whole = records[1.0]
+        return Found(trial, card_bytes, reason=f"{whole['status']} with the whole card: {whole['reason']}")
+    memory = records[fraction]["memory"]
+    seen, reserved = memory.get("peak_process_device_bytes"), memory.get("peak_vram_reserved_bytes")
+    return Found(trial, card_bytes, fraction, None if None in (seen, reserved) else max(0, seen - reserved))
+
+
+def probe_of(study: Study, trial: Trial, fraction: float) -> Study:
+    """A study of this trial alone with a share of the card, on all its inputs, with as few calls as will do."""
+    name = f"{study.name}-mincard"
+    kept = {"seeds": trial.protocol["seeds"][:1], "timeout_s": trial.protocol["timeout_s"]}
+    one = dataclasses.replace(
+        trial,
+        study=name,
+        label=f"{trial.label} in {fraction:.0%}",
+        settings={**trial.settings, "memory_fraction": fraction},
+        protocol={**DEFAULTS, "repeats": 1, **kept},
+    )
+    return dataclasses.replace(study, name=name, baseline=one, trials=(one,), refused={})

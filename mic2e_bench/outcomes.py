@@ -1,0 +1,78 @@
+"""What becomes of the trials of a run: their records, what is skipped, what is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import environment, record, skipping
+from mic2e_bench.progress import Progress
+from mic2e_bench.trial import Trial
+
+RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
+
+
+@dataclass
+class Summary:
+    """What a run did: records by trial id, how many were measured now, and where the wall time went (seconds)."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    measured: int = 0
+    wall_s: float = 0.0
+    calls_s: float = 0.0
+    import_s: float = 0.0
+
+    @property
+    def failed(self) -> dict[str, dict[str, Any]]:
+        """The records whose status is not ``ok``."""
+        return {id: found for id, found in self.records.items() if found["status"] != "ok"}
+
+
+@dataclass
+class Outcomes:
+    """What the children of one study have in common: where their records go, and what failed before them."""
+
+    results: Path
+    summary: Summary
+    progress: Progress | None = None
+    force: bool = False  # nothing is skipped
+    too_large: list[Trial] = field(default_factory=list)  # what ran out of memory
+    attempts: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # failures that were tried again, by trial
+
+    def write(self, trial: Trial, status: str, reason: str, **parts: Any) -> None:
+        """The record of a trial. A full disk is no trial's fault: ``unwritable`` raises ``record.CannotWrite``."""
+        if status == "unwritable":
+            raise record.CannotWrite(reason if reason.startswith("cannot write") else f"cannot write: {reason}")
+        if status == "oom":
+            self.too_large.append(trial)
+        here = {**environment.here(trial.settings["device"]), **parts.get("environment", {})}
+        if trial.id in self.attempts:
+            here["attempts"] = self.attempts[trial.id]
+        made = record.make(trial, status, reason, **{**parts, "environment": here})
+        record.write(self.results, made)
+        self.summary.records[trial.id] = made
+        if self.progress:
+            self.progress.done(trial, status)
+
+    def without_skipped(self, group: list[Trial]) -> list[Trial]:
+        """The trials that may fit; the others get their record."""
+        left = []
+        for trial in group:
+            if reason := self.cannot_fit(trial):
+                self.write(trial, "skipped", reason)
+            else:
+                left.append(trial)
+        return left
+
+    def cannot_fit(self, trial: Trial) -> str:
+        """Why a trial need not be tried; empty where it may fit, or is to be forced."""
+        return "" if self.force else skipping.why(trial, self.too_large)
+
+    def tries_again(self, trial: Trial, status: str, reason: str, log: str) -> bool:
+        """Whether the protocol wants another attempt after this one, which is then kept for the record."""
+        done = len(self.attempts.get(trial.id, ()))
+        if status not in RETRIED or done >= trial.protocol.get("retries", 0):
+            return False
+        self.attempts.setdefault(trial.id, []).append({"status": status, "reason": reason, "log": log})
+        return True

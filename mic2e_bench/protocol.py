@@ -1,0 +1,96 @@
+"""How a trial is measured: the ``protocol`` of a params file, checked, completed and said in words.
+
+===========  =============================================  ==================================================
+key          values                                         what it decides
+===========  =============================================  ==================================================
+warmup       a whole number, or ``steady``                  calls that are not counted, before those that are
+repeats      a whole number, or ``{until, min, max,         timed calls; with ``until``, as many as it takes
+             budget_s}``
+seeds        whole numbers                                  a picture for each input and seed
+timeout_s    a whole number                                 seconds after which a trial is given up
+retries      a whole number                                 how often an error or a timeout is tried again
+interleave   ``true``                                       rounds: each trial of the study in turn, one call
+cost         ``true``                                       FLOPs, bytes moved and the device's own ceilings
+===========  =============================================  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mic2e_bench.errors import BadInput, nearest, unknown
+
+DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
+SWITCHES = ("interleave", "cost")  # a part of a trial's identity only where they are on
+KEYS = (*DEFAULTS, "retries", *SWITCHES)
+UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
+STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
+
+
+def resolve(given: Any, where: str) -> dict[str, Any]:
+    """The complete protocol. Raises ``BadInput`` naming the key, the value and what is allowed."""
+    if not isinstance(given, dict):
+        raise BadInput(f"{where}: protocol: write a mapping of {', '.join(KEYS)}; given: {given!r}.")
+    for key in given:
+        if key not in KEYS:
+            raise unknown("key", key, KEYS, f"{where}: protocol")
+    protocol, place = {**DEFAULTS, **given}, f"{where}: protocol"
+    if protocol["warmup"] != STEADY:
+        _whole(protocol["warmup"], 0, f"{place}.warmup", f" or '{STEADY}'", nearest(protocol["warmup"], [STEADY]))
+    if isinstance(protocol["repeats"], dict):
+        protocol["repeats"] = _until(protocol["repeats"], f"{place}.repeats")
+    else:
+        _whole(protocol["repeats"], 1, f"{place}.repeats", f" or a mapping of {', '.join(UNTIL)}")
+    _whole(protocol["timeout_s"], 1, f"{place}.timeout_s")
+    _whole(protocol.get("retries", 0), 0, f"{place}.retries")
+    seeds = protocol["seeds"]
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
+        raise BadInput(f"{place}.seeds: {seeds!r} is not a list of whole numbers from 0.")
+    for key in SWITCHES:
+        if not isinstance(protocol.get(key, False), bool):
+            raise BadInput(f"{place}.{key}: {protocol[key]!r} is not true or false.")
+        if not protocol.get(key, False):
+            protocol.pop(key, None)
+    if "interleave" in protocol and protocol["warmup"] == 0:
+        raise BadInput(f"{place}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
+    return protocol
+
+
+def _whole(value: Any, low: int, where: str, other: str = "", hint: str = "") -> None:
+    if type(value) is not int or value < low:
+        raise BadInput(f"{where}: {value!r} is not a whole number from {low}{other}.{hint}")
+
+
+def _until(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The complete rule of repeats that end by themselves."""
+    for key in given:
+        if key not in UNTIL:
+            raise unknown("key", key, UNTIL, where)
+    rule = {**UNTIL, **given}
+    if isinstance(rule["until"], bool) or not isinstance(rule["until"], (int, float)) or not 0 < rule["until"] < 1:
+        raise BadInput(f"{where}.until: {rule['until']!r} is not a share of the median between 0 and 1, such as 0.02.")
+    _whole(rule["min"], 1, f"{where}.min")
+    _whole(rule["max"], rule["min"], f"{where}.max")
+    _whole(rule["budget_s"], 1, f"{where}.budget_s")
+    return rule
+
+
+def most_calls(protocol: Mapping[str, Any]) -> int:
+    """Calls of the time pass, at most."""
+    warmup, repeats = protocol["warmup"], protocol["repeats"]
+    return (MOST_WARMUP if warmup == STEADY else warmup) + (repeats if isinstance(repeats, int) else repeats["max"])
+
+
+def words(protocol: Mapping[str, Any]) -> str:
+    """The time pass for people: ``1 warm-up call, 5 timed``."""
+    warmup, repeats = protocol["warmup"], protocol["repeats"]
+    texts = ["warm-up until steady" if warmup == STEADY else f"{warmup} warm-up call{'s' if warmup != 1 else ''}"]
+    if isinstance(repeats, int):
+        texts.append(f"{repeats} timed")
+    else:
+        texts.append(
+            f"then repeats until the 95 % interval of the median is within {repeats['until'] * 100:g} %, "
+            f"{repeats['min']} to {repeats['max']} calls, or {repeats['budget_s']} s are spent"
+        )
+    return ", ".join([*texts, *(["the trials interleaved call by call"] if protocol.get("interleave") else [])])

@@ -1,0 +1,50 @@
+"""What single settings cost in quality: as their toggles declare it, and as the records measured it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas
+
+from mic2e_bench import registry
+from mic2e_bench.report.findings import Findings
+from mic2e_bench.settings import show
+
+COLUMNS = {"quality", "quality_visible", "status", "baseline", "study"}
+
+
+def measured(table: pandas.DataFrame) -> dict[str, str]:
+    """By toggle, in words: the quality of the trials that differ from their study's baseline in that setting alone.
+
+    ``table`` is what ``frame.load`` returns. Toggles that no such trial has changed are not in it.
+    """
+    if COLUMNS - set(table):
+        return {}
+    names = [name for name in registry.toggles() if name in table]
+    found: dict[str, list[tuple[float, bool | None]]] = {}
+    for _, rows in table[table["status"] == "ok"].groupby("study", sort=False):
+        settings = {index: [show(value) for value in row] for index, row in rows[names].iterrows()}
+        base = next((settings[index] for index in rows.index[rows["baseline"].astype(bool)]), None)
+        for index, row in rows.iterrows() if base else ():
+            changed = [name for name, one, other in zip(names, settings[index], base, strict=True) if one != other]
+            if len(changed) == 1 and pandas.notna(row["quality"]):
+                found.setdefault(changed[0], []).append((row["quality"], row["quality_visible"]))
+    return {name: _words(values) for name, values in found.items()}
+
+
+def _words(values: list[tuple[float, bool | None]]) -> str:
+    low, high = (f"{pick(value for value, _ in values):.1f}" for pick in (min, max))
+    unseen = sum(visible is False for _, visible in values)
+    words = f"quality {low if low == high else f'{low} to {high}'} % in {len(values)} trial{'s' * (len(values) > 1)}"
+    return f"{words}, no visible difference in {unseen}" if unseen else words
+
+
+def html(found: Findings) -> str:
+    """The settings that a study varies: what each does, its source, and its cost as declared and as measured."""
+    seen, known = measured(found.trials), registry.toggles()
+    rows = [
+        f"<dt>{escape(name)}</dt><dd>{escape(known[name].about)} Source: {escape(known[name].source)}. "
+        f"Cost in quality: declared {known[name].cost}; measured alone: {escape(seen.get(name, 'not here'))}.</dd>"
+        for name in found.study.varied
+    ]
+    return f'<details><summary>What is varied</summary><dl class="about">{"".join(rows)}</dl></details>' if rows else ""

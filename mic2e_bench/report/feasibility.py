@@ -1,0 +1,105 @@
+"""What fits: a map over resolution, batch and precision of which trials ran, and what they took where they did."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import pandas
+
+from mic2e_bench import record
+from mic2e_bench.report import tables
+from mic2e_bench.report.findings import MISSING, Findings
+from mic2e_bench.report.numbers import NONE, digits, missing, scale
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.settings import show
+
+AXES = ("resolution", "batch", "precision")
+WORDS = {"oom": "out of memory", MISSING: "not measured yet", "not_applied": "not as asked"}
+FITS, SKIPPED, FAILS = "#e7f5ee", "#f3f4f6", "#fdecea"  # backgrounds: green, grey, red
+
+
+@dataclass(frozen=True)
+class Map:
+    """A table with the status of each cell behind the first column; ``statuses`` are those of ``table.rows``."""
+
+    table: Table
+    statuses: Sequence[Sequence[str]]
+
+    def html(self) -> str:
+        """The table with a background for each status."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.table.header)
+        lines = [
+            f"<tr><td>{escape(row[0])}</td>{''.join(map(_cell, row[1:], statuses))}</tr>"
+            for row, statuses in zip(self.table.rows, self.statuses, strict=True)
+        ]
+        caption = f"<caption>{escape(self.table.caption)}</caption>"
+        return f'<table class="results">{caption}<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+
+
+def _cell(text: str, status: str) -> str:
+    colour = FITS if status in record.MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
+    return f'<td style="background:{colour}">{escape(text)}</td>'
+
+
+def html(found: Findings) -> str:
+    """The maps of a study that varies at least two of resolution, batch and precision; empty for another."""
+    made = list(maps(found))
+    return f"<h3>What fits</h3>{''.join(one.html() for one in made)}" if made else ""
+
+
+def text(found: Findings) -> str:
+    """The same for a terminal."""
+    return "\n\n".join(one.table.text() for one in maps(found))
+
+
+def maps(found: Findings) -> Iterator[Map]:
+    """A map for each combination of whatever else the study varies."""
+    axes = [name for name in AXES if name in found.trials and len({show(value) for value in found.trials[name]}) > 1]
+    if len(axes) < 2:
+        return
+    others = [name for name in found.study.varied if name not in axes and name in found.trials]
+    groups: dict[str, list[pandas.Series]] = {}
+    for _, row in found.trials.iterrows():
+        groups.setdefault(", ".join(f"{name} {show(row[name])}" for name in others), []).append(row)
+    for name, rows in groups.items():
+        yield _map(found, axes, rows, name)
+
+
+def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str) -> Map:
+    """The first axis downwards, the others across."""
+    values = [_ordered([row[axis] for row in rows]) for axis in axes]
+    across = list(itertools.product(*values[1:]))
+    by_place = {tuple(show(row[axis]) for axis in axes): row for row in rows}
+    lines, statuses = [], []
+    for first in values[0]:
+        cells = [by_place.get((first, *rest)) for rest in across]
+        lines.append((first, *(_words(found, cell) for cell in cells)))
+        statuses.append(["" if cell is None else cell["status"] for cell in cells])
+    columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
+    memory = f"{tables.MEMORY[found.memory]} of a call and its latency where it fits"
+    caption = f"{f'{name}: ' if name else ''}{memory}. Skipped: larger than one that ran out of memory, and not tried."
+    return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
+
+
+def _ordered(values: list[object]) -> list[str]:
+    """Numbers by size, words in the order of the plan."""
+    known = {show(value): value for value in values}
+    numeric = all(not isinstance(value, str) for value in known.values())
+    return sorted(known, key=lambda text: known[text]) if numeric else list(known)
+
+
+def _words(found: Findings, row: pandas.Series | None) -> str:
+    if row is None:
+        return NONE
+    status = WORDS.get(row["status"], row["status"])
+    if row["status"] not in record.MEASURED:
+        return status
+    texts = []
+    for column in (found.memory, "latency_s"):
+        factor, unit = scale(column, found.trials[column])
+        if not missing(row[column]):
+            texts.append(f"{digits(row[column] * factor)} {unit}")
+    return ", ".join([*texts, *([status] if row["status"] != "ok" else [])])

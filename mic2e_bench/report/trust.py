@@ -1,0 +1,55 @@
+"""What a reader must know before believing a number: what disturbed a trial, and whether it repeats itself."""
+
+from __future__ import annotations
+
+from mic2e_bench import determinism
+from mic2e_bench.report.findings import Findings
+
+DISTURBED = " †"
+MOST = 3  # trials that a caption names
+
+
+def disturbed(found: Findings, id: str) -> list[str]:
+    """What went on beside a trial that may have moved its numbers."""
+    return found.records[id]["environment"].get("disturbed", []) if id in found.records else []
+
+
+def mark(found: Findings, id: str) -> str:
+    """What is put behind the latency of a trial that was disturbed."""
+    return DISTURBED if disturbed(found, id) else ""
+
+
+def caption(found: Findings) -> list[str]:
+    """Sentences on the marks and on what does not repeat itself; none where there is nothing to say."""
+    rows = zip(found.trials["label"], found.trials["id"], strict=True)
+    texts = [f"{label}: {', '.join(why)}" for label, id in rows if (why := disturbed(found, id))]
+    parts = []
+    if texts:
+        more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
+        parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({'; '.join(texts[:MOST])}{more}).")
+    if different := _different(found):
+        parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
+    return parts
+
+
+def repeats(found: Findings) -> str:
+    """Whether the same seed gave the same image again, for the head of a page; empty where nothing was made twice."""
+    same = [determinism.is_deterministic(one) for one in found.records.values()]
+    twice = [one for one in same if one is not None]
+    if not twice:
+        return ""
+    text = f"the same image, bit for bit, in {sum(twice)} of {len(twice)} trials"
+    return f"{text}; {'; '.join(_different(found))}" if not all(twice) else text
+
+
+def _different(found: Findings) -> list[str]:
+    """The trials whose repeat was another image, with the greatest difference of a pixel."""
+    texts = []
+    for label, id in zip(found.trials["label"], found.trials["id"], strict=True):
+        one = found.records.get(id)
+        if one and determinism.is_deterministic(one) is False:
+            try:
+                texts.append(f"{label} differs by up to {determinism.difference(one, found.folder)} of 255")
+            except (OSError, ValueError):
+                texts.append(f"{label} differs, and its images cannot be compared any more")
+    return texts

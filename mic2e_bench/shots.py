@@ -1,0 +1,122 @@
+"""The memory pass: a call for each input and seed, with its peaks and its picture; on the first one a witness."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from mic2e_bench import inputs, probes, record
+from mic2e_bench.build import Build
+from mic2e_bench.kernels import can_count, count_kernels
+from mic2e_bench.witness import watch
+
+NAMES = ("rss_bytes", "vram_allocated_bytes", "vram_reserved_bytes", "device_bytes", "process_device_bytes")
+
+
+class Shots:
+    """What the calls of the memory pass left: ``images``, ``memory``, ``timing`` and ``invalid``."""
+
+    def __init__(self, build: Build, folder: Path) -> None:
+        self.build, self.folder = build, folder
+        self.images: list[dict[str, Any]] = []
+        self.memory: dict[str, Any] = {}
+        self.timing: dict[str, Any] = {}
+        self.calls_s = 0.0
+
+    def take(self, item: inputs.Item, seed: int, kernels: bool | None = None) -> None:
+        """One call: its peaks raise the trial's, its images are stored; the first call has a witness as well.
+
+        ``kernels``: whether this call counts the attention kernels, which makes it slow (default: the first one does).
+        """
+        first, build = not self.images, self.build
+        counting = count_kernels(build.witness, build.denoiser) if _default(kernels, first) else nullcontext()
+        with (
+            build.around(),
+            counting,
+            probes.memory(build.device, phase="encode") as peaks,
+            self._witness(peaks) if first else nullcontext(),
+            probes.clock(build.device) as elapsed,
+        ):
+            pictures = build.pipeline.call(build, item, seed)
+        self.calls_s += elapsed.seconds
+        for name in NAMES:
+            self._raise(f"peak_{name}", getattr(peaks, name))
+        if first:
+            self.memory |= {"rss_before_call_bytes": peaks.rss_before_bytes, "phases": peaks.phases}
+            self.timing["witnessed_s"] = elapsed.seconds
+        for index, picture in enumerate(pictures):
+            stored = {"input": item.name, "seed": seed, **store(picture, self.folder)}
+            stored |= {"fault": fault} if (fault := self._fault(picture)) else {}
+            self.images.append(stored if len(pictures) == 1 else {**stored, "index": index})
+
+    def count_kernels(self, item: inputs.Item, seed: int) -> None:
+        """A call of its own for the count of kernels, where they can be counted."""
+        if can_count(self.build.denoiser):
+            build = self.build
+            with build.around(), count_kernels(build.witness, build.denoiser), probes.clock(build.device) as elapsed:
+                build.pipeline.call(build, item, seed)
+            self.calls_s += elapsed.seconds
+
+    @property
+    def invalid(self) -> str:
+        """Why what was made are no pictures; empty where they are, and with random weights, which paint none."""
+        if self.build.model.get("source") == "random" or self.build.pipeline.task == "segmentation":
+            return ""
+        found = [f"image {one['input']} seed {one['seed']} is {one['fault']}" for one in self.images if "fault" in one]
+        return "; ".join(([] if self.build.witness.finite else ["the VAE decoded NaN or infinity"]) + found)
+
+    def _fault(self, picture: Image.Image) -> str:
+        if self.build.pipeline.task == "segmentation":  # an empty mask is an answer
+            return ""
+        ranges = picture.convert("RGB").getextrema()
+        if any(low != high for low, high in ranges):
+            return ""
+        return "of one colour" if any(high for _, high in ranges) else "black"
+
+    def _raise(self, name: str, value: int | None) -> None:
+        if value is not None:
+            self.memory[name] = max(value, self.memory.get(name) or 0)
+
+    @contextmanager
+    def _witness(self, peaks: probes.Peaks) -> Iterator[None]:
+        """See what is in force and where time and memory go; a mark at the end of every step."""
+        build, marks = self.build, []
+        sync = probes.synchroniser(build.device)
+
+        def on_step(pipe: Any, step: int, timestep: Any, tensors: dict) -> dict:
+            sync()
+            marks.append(time.perf_counter())
+            build.witness.guidance.append(float(pipe.guidance_scale))
+            return tensors
+
+        build.on_step.insert(0, on_step)  # before a callback that changes something
+        with watch(build.witness, build.modules(), build.pipeline.denoiser, sync, peaks.phase):
+            yield
+        build.on_step.remove(on_step)
+        # what comes before the first mark is preparation and the first step together: no step's time
+        self.timing["step_s"] = [after - before for before, after in itertools.pairwise(marks)]
+        self.timing["component_s"] = build.witness.component_s
+        build.witness.steps = len(marks)
+
+
+def _default(value: bool | None, default: bool) -> bool:
+    return default if value is None else value
+
+
+def store(picture: Image.Image, folder: Path) -> dict[str, str]:
+    """Store an image under the hash of its pixels; an existing file of that name is that image."""
+    content = io.BytesIO()
+    picture.save(content, format="PNG", compress_level=1)
+    sha256 = hashlib.sha256(content.getvalue()).hexdigest()
+    path = folder / f"{sha256[:20]}.png"
+    if not path.exists():
+        record.write_whole(path, content.getvalue())
+    return {"file": f"images/{path.name}", "sha256": sha256}

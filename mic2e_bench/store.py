@@ -1,0 +1,53 @@
+"""A study's folder as a run holds it: for itself alone, and with what cannot be read set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import record
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a study for this process; a second runner waits, then finds the first one's records.
+
+    The lock goes with the process however it ends. Raises ``BadInput`` for a folder that cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise record.cannot_write(folder, error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{folder.name}: another run is measuring this study; waiting for it to end.", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def known(path: Path) -> dict[str, Any] | None:
+    """The record of a trial that is to be measured, or ``None``. A damaged file is named and moved to ``damaged/``.
+
+    Raises ``record.Newer`` for a record that only a newer version can read.
+    """
+    try:
+        return record.read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except record.Newer:
+        raise
+    except record.Damaged as error:
+        set_aside(path, error)
+        return None
+
+
+def set_aside(path: Path, why: record.Damaged) -> None:
+    """Make room for a new record without losing the old file, and say so."""
+    print(f"set aside: {why}; it is now {record.set_aside(path)}", file=sys.stderr)

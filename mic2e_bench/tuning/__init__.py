@@ -1,0 +1,1 @@
+"""Finding the front in a space too large to sweep, with Optuna. Imports no torch."""

@@ -1,0 +1,203 @@
+"""The space of a params file: the settings that may vary, under which condition, and the points that can run."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mic2e_bench import conflicts, registry
+from mic2e_bench.errors import BadInput
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.settings import show
+
+WHOLE = 20_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn
+OFF = -1  # the index of an axis whose condition is not met
+
+Point = tuple[int, ...]  # for each axis the index of its value, or OFF
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting with its values, or what follows ``head:`` in one of its values (``attention: sliced:4``).
+
+    ``when`` maps other axes' names to the values under which this one means anything.
+    """
+
+    name: str
+    setting: str
+    values: tuple[Any, ...]
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    head: str = ""
+
+    @property
+    def choices(self) -> list[Any]:
+        """The values as Optuna stores them: numbers and texts."""
+        return [show(value) if isinstance(value, list) else value for value in self.values]
+
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """Where each value lies among the numbers of this axis, from 0 to 1 by rank; not a number for words."""
+        sizes = [_magnitude(value) for value in self.values]
+        ranked = sorted({size for size in sizes if size is not None})
+        last = max(1, len(ranked) - 1)
+        return np.array([np.nan if size is None else ranked.index(size) / last for size in sizes])
+
+
+def _magnitude(value: Any) -> float | None:
+    if isinstance(value, (list, tuple)):
+        return float(math.prod(value))
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Axes over a baseline (every setting, resolved). An axis stands below those that its condition names."""
+
+    pipeline: Pipeline
+    baseline: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of points, at most: conditions and conflicts take some away."""
+        return math.prod(len(axis.values) for axis in self.axes)
+
+    def settings(self, point: Point) -> dict[str, Any]:
+        """What a point sets; the rest is the baseline's."""
+        found: dict[str, Any] = {}
+        for axis, index in zip(self.axes, point, strict=True):
+            if index != OFF:
+                value = axis.values[index]
+                found[axis.setting] = f"{axis.head}:{show(value)}" if axis.head else value
+        return found
+
+    def active(self, axis: Axis, chosen: Mapping[str, Any]) -> bool:
+        """Whether an axis means anything, given the values of those above it by name."""
+        return all(name in chosen and chosen[name] in values for name, values in axis.when.items())
+
+    def why_not(self, point: Point) -> str:
+        """Why a point cannot be measured: a known conflict, or something that this machine lacks; else empty."""
+        given = self.settings(point)
+        whole = {**self.baseline, **given}
+        if reason := conflicts.find(whole, self.pipeline):
+            return reason
+        lacking = (_lacking(name, _Shown(value), whole["device"]) for name, value in given.items())
+        return next((text for text in lacking if text), "")
+
+    @functools.cached_property
+    def _looked_at(self) -> tuple[list[Point], Counter]:
+        """Points that can be measured, and the reasons of the others with their number."""
+        found: list[Point] = []
+        reasons: Counter = Counter()
+        for point in self._all() if self.size <= WHOLE else self._drawn():
+            if reason := self.why_not(point):
+                reasons[reason] += 1
+            else:
+                found.append(point)
+        return found, reasons
+
+    @property
+    def points(self) -> list[Point]:
+        """Every point that can be measured; of a space with more than ``WHOLE`` points, a sample drawn evenly."""
+        return self._looked_at[0]
+
+    @property
+    def refused(self) -> Counter:
+        """The reasons why points cannot be measured, with the number of points."""
+        return self._looked_at[1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether ``points`` are all there are."""
+        return self.size <= WHOLE
+
+    def _all(self) -> Iterator[Point]:
+        return iter(
+            dict.fromkeys(self._tidy(row) for row in itertools.product(*(range(len(a.values)) for a in self.axes)))
+        )
+
+    def _drawn(self) -> Iterator[Point]:
+        rows = np.random.default_rng(0).integers([len(a.values) for a in self.axes], size=(WHOLE, len(self.axes)))
+        return iter(dict.fromkeys(self._tidy(row) for row in rows.tolist()))
+
+    def _tidy(self, row: Sequence[int]) -> Point:
+        """The point of a row of indices: axes without their condition are off."""
+        chosen: dict[str, Any] = {}
+        point = []
+        for axis, index in zip(self.axes, row, strict=True):
+            on = self.active(axis, chosen)
+            point.append(int(index) if on else OFF)
+            if on:
+                chosen[axis.name] = axis.values[index]
+        return tuple(point)
+
+    def neighbours(self, point: Point) -> list[Point]:
+        """The points that can be measured and differ in one axis (and in those that only it turns on)."""
+        found = []
+        for place, axis in enumerate(self.axes):
+            if point[place] != OFF:
+                others = (index for index in range(len(axis.values)) if index != point[place])
+                found += [
+                    self._tidy([max(0, i) for i in (*point[:place], index, *point[place + 1 :])]) for index in others
+                ]
+        return [one for one in dict.fromkeys(found) if not self.why_not(one)]
+
+    def nearest(self, settings: Mapping[str, Any]) -> Point:
+        """The point that is most like given settings; what they do not name is the baseline's.
+
+        Numbers that are not in the space become the nearest one there; words become the baseline's, or the first.
+        """
+        row = []
+        for axis in self.axes:
+            asked = [place.get(axis.setting) for place in (settings, self.baseline)]
+            row.append(next((found for value in asked if (found := _index(axis, value)) is not None), 0))
+        return self._tidy(row)
+
+
+def _index(axis: Axis, value: Any) -> int | None:
+    """The index of the value of an axis that a setting's value is, or for numbers is nearest to."""
+    head, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if axis.head:
+        texts = [show(one) for one in axis.values]
+        return texts.index(rest) if head == axis.head and rest in texts else None
+    for one in (value, head):
+        if one is not None and one in axis.values:
+            return axis.values.index(one)
+    size = _magnitude(value)
+    known = [(abs(there - size), index) for index, one in enumerate(axis.values)
+             if size is not None and (there := _magnitude(one)) is not None]  # fmt: skip
+    return min(known)[1] if known else None
+
+
+class _Shown:
+    """A value that may be a list, as a key."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return hash(show(self.value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shown) and (type(self.value), self.value) == (type(other.value), other.value)
+
+
+@functools.cache
+def _lacking(name: str, value: _Shown, device: str) -> str:
+    text = registry.toggles()[name].missing(value.value, device)
+    return f"{name} {show(value.value)}: {text}" if text else ""
+
+
+def require_points(space: Space, where: str) -> None:
+    """Raises ``BadInput`` where nothing in a space can be measured."""
+    if not space.points:
+        reason, count = space.refused.most_common(1)[0]
+        looked = sum(space.refused.values())
+        raise BadInput(f"{where}: space: none of its {looked} points can be measured; {count} of them: {reason}.")

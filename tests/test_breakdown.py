@@ -1,0 +1,139 @@
+"""Where time and memory go, on real records: parts add up, older records are read, black pictures are no result."""
+
+import copy
+import json
+
+import helpers
+import numpy as np
+import pytest
+from helpers import on_disk, tiny
+from PIL import Image
+
+from mic2e_bench import record, registry, runner, server
+from mic2e_bench.metrics import components, memory, startup
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.report import breakdown, findings, notebook
+
+NEW = {  # what records of before do not have
+    "timing": ("witnessed_s", "import_s", "load_parts_s", "ended_by", "outliers", "warnings", "energy_j"),
+    "memory": ("phases", "rss_before_call_bytes"),
+}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    content = tiny(protocol={"warmup": 1, "repeats": 3, "cost": True})
+    helpers.run(content, results)
+    return results, content
+
+
+def test_components_and_the_rest_are_the_call(measured):
+    for one in on_disk(measured[0]).values():
+        parts = [metric.compute(one) for metric in vars(components).values() if hasattr(metric, "compute")]
+        *parts, hooks = parts
+        assert sum(parts) == pytest.approx(one["timing"]["witnessed_s"]) and all(part > 0 for part in parts)
+        assert hooks == one["timing"]["witnessed_s"] / quartiles(one["timing"]["latency_s"])[1]
+
+
+def test_phases_of_memory_begin_with_loading(measured):
+    for one in on_disk(measured[0]).values():
+        phases = one["memory"]["phases"]
+        assert list(phases) == ["load", "encode", "denoise", "decode"]
+        assert phases["load"]["rss_bytes"] == one["memory"]["load_peak_rss_bytes"]
+        assert max(phases[name]["rss_bytes"] for name in list(phases)[1:]) <= one["memory"]["peak_rss_bytes"]
+        assert memory.fragmentation(one) is None  # no GPU
+        assert (
+            one["memory"]["peak_process_device_bytes"] is None if "peak_process_device_bytes" in one["memory"] else True
+        )
+
+
+def test_the_start_is_in_its_parts(measured):
+    for one in on_disk(measured[0]).values():
+        timing = one["timing"]
+        assert list(timing["load_parts_s"]) == ["read", "modify", "place", "compile"]
+        assert 0 < sum(timing["load_parts_s"].values()) <= timing["load_s"]
+        assert startup.time_to_first_image(one) == timing["import_s"] + timing["load_s"] + timing["first_call_s"]
+
+
+def test_tables_of_what_there_is(measured):
+    results, content = measured
+    found = findings.read(helpers.study(content), results)
+    time, peaks, start, work = breakdown.all_of(found)
+    assert "denoiser" in time.header and "image encoder" in time.header and len(time.rows) == 2
+    assert [name.partition(" (")[0] for name in peaks.header[1:5]] == ["load", "encode", "denoise", "decode"]
+    assert {"import", "load", "first call", "first image"} <= set(start.header)
+    assert "bytes moved (estimate)" in work.header and "energy an image" not in work.header  # nothing counts it here
+    assert all("stand-in" in table.caption for table in (time, peaks, start, work))
+    html = notebook.Bench(helpers.study(content), results).breakdown().data
+    assert html.count("<table") == 4
+
+
+def test_records_of_before_are_read(measured, tmp_path):
+    results, content = measured
+    study = helpers.study(content)
+    for one in on_disk(results).values():
+        older = copy.deepcopy(one)
+        for part, names in NEW.items():
+            for name in names:
+                older[part].pop(name, None)
+        older.pop("cost")
+        record.write(tmp_path, older)
+    found = findings.read(study, tmp_path)
+    assert found.trials["speedup"].notna().all() and found.trials["rest_s"].isna().all()
+    assert [table.header[1] for table in breakdown.all_of(found)] == ["load"]
+
+
+def line(start, each, batch=1):
+    timing = {"load_s": start / 2, "first_call_s": start / 2, "latency_s": [each] * 3}
+    return {"timing": timing, "trial": {"settings": {"batch": batch}}}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_images_to_pay_off_are_those_of_counting(seed):
+    rng = np.random.default_rng(seed)
+    (start, each), (other_start, other_each) = rng.uniform(1, 9, 2), rng.uniform(1, 9, 2)
+    done, other_done = start, other_start  # the first image is there
+    counted = 0 if done <= other_done else 1
+    while counted and done > other_done and counted < 10_000:
+        done, other_done, counted = done + each, other_done + other_each, counted + 1
+    found = startup.images_to_pay_off(line(start, each), line(other_start, other_each))
+    assert found == (None if counted == 10_000 else counted)
+
+
+def test_a_batch_makes_several_images_of_a_call():
+    # a call of four images in 4 s after a start of 20 s, against one image a call in 2 s after 10 s
+    assert startup.images_to_pay_off(line(20, 4, batch=4), line(10, 2)) == 8
+    assert (
+        startup.images_to_pay_off({"timing": {"latency_s": [], "load_s": 1}, "trial": {"settings": {}}}, line(1, 1))
+        is None
+    )
+
+
+def blackened(trials, images, pipe):
+    """The worker's process, in which the second trial paints black."""
+    from mic2e_bench import worker
+
+    pipeline = registry.pipeline("objectclear")
+    real = pipeline.call
+
+    def call(build, item, seed):
+        made = real(build, item, seed)
+        return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 else made
+
+    object.__setattr__(pipeline, "call", call)
+    worker.main(trials, images, pipe)
+
+
+def test_black_pictures_are_a_status(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.server, "child", lambda trials, images, log: server.call(blackened, log, trials, images))
+        summary = helpers.run(tiny(), tmp_path)
+    black = on_disk(tmp_path)["steps=2"]
+    assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")
+    assert black["timing"]["latency_s"] and black["images"][0]["fault"] == "black" and "invalid" not in black
+    assert [one["label"] for one in summary.failed.values()] == ["steps=2"]
+    found = findings.read(helpers.study(tiny()), tmp_path)
+    assert np.isnan(found.trials["speedup"].iloc[1])  # nothing is credited to it
+    assert helpers.run(tiny(), tmp_path).measured == 1  # tried again, as every failure
+    assert json.loads(record.path_of(tmp_path, "tiny", black["id"]).read_text())["status"] == "ok"

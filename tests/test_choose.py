@@ -1,0 +1,126 @@
+"""The notebook that chooses: stored clean, run by papermill, interactive without a script, and nothing unescaped."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import numpy as np
+import papermill
+import pytest
+from PIL import Image
+from test_recommend import grid
+
+from mic2e_bench.errors import BadInput
+from mic2e_bench.report import chooser, execute, frontier
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
+EVIL = "<script>alert(1)</script> & \"x\" 'y'"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A stored grid; its first trial has a picture."""
+    study = grid(tmp_path)
+    with_picture(tmp_path, study, study.trials[0].id)
+    return study
+
+
+def with_picture(results, study, id, label=None, file="images/a.png"):
+    path = results / "grid" / f"{id}.json"
+    one = json.loads(path.read_text())
+    one["label"] = label or one["label"]
+    one["images"] = [{"input": "in0", "seed": 42, "file": file, "sha256": "0" * 64}]
+    path.write_text(json.dumps(one))
+    (results / "grid" / "images").mkdir(exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(results / "grid" / "images" / "a.png")
+
+
+def drawing(choice):
+    """The interactive front, parsed: it must be well-formed."""
+    text = frontier.svg(choice.made, choice.among)
+    return text, ElementTree.fromstring(text)
+
+
+def test_the_notebook_is_stored_clean_and_has_its_parameters():
+    content = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert content.metadata.kernelspec.name == "python3"
+    names = {"studies", "max_latency", "max_memory", "min_quality", "prefer", "metric", "results"}
+    assert set(papermill.inspect_notebook(NOTEBOOK)) == names
+
+
+def test_papermill_executes_it_and_the_page_makes_sense_without_a_script(tmp_path, study):
+    out = tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(out), "-k", "python3", "-r", "studies", "grid",
+               "-r", "results", str(tmp_path), "-r", "max_latency", "4s", "--no-progress-bar"]  # fmt: skip
+    with execute.surroundings() as environment:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=NOTEBOOK.parent)
+    assert done.returncode == 0, done.stderr
+    assert "unknown parameter" not in done.stderr
+    outputs = [out for cell in nbformat.read(out, as_version=4).cells for out in cell.get("outputs", [])]
+    html = "\n".join(out.data.get("text/html", "") for out in outputs if "data" in out)
+    for words in ("Best: ", "What each limit costs", "<svg", "data:image/png;base64,", '<table class="results">'):
+        assert words in html
+    assert "<script" not in html
+
+
+def test_every_setting_is_a_point_with_its_card(tmp_path, study):
+    choice = chooser.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
+    text, root = drawing(choice)
+    points = root.findall("a")
+    assert len(points) == len(choice.made.points) == 30
+    for point in points:
+        assert point.find("title").text
+        assert point.find("g").get("class").strip() == "card"
+        assert point.get("tabindex") == "0"
+    assert len([image for point in points for image in point.iter("image")]) == 1  # one setting has a picture
+    assert text.count("data:image/jpeg;base64,") == len(list(root.iter("image")))
+    assert ":hover .card" in text and ":focus .card" in text
+
+
+def test_what_a_record_says_is_escaped(tmp_path, study):
+    with_picture(tmp_path, study, study.trials[3].id, EVIL, file="../../../etc/passwd")
+    choice = chooser.choice("grid", str(tmp_path))
+    text, root = drawing(choice)
+    titles = [title.text for title in root.iter("title")]
+    assert any(title.startswith(EVIL) for title in titles)
+    everything = text + choice.answer().data + choice.table().data
+    assert "<script>" not in everything
+
+
+def test_without_quality_the_memory_is_drawn_and_with_one_point_too(tmp_path):
+    study = grid(tmp_path)
+    for path in (tmp_path / "grid").glob("*.json"):
+        one = json.loads(path.read_text())
+        path.write_text(json.dumps({**one, "quality": {}}))
+    choice = chooser.choice(["grid"], str(tmp_path), max_memory="10GB")
+    assert "peak VRAM" in drawing(choice)[0]
+    assert "<img" in choice.figure().data
+    for trial in study.trials[1:]:
+        (tmp_path / "grid" / f"{trial.id}.json").unlink()
+    one = chooser.choice("grid", str(tmp_path))
+    assert len(drawing(one)[1].findall("a")) == 1
+    assert "<img" in one.figure().data
+
+
+@pytest.mark.parametrize(
+    ("values", "log"),
+    [([1.0, 2.0], False), ([0.1, 10.0], True), ([-27.0, 100.0], False), ([5.0], False), ([0.0], False)],
+)
+def test_an_axis_has_a_few_round_ticks_within_it(values, log):
+    axis = frontier.Axis(values, 0, 600)
+    assert axis.log == log
+    assert all(0 < axis.at(value) < 600 for value in values)
+    assert 2 <= len(axis.ticks()) <= 12
+    assert all(0 <= axis.at(tick) <= 600 for tick in axis.ticks())
+
+
+def test_a_preference_that_does_not_exist_is_answered_with_a_line(tmp_path, study):
+    with pytest.raises(BadInput, match=r"unknown preference 'qality'. Did you mean 'quality'"):
+        chooser.choice("grid", str(tmp_path), prefer="qality")

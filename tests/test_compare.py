@@ -1,0 +1,380 @@
+"""Two sets of records beside each other: the rule, the statistics, matching, machines, outputs, and real losses."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from helpers import command, inputs, refusal, run, study, tiny
+
+from mic2e_bench import api, environment, params, record
+from mic2e_bench.bench import faults, gate
+from mic2e_bench.comparing import compare, junit, sides, statistics, thresholds, verdict
+from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
+from mic2e_bench.errors import BadInput
+
+EVIL = '<b>a|b</b> & "c" \x00 *d*'
+
+
+@pytest.mark.parametrize(
+    ("change", "ci95", "lower", "word"),
+    [
+        (10, (6, 14), True, WORSE), (10, (6, 14), False, BETTER), (-10, (-14, -6), True, BETTER),
+        (-10, (-14, -6), False, WORSE), (1, (-2, 4), True, SAME), (6, (2, 10), True, INCONCLUSIVE),
+        (0, (-20, 20), True, INCONCLUSIVE), (10, None, True, INCONCLUSIVE), (5, (5, 5), True, SAME),
+        (5.1, (5.1, 5.1), True, WORSE),
+    ],
+)  # fmt: skip
+def test_the_rule(change, ci95, lower, word):
+    assert verdict.judge(change, ci95, 5, lower, exact=False) == word
+
+
+def test_an_exact_difference_needs_no_interval():
+    assert verdict.judge(-3, None, 1, False, exact=True) == WORSE
+    assert verdict.judge(0, None, 1, False, exact=True) == SAME
+
+
+def test_the_signed_rank_tail_is_that_of_the_tables():
+    # critical values of the one-sided 2.5 % signed-rank test, as printed in textbooks, plus one
+    assert [statistics.signed_rank_tail(n) for n in (5, 6, 7, 8, 9, 10, 12, 20)] == [0, 1, 3, 4, 6, 9, 14, 53]
+
+
+def test_the_interval_of_rounds_covers_and_one_bad_round_does_not_move_it():
+    draw, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        _, (low, high) = statistics.hodges_lehmann(draw.laplace(0.1, 0.05, 10))
+        covered += low <= 0.1 <= high
+    assert covered >= 0.92 * 400
+    base = [[1.0, 1.01, 0.99]] * 8
+    value, ends, remark = statistics.ratio(base, [*[[1.1, 1.11, 1.09]] * 7, [9.0, 9.0, 9.0]])
+    assert value == pytest.approx(1.1) and ends[0] == pytest.approx(1.1) and remark == ""
+
+
+def test_a_drift_that_both_sides_share_is_no_change():
+    drift = [1.0, 1.5, 0.7, 2.0, 1.2, 0.9, 1.7, 1.1]
+    base, head = ([[level * share] * 3 for level in drift] for share in (1.0, 1.1))
+    value, ends, _ = statistics.ratio(base, head)
+    assert value == pytest.approx(1.1) and ends == pytest.approx([1.1, 1.1])
+
+
+def test_few_rounds_and_few_samples_say_so():
+    one = statistics.ratio([[1, 1.01, 0.99]], [[1.1, 1.11, 1.09]])
+    assert one[1] and "one run a side" in one[2]
+    few = statistics.ratio([[1, 1.01, 0.99]] * 3, [[1.1] * 3, [1.3] * 3, [0.8] * 3])
+    assert few[1][0] <= 0.8 and few[1][1] >= 1.3 and "3 rounds" in few[2]
+    assert statistics.ratio([[1.0]], [[1.1]])[1:] == (None, "too few samples for an interval")
+    assert statistics.ratio([[100]], [[101]], noise=0.02)[1] == pytest.approx([0.9898, 1.0302])
+    apart = statistics.ratio([[1.0] * 3] * 6, [[1.0] * 3] * 6, taking_turns=False)
+    assert "did not take turns" in apart[2]
+
+
+KNOWN = ["latency", "memory", "quality", "quality.truth", "psnr", "lpips", "quality.base"]
+
+
+def test_thresholds_are_read_and_the_most_exact_name_counts():
+    asked = thresholds.read(["latency>5%", " quality < -1 % ", "quality.truth<-3%", "psnr<-0.5dB", "lpips>.02"], KNOWN)
+    assert [t.change for t in asked] == [5, 1, 3, 0.5, 0.02]
+    assert thresholds.of("quality.base", asked) == 1
+    assert thresholds.of("quality.truth", asked) == 3
+    assert thresholds.of("memory", asked) == 5
+    assert {t.metric for t in thresholds.by_default(KNOWN)} == {"latency", "quality"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("latency", "write a metric, > or <, and a change"), ("latency>5", "has %, not no unit"),
+        ("latency<5%", "latency is lost where it rises: latency>5%"), ("latency>-5%", "is lost where it rises"),
+        ("quality>1%", "falls: quality<-1%"), ("quality<1%", "falls: quality<-1%"), ("speed>5%", "unknown metric"),
+        ("psnr<-1%", "has dB, not %"), ("latency>0%", "is lost where"), ("", "write a metric"),
+    ],
+)  # fmt: skip
+def test_a_threshold_that_cannot_be_read_is_answered_with_a_line(text, words):
+    with pytest.raises(BadInput) as error:
+        thresholds.read([text], KNOWN)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def put(results, made, seconds, quality=None, status="ok", rss=600, label=None, sha="0" * 64, at="2026", **environ):
+    """Records of a study's trials by label: seconds, and percent of quality."""
+    for trial in made.trials:
+        if trial.label not in seconds:
+            continue
+        value = seconds[trial.label]
+        samples = [value * share for share in (0.99, 1.0, 1.01, 0.995, 1.005)]
+        here = {**environment.here("cpu"), "started": at, **environ}
+        picture = [{"input": "in0", "seed": 42, "file": "images/a.png", "sha256": sha}]
+        one = record.make(
+            trial, status, "" if status == "ok" else "no memory left", timing={"latency_s": samples}, environment=here,
+            memory={"peak_rss_bytes": rss * 2**20, "weights_bytes": 10**7}, images=picture,
+        )  # fmt: skip
+        entry = {"unit": "%", "better": "higher", "against": made.baseline.id, "backbone": "stand-in", "floor": 99.9}
+        share = (quality or {}).get(trial.label, 100.0)
+        one["quality"] = {"quality": {**entry, "value": share, "ci95": [share - 0.2, share + 0.2], "n": 4}}
+        if label:
+            one["label"] = label
+        record.write(results, one)
+
+
+def words(made):
+    return {(v.label, v.metric): v.word for v in made.verdicts}
+
+
+@pytest.fixture
+def made():
+    return study(tiny(vary={"steps": [2, 4]}))
+
+
+SAME_TIMES = {"baseline": 1.0, "steps=2": 2.0, "steps=4": 4.0}
+
+
+def test_each_metric_of_each_trial_has_a_verdict(tmp_path, made):
+    put(tmp_path / "base", made, SAME_TIMES)
+    put(tmp_path / "head", made, {"baseline": 1.0, "steps=2": 2.4, "steps=4": 3.0}, rss=700)
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    got = words(found)
+    assert [got[label, "latency"] for label in SAME_TIMES] == [SAME, WORSE, BETTER]
+    assert {got[label, "memory"] for label in SAME_TIMES} == {WORSE}
+    assert {got[label, "quality"] for label in SAME_TIMES} == {SAME}
+    assert [(f.label, f.metric) for f in found.failures] == [("steps=2", "latency")]  # memory was not asked for
+    found = compare.compare(tmp_path / "base", tmp_path / "head", ["memory>3%", "latency>50%"])
+    assert {f.metric for f in found.failures} == {"memory"}
+
+
+def test_a_studys_folder_and_a_results_folder_are_both_sides(tmp_path, made):
+    put(tmp_path / "base", made, SAME_TIMES)
+    found = compare.compare(tmp_path / "base" / "tiny", tmp_path / "base")
+    assert set(words(found).values()) == {SAME}
+
+
+def test_rounds_are_found_in_folders_and_paired_in_time(tmp_path, made):
+    for number, level in enumerate((1.0, 1.6, 0.7, 1.2, 0.9, 1.4)):
+        put(tmp_path / "base" / str(number), made, {"baseline": level}, at=f"2026-01-01T00:{number:02}:00")
+        put(tmp_path / "head" / str(number), made, {"baseline": level * 1.1}, at=f"2026-01-01T00:{number:02}:30")
+    (latency,) = [v for v in compare.compare(tmp_path / "base", tmp_path / "head").verdicts if v.metric == "latency"]
+    assert latency.word == WORSE and latency.change == pytest.approx(10) and latency.note == ""
+
+
+def test_trials_of_another_identity_are_matched_by_their_name_and_what_differs_is_said(tmp_path, made):
+    other = study(tiny(vary={"steps": [2, 4]}, protocol={"warmup": 0, "repeats": 3, "seeds": [42]}))
+    put(tmp_path / "base", made, SAME_TIMES)
+    put(tmp_path / "head", other, SAME_TIMES)
+    for path in (tmp_path / "head" / "tiny").glob("*.json"):  # as if a commit had brought a toggle
+        one = json.loads(path.read_text())
+        one["trial"]["settings"]["brand_new"] = "off"
+        path.write_text(json.dumps(one))
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    notes = {v.note for v in found.verdicts if v.metric == "latency"}
+    assert all("another protocol: repeats" in note and "one side only: brand_new" in note for note in notes)
+
+
+def test_trials_that_are_not_the_same_are_named_and_not_compared(tmp_path, made):
+    other = study(tiny(vary={"steps": [2, 8]}, baseline={"steps": 1, "resolution": 128, "guidance": 1.0, "threads": 1}))
+    put(tmp_path / "base", made, SAME_TIMES)
+    put(tmp_path / "head", made, {"baseline": 1.0})
+    put(tmp_path / "head", other, {"steps=2": 2.0, "steps=8": 8.0})
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    assert {label for label, _ in words(found)} == {"baseline"}
+    said = "\n".join(found.remarks)
+    assert "steps=2 (its namesake has other settings (resolution" in said
+    assert "steps=4 (no trial of that name)" in said and "only in the head: tiny steps=8" in said
+    assert found.lost == 2
+
+
+def test_a_trial_that_no_longer_runs_is_worse_and_one_that_runs_now_is_better(tmp_path, made):
+    put(tmp_path / "base", made, {"baseline": 1.0, "steps=2": 2.0})
+    put(tmp_path / "base", made, {"steps=4": 4.0}, status="error")
+    put(tmp_path / "head", made, {"baseline": 1.0, "steps=4": 4.0})
+    put(tmp_path / "head", made, {"steps=2": 2.0}, status="oom")
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    assert words(found)["steps=2", "status"] == WORSE
+    assert words(found)["steps=4", "status"] == BETTER
+    (failure,) = found.failures
+    assert (failure.base, failure.head, failure.note) == ("ok", "oom", "no memory left")
+
+
+def test_records_of_another_machine_are_refused_unless_as_ratios_to_their_own_baseline(tmp_path, made):
+    put(tmp_path / "base", made, SAME_TIMES)
+    put(tmp_path / "head", made, {"baseline": 10.0, "steps=2": 20.0, "steps=4": 60.0}, host="other", sha="1" * 64)
+    with pytest.raises(BadInput, match=r"measured on .* other .*--across-machines"):
+        compare.compare(tmp_path / "base", tmp_path / "head")
+    found = compare.compare(tmp_path / "base", tmp_path / "head", across_machines=True)
+    got = words(found)
+    assert (got["steps=2", "latency"], got["steps=4", "latency"]) == (SAME, WORSE)
+    assert ("baseline", "latency") not in got
+    assert not any("." in metric for _, metric in got)  # nothing absolute: no truth, no base's pictures
+    put(tmp_path / "head", made, {"steps=2": 20.0}, host="third")
+    with pytest.raises(BadInput, match="several machines"):
+        compare.compare(tmp_path / "base", tmp_path / "head", across_machines=True)
+
+
+def test_other_versions_are_compared_and_named(tmp_path, made):
+    put(tmp_path / "base", made, SAME_TIMES)
+    packages = {**environment.here("cpu")["packages"], "torch": "9.9"}
+    put(tmp_path / "head", made, SAME_TIMES, packages=packages, disturbed=["other work took 40 % of the processors"])
+    remarks = "\n".join(compare.compare(tmp_path / "base", tmp_path / "head").remarks)
+    assert "→ 9.9" in remarks and "3 of 3 records were disturbed (such as: other work took 40 %" in remarks
+
+
+def test_stored_quality_of_pictures_that_are_gone_is_compared_by_its_intervals(tmp_path, made):
+    put(tmp_path / "base", made, SAME_TIMES, {"steps=2": 95.0})
+    put(tmp_path / "head", made, SAME_TIMES, {"steps=2": 90.0}, sha="1" * 64)
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    assert words(found)["steps=2", "quality"] == WORSE
+    assert "a.png is missing" in "\n".join(found.remarks)
+
+
+def test_the_command_exits_as_ci_needs_it_and_writes_every_form(capsys, tmp_path, made):
+    base, head = tmp_path / "base", tmp_path / "head"
+    put(base, made, SAME_TIMES)
+    put(head, made, {"baseline": 1.3, "steps=2": 2.0, "steps=4": 4.1})
+    files = {name: tmp_path / "out" / f"c.{name}" for name in ("markdown", "junit", "html")}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    code, out, _ = command(capsys, "compare", base, head, *options)
+    assert code == 1 and "✗ worse" in out and "Worse: tiny baseline: latency +30" in out
+    assert "one run a side: a drift of the machine" in out
+    assert "| tiny baseline" in files["markdown"].read_text() and "<details>" in files["markdown"].read_text()
+    assert "Content-Security-Policy" in files["html"].read_text()
+    suites = ElementTree.parse(files["junit"]).getroot()
+    assert (suites.get("failures"), suites.get("tests")) == ("1", str(len(suites.findall(".//testcase"))))
+    (failure,) = suites.findall(".//failure")
+    assert failure.get("message").startswith("worse: +30")
+    assert command(capsys, "compare", base, base)[0] == 0
+    assert command(capsys, "compare", base, head, "--fail-on", "memory>3%")[0] == 0
+
+
+def test_inconclusive_is_3_only_on_request(capsys, tmp_path, made):
+    base, head = tmp_path / "base", tmp_path / "head"
+    put(base, made, {"baseline": 1.0})
+    put(head, made, {"baseline": 1.05})
+    assert command(capsys, "compare", base, head)[0] == 0
+    code, out, _ = command(capsys, "compare", base, head, "--strict-inconclusive")
+    assert code == 3 and "as far as can be said: 1 inconclusive" in out
+    put(base, made, {"steps=2": 1.0})
+    put(head, made, {"baseline": 1.0})
+    assert command(capsys, "compare", base, head, "--strict-inconclusive")[0] == 3  # a trial of the base is gone
+
+
+def test_what_a_record_says_breaks_no_form(capsys, tmp_path, made):
+    base, head = tmp_path / "base", tmp_path / "head"
+    put(base, made, {"baseline": 1.0}, label=EVIL)
+    put(head, made, {"baseline": 2.0}, label=EVIL)
+    found = compare.compare(base, head)
+    (case, *_) = ElementTree.fromstring(junit.xml(found)).iter("testcase")
+    assert case.get("name") == '<b>a|b</b> & "c" \ufffd *d*: latency'
+    files = {name: tmp_path / f"c.{name}" for name in ("markdown", "html")}
+    command(capsys, "compare", base, head, *[part for name, path in files.items() for part in (f"--{name}", path)])
+    assert "<b>a" not in files["html"].read_text()
+    assert "<b>a" not in files["markdown"].read_text() and "a\\|b" in files["markdown"].read_text()
+
+
+@pytest.mark.parametrize("case", ["nowhere", "empty", "damaged", "apart", "threshold"])
+def test_bad_input_is_answered_with_a_line(capsys, tmp_path, made, case):
+    base, head = tmp_path / "base", tmp_path / "head"
+    put(base, made, SAME_TIMES)
+    more, words_ = [], {"nowhere": "no such folder", "empty": "no records", "damaged": "no records",
+                        "apart": "no trial in common", "threshold": "has %, not no unit"}[case]  # fmt: skip
+    if case in ("empty", "damaged"):
+        head.mkdir()
+    if case == "damaged":
+        (head / f"{'0' * 16}.json").write_text("{")
+    if case == "apart":
+        other = {"pipeline": "sam3", "baseline": {}, "vary": {"precision": ["bf16"]}, "metrics": ["iou"], "study": "o"}
+        put(head, study(tiny(**other)), {"precision=bf16": 1.0})
+    if case == "threshold":
+        put(head, made, SAME_TIMES)
+        more = ["--fail-on", "latency>5"]
+    assert words_ in refusal(capsys, "compare", base, head, *more)
+
+
+def test_matching_is_by_identity_first(tmp_path, made):
+    put(tmp_path / "a", made, SAME_TIMES)
+    one = sides.read(tmp_path / "a")
+    found = sides.match(one, one)
+    assert all(match.base.id == match.head.id and match.notes == () for match in found.matches)
+    assert (found.gone, found.new) == ((), ())
+
+
+def measured(tmp_path):
+    return tiny(inputs=inputs(tmp_path / "inputs", ((96, 80), (80, 96))), metrics=["lpips"], vary=None)
+
+
+def test_a_real_rerun_has_the_same_pictures_and_a_real_loss_of_quality_is_caught(tmp_path):
+    given = measured(tmp_path)
+    for name, fault in (("base", None), ("rerun", None), ("worse", faults.noisier(25))):
+        with faults.injected(fault):
+            api.run(given, results=tmp_path / name)
+    rerun = compare.compare(tmp_path / "base", tmp_path / "rerun", ["quality<-1%"])
+    assert {v.word for v in rerun.verdicts if v.metric.startswith("quality")} == {SAME}
+    assert all(v.note == "the same pictures" for v in rerun.verdicts if v.metric.startswith("quality"))
+    worse = compare.compare(tmp_path / "base", tmp_path / "worse", ["quality<-1%"])
+    got = {v.metric: v for v in worse.verdicts}
+    assert got["quality.base"].word == WORSE and got["quality.base"].change < -1
+    assert got["quality.base"].ci95 is not None  # from two pictures
+    assert got["quality"].change == pytest.approx(0, abs=1e-6)  # its own baseline has the same noise: it cannot tell
+
+
+def test_a_slowdown_is_inside_the_timed_call(tmp_path):
+    given = tiny(vary=None, metrics=[])
+    with faults.injected(faults.slower(20.0)):
+        slow = run(given, tmp_path / "slow")
+    fast = run(given, tmp_path / "fast")
+    (one,), (other,) = slow.records.values(), fast.records.values()
+    assert one["status"] == other["status"] == "ok"
+    assert one["timing"]["latency_s"][0] > 2 * other["timing"]["latency_s"][0]
+
+
+def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
+    huge = {**gate.VARIANTS, "10 % slower": faults.slower(10.0), "noisier pictures": faults.noisier(40)}
+    monkeypatch.setattr(gate, "VARIANTS", huge)
+    small = ["--set", "baseline.resolution=64", "--set", "baseline.steps=1", "--set", "vary=", "--set",
+             "protocol.repeats=3"]  # fmt: skip
+    gate.main(["--times", "1", "--rounds", "2", "--most", "2", *small])
+    out = capsys.readouterr().out
+    assert "| 10 % slower | 1 of 1 caught |" in out and "| noisier pictures | 1 of 1 caught |" in out
+
+
+WORKFLOW = Path(__file__).parent.parent / ".github" / "workflows" / "bench.yml"
+
+
+def in_turns(folder, answers):
+    """Run the workflow's own step with a stand-in for the command; ``answers`` are the exit codes of ``compare``."""
+    job = yaml.safe_load(WORKFLOW.read_text())["jobs"]["compare"]
+    script = next(step["run"] for step in job["steps"] if "in turns" in step.get("name", ""))
+    (folder / "answers").write_text("".join(f"{code}\n" for code in answers))
+    for side in ("base", "head"):
+        stand_in = folder / side / ".venv" / "bin" / "mic2e-bench"
+        stand_in.parent.mkdir(parents=True)
+        stand_in.write_text(
+            f'#!/bin/bash\necho "{side} $*" >> {folder}/calls\n[ "$1" = compare ] || exit 0\n'
+            f"code=$(head -n1 {folder}/answers); sed -i 1d {folder}/answers; exit $code\n"
+        )
+        stand_in.chmod(0o755)
+    settings = {**os.environ, "RESULTS": str(folder / "out"), "LEAST": "2", "MOST": "4"}
+    done = subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=folder, env=settings, capture_output=True)
+    return done.returncode, (folder / "calls").read_text().splitlines(), done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "rounds"), [([0], 0, 2), ([1], 1, 2), ([3, 0], 0, 3), ([3, 3, 3], 0, 4), ([2], 2, 2)]
+)
+def test_the_workflow_measures_in_turns_until_the_answer_is_clear(tmp_path, answers, code, rounds):
+    got, calls, out = in_turns(tmp_path, answers)
+    runs = [call.split()[0] for call in calls if " run " in call]
+    assert (got, runs) == (code, ["base", "head", "head", "base", "base", "head", "head", "base"][: 2 * rounds])
+    assert ("::warning::inconclusive" in out) == (answers == [3, 3, 3])
+    assert all("--fail-on latency>5%" in call for call in calls if " compare " in call)
+
+
+def test_the_workflow_names_no_host_and_pins_what_it_uses():
+    text = WORKFLOW.read_text()
+    assert "://" not in text
+    uses = re.findall(r"uses: (\S+)", text)
+    assert uses and all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", name) for name in uses)
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+    assert len(params.read(WORKFLOW.parents[2] / "params" / "ci" / "gate.yaml").trials) == 2

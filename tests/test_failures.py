@@ -1,0 +1,451 @@
+"""Failure is data: skipping, retries, spoilt processes, no memory, no disk, files that cannot be read, kills."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from multiprocessing import forkserver
+from pathlib import Path
+
+import helpers
+import pytest
+from helpers import on_disk, tiny
+
+from mic2e_bench import cli, ending, frame, record, registry, runner, server, skipping
+from mic2e_bench.bench import kills
+from mic2e_bench.claims import stored
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.report import feasibility, findings
+
+SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
+
+
+def grid(**changes):
+    return tiny(vary=SIZES, metrics=[], **changes)
+
+
+# ---- faults inside a worker, put in by name because they are sent to another process
+
+
+def child_with(fault, monkeypatch):
+    def child(trials, images, log):
+        return server.call(faulty, log, fault, trials, images)
+
+    monkeypatch.setattr(runner.server, "child", child)
+
+
+def faulty(fault, trials, images, pipe):
+    from mic2e_bench import worker
+
+    pipeline = registry.pipeline("objectclear")
+    real = pipeline.call
+
+    def call(build, item, seed):
+        FAULTS[fault](build.call, images.parent)
+        return real(build, item, seed)
+
+    object.__setattr__(pipeline, "call", call)
+    worker.main(trials, images, pipe)
+
+
+def _little_memory(call, folder):
+    if call["resolution"] == 72:
+        raise MemoryError
+
+
+def _flaky(call, folder):
+    """Fails twice, then works: what was counted is on the disk, because each attempt is another process."""
+    counter = folder / "attempts"
+    tried = len(counter.read_text()) if counter.exists() else 0
+    if call["steps"] == 2 and tried < 2:
+        counter.write_text("x" * (tried + 1))
+        if tried:
+            os.abort()
+        raise ArithmeticError("not yet")
+
+
+def _spoilt(call, folder):
+    """After the first error every call of this process fails, as CUDA's do."""
+    if call["steps"] == 2 or os.environ.get("SPOILT"):
+        os.environ["SPOILT"] = "1"
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+
+def _gone(call, folder):
+    if call["steps"] == 2:
+        (folder / "gone").touch()
+    if (folder / "gone").exists():
+        what = "unspecified" if call["steps"] == 2 else "no CUDA-capable device is detected"
+        raise RuntimeError(f"CUDA error: {what}")
+
+
+def _address_space(call, folder):
+    """From the second trial on this process may have 100 MB more than it has."""
+    if call["steps"] == 2:
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20), resource.RLIM_INFINITY))
+        import torch
+
+        hungry = torch.nn.Conv2d(64, 64, 3)
+        hungry(torch.zeros(4, 64, 512, 512))
+
+
+def _bad_alloc(call, folder):
+    if call["steps"] == 2:
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+        os.abort()
+
+
+FAULTS = {f.__name__: f for f in (_little_memory, _flaky, _spoilt, _gone, _address_space, _bad_alloc)}
+
+
+# ---- skipping
+
+
+def test_what_cannot_fit_is_skipped_and_can_be_forced(tmp_path, monkeypatch):
+    child_with("_little_memory", monkeypatch)
+    helpers.run(grid(), tmp_path)
+    records = on_disk(tmp_path)
+    got = {label: one["status"] for label, one in records.items()}
+    assert got == {
+        "baseline": "ok", "resolution=64, batch=2": "ok",
+        "resolution=72, batch=1": "oom", "resolution=72, batch=2": "skipped",
+        "resolution=80, batch=1": "skipped", "resolution=80, batch=2": "skipped",
+    }  # fmt: skip
+    small = records["resolution=72, batch=1"]
+    assert records["resolution=80, batch=2"]["reason"].startswith(
+        f"resolution 72, batch 1 ran out of memory (record {small['id']}), and this is larger; --force"
+    )
+    helpers.run(grid(), tmp_path, force=True)
+    forced = {label: one["status"] for label, one in on_disk(tmp_path).items()}
+    assert forced["resolution=72, batch=2"] == "oom" and forced["resolution=80, batch=1"] == "ok"
+
+
+def test_only_what_is_larger_and_else_equal_is_skipped():
+    study = helpers.study(tiny(vary={**SIZES, "steps": [1, 2]}))
+    by_setting = {tuple(t.settings[name] for name in ("resolution", "batch", "steps")): t for t in study.trials}
+    failed = by_setting[72, 2, 1]
+    assert {key for key, trial in by_setting.items() if skipping.larger(trial, failed)} == {(80, 2, 1)}
+    assert skipping.why(by_setting[80, 1, 1], [failed]) == ""
+    assert skipping.why(failed, [failed]) == ""
+
+
+def test_sizes_of_two_sides():
+    content = {"pipeline": "flux-schnell", "vary": {"resolution": [[256, 512], [512, 256], [512, 512]]}}
+    wide, high, both = helpers.study({**content, "inputs": helpers.photos()}).trials[1:]
+    assert skipping.larger(both, wide) and skipping.larger(both, high)
+    assert not skipping.larger(wide, high) and not skipping.larger(high, wide)
+
+
+# ---- the map
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    study = helpers.study(tiny(vary={**SIZES, "precision": ["fp32", "bf16"]}))
+    for trial in study.trials:
+        side, batch, precision = (trial.settings[name] for name in ("resolution", "batch", "precision"))
+        status = "ok" if side < 80 else "oom" if batch == 1 else "skipped"
+        if precision == "bf16" and side == 64:
+            continue
+        measured = {"timing": {"latency_s": [0.5]}, "memory": {"peak_rss_bytes": side * 2**20}}
+        reason, parts = ("", measured) if status == "ok" else ("because", {})
+        record.write(tmp_path, record.make(trial, status, reason, **parts))
+    return study, findings.read(study, tmp_path)
+
+
+def test_the_map_of_what_fits(mapped):
+    _, found = mapped
+    (made,) = feasibility.maps(found)
+    assert made.table.header == (
+        "resolution", "batch 1, precision fp32", "batch 1, precision bf16",
+        "batch 2, precision fp32", "batch 2, precision bf16",
+    )  # fmt: skip
+    rows = {row[0]: row[1:] for row in made.table.rows}
+    assert list(rows) == ["64", "72", "80"]
+    assert rows["64"][0].startswith("64.0 MiB") and rows["64"][1] == "not measured yet"
+    assert rows["80"] == ("out of memory", "out of memory", "skipped", "skipped")
+    assert feasibility.html(found).count("out of memory</td>") == 2
+    assert "out of memory" in feasibility.text(found)
+
+
+def test_no_map_of_one_axis(tmp_path):
+    study = helpers.study(tiny(vary={"resolution": [64, 72]}))
+    assert feasibility.html(findings.read(study, tmp_path)) == feasibility.text(findings.read(study, tmp_path)) == ""
+
+
+# ---- retries
+
+
+def test_retries_only_where_declared(tmp_path, monkeypatch):
+    child_with("_flaky", monkeypatch)
+    content = tiny(vary={"steps": [1, 2, 3]}, protocol={**tiny()["protocol"], "retries": 2})
+    helpers.run(content, tmp_path)
+    records = on_disk(tmp_path)
+    assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok"] * 3
+    attempts = records["steps=2"]["environment"]["attempts"]
+    assert [one["reason"].split(" (")[0] for one in attempts] == [
+        "ArithmeticError: not yet", "the process was ended by SIGABRT in stage: repeat 1/1"
+    ]  # fmt: skip
+    assert "attempts" not in records["steps=3"]["environment"]
+    logs = [*(one["log"] for one in attempts), records["steps=2"]["environment"]["log"]]
+    assert len(set(logs)) == 3 and all((tmp_path / "tiny" / log).is_file() for log in logs)
+
+    shutil.rmtree(tmp_path / "tiny")
+    helpers.run(tiny(), tmp_path)
+    assert on_disk(tmp_path)["steps=2"]["status"] == "error"  # none were declared
+    assert helpers.study(content).baseline.id == helpers.study(tiny(vary={"steps": [1, 2, 3]})).baseline.id
+
+
+# ---- a device that fails or vanishes
+
+
+def test_a_spoilt_process_fails_one_trial_only(tmp_path, monkeypatch):
+    child_with("_spoilt", monkeypatch)
+    helpers.run(tiny(vary={"steps": [1, 2, 3]}), tmp_path)
+    records = on_disk(tmp_path)
+    assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok", "error", "ok"]
+    assert "CUDA error: unspecified launch failure" in records["steps=2"]["reason"]
+
+
+def test_a_device_that_vanishes(tmp_path, monkeypatch):
+    child_with("_gone", monkeypatch)
+    helpers.run(tiny(vary={"steps": [1, 2, 3]}), tmp_path)
+    records = on_disk(tmp_path)
+    assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok", "error", "unavailable"]
+
+
+# ---- memory
+
+
+def test_a_limit_of_memory_is_a_row(tmp_path, monkeypatch):
+    child_with("_address_space", monkeypatch)
+    helpers.run(tiny(), tmp_path)
+    assert [one["status"] for one in on_disk(tmp_path).values()].count("oom") == 1
+    assert on_disk(tmp_path)["steps=2"]["status"] == "oom"
+
+
+def test_the_last_words_of_a_library(tmp_path, monkeypatch):
+    child_with("_bad_alloc", monkeypatch)
+    helpers.run(tiny(), tmp_path)
+    failed = on_disk(tmp_path)["steps=2"]
+    assert failed["status"] == "oom" and failed["reason"].endswith("its last words: std::bad_alloc")
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (MemoryError(), "oom"),
+        (RuntimeError("CUDA error: out of memory"), "oom"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "oom"),
+        (OSError(12, "Cannot allocate memory"), "oom"),
+        (RuntimeError("could not create a primitive"), "error"),
+        (RuntimeError("CUDA error: no CUDA-capable device is detected"), "unavailable"),
+        (Unavailable("no CUDA device"), "unavailable"),
+        (OSError(28, "No space left on device"), "unwritable"),
+        (OSError(30, "Read-only file system"), "unwritable"),
+        (OSError(2, "No such file or directory"), "error"),
+        (ValueError("anything"), "error"),
+    ],
+)
+def test_what_an_exception_means(error, status, monkeypatch):
+    monkeypatch.setattr(ending, "short_of_memory", lambda: False)
+    assert ending.classify(error) == status
+
+
+def test_a_primitive_that_could_not_be_made_for_want_of_memory(monkeypatch):
+    monkeypatch.setattr(ending, "short_of_memory", lambda: True)
+    assert ending.classify(RuntimeError("could not create a primitive")) == "oom"
+    assert ending.classify(ValueError("anything")) == "error"
+
+
+# ---- the fork server
+
+
+def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
+    """Its workers die with it, and the next one starts it anew."""
+    server.start()
+
+    class Watched(runner._Child):
+        def _step(self):
+            going_on = super()._step()
+            if self.stage.startswith("repeat"):
+                monkeypatch.undo()
+                os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+            return going_on
+
+    monkeypatch.setattr(runner, "_Child", Watched)
+    helpers.run(tiny(), tmp_path)
+    records = on_disk(tmp_path)
+    assert [records[label]["status"] for label in ("baseline", "steps=2")] == ["error", "ok"]
+    assert "in stage: repeat 1/1" in records["baseline"]["reason"]
+
+
+def test_libraries_that_cannot_be_imported_are_one_line(tmp_path):
+    """Two gigabytes of addresses are enough for the runner, and not for torch."""
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path)]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))  # noqa: E731
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+    assert ended.returncode == cli.BAD_INPUT and "mic2e_bench/runner.py" not in ended.stderr
+    assert "mic2e-bench: the process that imports the libraries" in ended.stderr.splitlines()[-1]
+    assert on_disk(tmp_path) == {}
+
+
+# ---- the disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB, where this process may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(small_disk, tmp_path, capsys):
+    path = helpers.file(tmp_path / "study.yaml", tiny(vary={"steps": [1, 2, 3, 4, 5, 6]}, metrics=[]))
+    code, out, err = helpers.command(capsys, "run", path, "--results", small_disk)
+    said = [line for line in err.splitlines() if line.startswith("mic2e-bench: ")]
+    assert code == 2 and out == "" and len(said) == 1 and "Traceback" not in err
+    assert "No space left on device" in said[0] and "--results DIR" in said[0]
+    old = helpers.frozen(small_disk)
+    assert 0 < len(old) < 6 and helpers.whole(small_disk)
+    assert all(one["status"] == "ok" for one in on_disk(small_disk).values())
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    assert helpers.command(capsys, "run", path, "--results", small_disk)[0] == 0
+    assert old.items() <= helpers.frozen(small_disk).items() and len(on_disk(small_disk)) == 6
+
+
+def test_a_read_only_disk_is_one_line(small_disk, tmp_path, capsys):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    line = helpers.refusal(capsys, "run", path, "--results", small_disk)
+    assert "Read-only file system" in line and "--results DIR" in line
+
+
+def _no_room(call, folder):
+    if call["steps"] == 2:
+        raise OSError(28, "No space left on device")
+
+
+FAULTS["_no_room"] = _no_room
+
+
+def test_a_disk_that_is_full_in_the_worker_ends_the_run(tmp_path, monkeypatch):
+    child_with("_no_room", monkeypatch)
+    with pytest.raises(record.CannotWrite, match=r"^cannot write: OSError: .*No space left on device"):
+        helpers.run(tiny(vary={"steps": [1, 2, 3]}), tmp_path)
+    assert list(on_disk(tmp_path)) == ["baseline"]
+
+
+# ---- files in the results folder
+
+
+def test_a_damaged_record_is_set_aside_and_named(tmp_path, capsys):
+    helpers.run(tiny(), tmp_path)
+    path = record.path_of(tmp_path, "tiny", helpers.study(tiny()).baseline.id)
+    for number in range(2):
+        torn = path.read_bytes()[: 100 + number]
+        path.write_bytes(torn)
+        capsys.readouterr()
+        assert helpers.run(tiny(), tmp_path).measured == 1
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("set aside: "))
+        aside = path.parent / "damaged" / (f"{path.stem}.2.json" if number else path.name)
+        assert str(path) in line and "is damaged" in line and str(aside) in line
+        assert aside.read_bytes() == torn
+    assert on_disk(tmp_path)["baseline"]["status"] == "ok"
+
+
+def test_a_newer_record_is_left_alone(tmp_path, capsys):
+    study = helpers.study(tiny())
+    path = record.write(tmp_path, {**record.make(study.baseline, "ok"), "schema": record.SCHEMA + 1})
+    newer = path.read_bytes()
+    helpers.run(tiny(), tmp_path)
+    assert path.read_bytes() == newer
+    assert f"left alone, and not measured: {path} has schema {record.SCHEMA + 1}" in capsys.readouterr().err
+    found = findings.read(study, tmp_path)
+    assert found.baseline["status"] == "missing" and "a newer mic2e-bench wrote" in found.baseline["reason"]
+    helpers.run(tiny(), tmp_path, rerun=True)
+    assert (path.parent / "damaged" / path.name).read_bytes() == newer
+    assert on_disk(tmp_path)["baseline"]["status"] == "ok"
+
+
+def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
+    made = record.make(helpers.study(tiny()).baseline, "ok")
+    path = record.write(tmp_path, {key: value for key, value in made.items() if key != "images"})
+    monkeypatch.setattr(record, "SCHEMA", 3)
+    upgrades = {1: lambda old: {**old, "pictures": ["a"]}, 2: lambda old: {"images": old.pop("pictures"), **old}}
+    monkeypatch.setattr(record, "UPGRADES", upgrades)
+    read = record.read(path)
+    assert (read["schema"], read["images"], read["id"]) == (3, ["a"], made["id"]) and "pictures" not in read
+    monkeypatch.setattr(record, "UPGRADES", {1: lambda old: {**old, "images": old["absent"]}, 2: dict})
+    with pytest.raises(record.Damaged, match="is damaged: no record of schema 1: KeyError 'absent'"):
+        record.read(path)
+    path.write_text(json.dumps({**made, "schema": "one"}))
+    with pytest.raises(record.Damaged, match="has schema 'one', which never was"):
+        record.read(path)
+
+
+@pytest.mark.parametrize("parts", [{"trial": []}, {"trial": {}}, {"timing": None}, {"images": {}}])
+def test_parts_of_another_shape_are_damage(parts, tmp_path):
+    path = record.write(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok"), **parts})
+    with pytest.raises(record.Damaged, match=f"{path.name} is damaged: its {next(iter(parts))}"):
+        record.read(path)
+    assert frame.load(tmp_path)[1] and stored.load(tmp_path)[1]
+
+
+def test_foreign_files_are_survived(tmp_path):
+    helpers.run(tiny(vary=None), tmp_path)
+    folder = tmp_path / "tiny"
+    (folder / "notes.json").write_text("[]")
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / "a folder.json").mkdir()
+    (folder / "dangling.json").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe.json")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a file").touch()
+    table, damaged = frame.load(tmp_path)
+    assert len(table) == 1 and len(damaged) == 2
+    assert len(stored.load(tmp_path)[0]) == 1
+    assert helpers.run(tiny(vary=None), tmp_path).measured == 0
+
+
+# ---- Ctrl-C
+
+
+def test_ctrl_c_before_the_commands_are_read(tmp_path):
+    """At the very first import of the package: no traceback, exit code 130."""
+    script = (
+        "import builtins, os, runpy, signal\n"
+        "real = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'argparse':\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "from mic2e_bench import __main__\n"
+        "builtins.__import__ = interrupted\n"
+        "raise SystemExit(__main__.main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    said = "\nmic2e-bench: interrupted. The same command goes on where it stopped.\n"
+    assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, said)
+
+
+# ---- killed at random
+
+
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_and_resumed(seed, tmp_path):
+    """The runner or a worker, at a moment drawn from the seed; then the same study again."""
+    undisturbed = kills.undisturbed(tmp_path / "quiet")
+    outcome = kills.kill_and_resume(tmp_path / "killed", seed, undisturbed)
+    assert outcome.problems == []
+    assert outcome.killed in ("runner", "worker") and outcome.signal == signal.SIGKILL

@@ -1,0 +1,281 @@
+"""``fit``: an estimate of a GPU's memory from configurations alone, against real tensors and real records."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import helpers
+import pytest
+import toggling
+
+from mic2e_bench import probes, registry, worker
+from mic2e_bench.errors import BadInput
+from mic2e_bench.fitting import against, cards, estimate, rehearsal
+from mic2e_bench.fitting.allocator import Allocator
+from mic2e_bench.fitting.trace import Trace, Tracing, peak
+from mic2e_bench.models import sources
+from mic2e_bench.settings import resolve
+from mic2e_bench.witness import ENTRIES
+
+SIZE = toggling.SIZE
+
+
+def bundled(name):
+    pipeline = registry.pipeline(name)
+    return pipeline, sources.resolve("bundled", pipeline, "test")
+
+
+def counted(build):
+    """Put a trace around every component of a live pipeline: the most bytes that lived in each of its calls."""
+    peaks = []
+
+    def put(name, module, entry):
+        inner = getattr(module, entry)
+
+        def call(*args, **kwargs):
+            trace = Trace()
+            for tensor in (*module.parameters(), *module.buffers()):
+                trace.add(tensor, count=False)
+            trace.add_all((args, kwargs))
+            with Tracing(trace):
+                result = inner(*args, **kwargs)
+            peaks.append((f"{name}.{entry}", peak(trace.events)))
+            return result
+
+        setattr(module, entry, call)
+
+    for name, module in build.modules().items():
+        for entry in ENTRIES.get(name, ENTRIES[""]):
+            put(name, module, entry)
+    return peaks
+
+
+def real_and_rehearsed(name, **settings):
+    build, trial = toggling.build(name, **{"steps": 1, **settings})
+    worker.next_trial(build, trial)
+    real = counted(build)
+    with build.around():
+        build.pipeline.call(build, toggling.ITEM, 1)
+    done = rehearsal.rehearse(*bundled(name), trial.settings, SIZE, workspace=None)
+    found = []
+    for stage in done.stages:
+        found.append((f"{stage.component}.{stage.entry}", peak(done.events[stage.start : stage.end])))
+    return dict(real), dict(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("sdxl-inpaint", {"precision": "bf16", "attention": "math", "guidance": 4.0}),
+        ("objectclear", {"attention": "sliced:1", "batch": 2, "vae_slicing": True}),
+        ("flux-schnell", {"resolution": 128, "vae_tiling": 64}),
+        ("z-image-turbo", {"guidance": 2.0, "attention": "math"}),
+    ],
+)
+def test_a_rehearsed_call_holds_what_the_real_one_holds(name, settings):
+    """Peak live bytes of every component's call, on real tensors and on tensors without memory."""
+    real, rehearsed = real_and_rehearsed(name, **settings)
+    assert list(real) == list(rehearsed)
+    for stage, size in real.items():
+        assert rehearsed[stage] == pytest.approx(size, rel=0.002), stage
+
+
+def test_a_segmenter_can_be_rehearsed():
+    for settings in ({"batch": 2}, {"prompt_kind": "points"}):
+        build, trial = toggling.build("sam3", **settings)
+        done = rehearsal.rehearse(*bundled("sam3"), trial.settings, SIZE)
+        assert [stage.component for stage in done.stages] == ["model"]
+        assert sum(done.weights.values()) == probes.weights_bytes(build.modules())
+
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+# where the library quantises on a CPU
+METHODS = ("bnb-int8", "bnb-nf4", "torchao-int8wo", "torchao-int8dyn", "torchao-fp8wo", "fp8-layerwise")
+WEIGHTS = [(name, {"precision": precision}) for name in registry.pipelines() for precision in PRECISIONS]
+WEIGHTS += [("flux-schnell", {"precision": "bf16", "quantize": method, "quantize_parts": "both"}) for method in METHODS]
+WEIGHTS += [("objectclear", {"fused_qkv": True}), ("sam3", {"prompt_kind": "box"})]
+
+
+@pytest.mark.parametrize(("name", "settings"), WEIGHTS)
+def test_weights_are_within_one_percent(name, settings):
+    """Of what is really loaded and stored, from the configuration alone."""
+    build, trial = toggling.build(name, **settings)
+    _, model = bundled(name)
+    found = against.weights(name, json.dumps(model, sort_keys=True), json.dumps(dict(trial.settings), sort_keys=True))
+    assert found == pytest.approx(probes.weights_bytes(build.modules()), rel=0.01)
+
+
+def test_published_sizes_are_those_of_the_published_files():
+    """Parameters of the denoisers as their hub pages and weight files give them."""
+    published = {"sdxl-inpaint": 2_567_478_084, "flux-schnell": 11_891_178_560}  # SDXL with 5 more input channels
+    for name, count in published.items():
+        pipeline = registry.pipeline(name)
+        build, _ = rehearsal.made(pipeline, {"source": "random"}, {"precision": "bf16"})
+        assert sum(p.numel() for p in build.denoiser.parameters()) == count
+
+
+def estimated(name="sdxl-inpaint", **settings):
+    pipeline, model = bundled(name)
+    settings = resolve({"device": "cuda", "resolution": 256, **settings}, pipeline, "test")
+    return estimate.estimate(pipeline, model, settings)
+
+
+def test_what_saves_memory_saves_it_in_the_estimate():
+    plain = estimated()
+    assert sum(plain.weights.values()) < plain.allocated <= plain.reserved < plain.on_card
+    model, sequential = estimated(offload="model"), estimated(offload="sequential")
+    assert sequential.allocated < model.allocated < plain.allocated
+    assert estimated(vae_tiling=64).allocated < plain.allocated
+    assert dict(estimated(attention="math").stages)["unet"] > dict(plain.stages)["unet"]
+    assert estimated(precision="bf16").allocated < plain.allocated
+    assert estimated(batch=4).allocated > plain.allocated
+    assert estimated(channels_last="vae").allocated < plain.allocated  # no copies for the convolutions
+    nf4 = estimated("flux-schnell", quantize="bnb-nf4")
+    assert sum(nf4.weights.values()) < sum(estimated("flux-schnell").weights.values())
+    assert estimated(expandable_segments=True).reserved == plain.allocated
+    assert estimated(steps=7, scheduler="ddim").allocated == estimated(steps=3).allocated  # one rehearsal for both
+
+
+def test_a_component_leaves_when_the_next_one_is_loaded():
+    """Model offload: the UNet and the VAE are on the device together, text encoders are not."""
+    done = estimated(offload="model")
+    weights = done.weights
+    stages = dict(done.stages)
+    assert stages["text_encoder"] < weights["text_encoder"] + weights["unet"]
+    assert stages["unet"] > weights["unet"] + weights["vae"]
+
+
+def test_what_is_not_modelled_is_named():
+    assert estimated().not_modelled == ()
+    (note,) = estimated(compile="default").not_modelled
+    assert note.startswith("torch.compile")
+    assert estimated(engine="onnxruntime-cuda").allocated > estimated().allocated
+    with pytest.raises(BadInput, match="computes in fp16 and bf16 only"):
+        estimated(attention="flash")
+
+
+MIB = 1 << 20
+
+
+def test_the_allocator_follows_the_rules_of_its_source():
+    one = Allocator()
+    small = one.take(100)
+    assert (one.reserved, one.allocated) == (2 * MIB, 512)  # a small segment, rounded up to 512 bytes
+    medium = one.take(3 * MIB)
+    assert (one.reserved, one.allocated) == (22 * MIB, 3 * MIB + 512)  # a segment of 20 MiB, split
+    one.take(16 * MIB)
+    assert one.reserved == 22 * MIB  # the rest of it
+    one.take(11 * MIB + 1)
+    assert one.reserved == 34 * MIB  # its own segment, whole 2 MiB
+    one.give_back(medium)
+    one.give_back(small)
+    one.empty_cache()
+    assert one.reserved == 32 * MIB  # the small segment went, the others are in use
+    assert one.take(2 * MIB) and one.reserved == 32 * MIB  # the freed part is used again
+    assert one.most_reserved == 34 * MIB
+
+
+def test_the_allocator_takes_the_best_fit_and_merges_neighbours():
+    one = Allocator()
+    blocks = [one.take(size * MIB) for size in (40, 30, 20)]
+    for block in blocks:
+        one.give_back(block)
+    assert one.take(25 * MIB).size == 25 * MIB and one.reserved == 90 * MIB  # from the 30, not the 40
+    assert one.take(4 * MIB).size == 5 * MIB and one.reserved == 90 * MIB  # the rest of it; 1 MiB is not split off
+    a, b = one.take(10 * MIB), one.take(10 * MIB)  # halves of the 20
+    one.give_back(a)
+    one.give_back(b)
+    assert one.take(20 * MIB) and one.reserved == 90 * MIB  # whole again
+
+
+def test_the_allocator_gives_its_cache_back_before_it_fails():
+    one = Allocator(capacity=100 * MIB)
+    one.give_back(one.take(60 * MIB))
+    one.take(80 * MIB)
+    assert (one.reserved, one.failed) == (80 * MIB, False)
+    one.take(40 * MIB)
+    assert one.failed
+
+
+def test_a_verdict_knows_cached_memory():
+    made = estimated()
+    assert made.on(made.on_card).fits == "yes"
+    assert made.on(made.on_card - 1).fits in ("tight", "no")
+    assert made.on(made.allocated + estimate.CONTEXT - MIB).fits == "no"
+    assert made.on(made.on_card + MIB).spare == MIB
+
+
+@pytest.mark.parametrize(
+    ("given", "card"),
+    [("RTX 3080", "RTX 3080"), ("rtx3090", "RTX 3090"), ("NVIDIA GeForce RTX 4090", "RTX 4090"), ("h200", "H200"),
+     ("A100-80GB", "A100 80GB"), ("Tesla T4", "T4")],
+)  # fmt: skip
+def test_cards_by_the_names_they_go_by(given, card):
+    assert cards.memory(given) == (card, cards.CARDS[card] * cards.GIB)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sdxl-inpaint", "--gpu", "RTX 3070"], "unknown card 'RTX 3070'. Nearest: 'RTX 3080'."),
+        (["sdxl-inpaint", "--gpu", "RTX 3070"], "--vram 10GiB"),
+        (["sdxl-inpaint", "--gpu", "A100"], "'A100' is one of A100 40GB, A100 80GB"),
+        (["sdxl-inpaint", "--vram", "10"], "'10' has no unit"),
+        (["sdxl-inpain"], "unknown pipeline 'sdxl-inpain'. Did you mean 'sdxl-inpaint'?"),
+        (["sdxl-inpaint", "--settings", "precison=bf16"], "unknown setting 'precison'. Did you mean 'precision'?"),
+        (["sdxl-inpaint", "--settings", "precision"], "write key=value"),
+        (["sdxl-inpaint", "--preset", "SDXL_30_STEP"], "unknown preset 'SDXL_30_STEP'. Did you mean 'SDXL_30_STEPS'?"),
+        (["sdxl-inpaint", "--image", "big"], "'big' is not a size such as 1024x768"),
+        (["sdxl-inpaint", "--model", "owner/other"], "its configuration is not here"),
+        (["sdxl-inpaint", "--settings", "attention=flash"], "computes in fp16 and bf16 only"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(capsys, tmp_path, arguments, said):
+    assert said in helpers.refusal(capsys, "fit", *arguments, "--results", tmp_path)
+
+
+def test_the_command_answers_for_a_card(capsys, tmp_path):
+    asked = ("fit", "sdxl-inpaint", "--model", "bundled", "--settings", "resolution=256", "--results", tmp_path)
+    code, out, _ = helpers.command(capsys, *asked, "--gpu", "T4")
+    assert code == 0
+    for said in ("An ESTIMATE", "nothing measured", "T4", "SDXL_30_STEPS", "Assumed:", "bundled stand-in model"):
+        assert said in out
+    assert "there is no record of this pipeline with a measured memory yet" in out
+    code, out, _ = helpers.command(capsys, *asked, "--vram", "600MiB")
+    assert code == 1 and "It does not fit a card with 600MiB" in out
+    code, out, _ = helpers.command(capsys, *asked, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["estimate"] is True and set(found["cards"]) == set(cards.CARDS)
+    assert found["on_card_bytes"] == found["reserved_bytes"] + estimate.CONTEXT
+
+
+def test_the_error_against_records_is_told(capsys, tmp_path):
+    """Weights of measured records; and a peak, of a record that says it was measured on a GPU."""
+    content = helpers.tiny(vary=None, trials=[{"precision": "bf16"}, {"quantize": "bnb-int8"}])
+    helpers.run(content, tmp_path)
+    compared, left_out = against.records(registry.pipeline("objectclear"), tmp_path)
+    assert [one.of for one in compared] == ["weights"] * 3 and left_out == []
+    assert all(abs(one.error) < 0.01 for one in compared)
+    record = helpers.on_disk(tmp_path)["baseline"]
+    path = tmp_path / "tiny" / f"{record['id']}.json"
+    memory = {**record["memory"], "peak_vram_allocated_bytes": 60 * MIB, "peak_vram_reserved_bytes": 80 * MIB}
+    path.write_text(json.dumps({**record, "memory": memory}))
+    compared, _ = against.records(registry.pipeline("objectclear"), tmp_path)
+    assert sorted(one.of for one in compared) == ["allocated", "reserved", "weights", "weights", "weights"]
+    reserved = next(one for one in compared if one.of == "reserved")
+    assert reserved.error == reserved.estimated / (80 * MIB) - 1
+    _, out, _ = helpers.command(
+        capsys, "fit", "objectclear", "--model", "bundled", "--settings", "resolution=64", "--results", tmp_path
+    )
+    assert "Error against measured records" in out and f"{reserved.error:+.2%}" in out
+    other = {**record["trial"], "model": {"source": "bundled", "fingerprint": "0"}}
+    path.write_text(json.dumps({**record, "trial": other}))
+    compared, left_out = against.records(registry.pipeline("objectclear"), tmp_path)
+    assert len(compared) == 2 and "other bundled weights" in left_out[0]
+
+
+def test_importing_the_command_imports_no_torch():
+    code = "import sys; from mic2e_bench.commands import export, fit; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

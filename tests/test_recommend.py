@@ -1,0 +1,265 @@
+"""Choosing among measured settings: the front, limits, the recommendation against brute force, and the command."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from helpers import command, file, refusal, tiny
+
+from mic2e_bench import environment, params, places, record
+from mic2e_bench.choosing import candidates, front, limits, recommend
+from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY
+from mic2e_bench.errors import BadInput
+
+GIB = 2**30
+
+
+def grid(results, seed=0, vram=True, spread=0.01, **more):
+    """A stored grid of measured trials with drawn values; returns the study."""
+    study = params.resolve_study(
+        tiny(study="grid", baseline={"steps": 20, "resolution": 512, "guidance": 2.5},
+             vary={"steps": [2, 4, 8, 12, 20], "resolution": [256, 384, 512], "guidance": [1.0, 2.5]}, **more)
+    )  # fmt: skip
+    draw = np.random.default_rng(seed)
+    for trial in study.trials:
+        quality = 100.0 if trial is study.baseline else round(float(draw.uniform(70, 99.9)), 1)
+        stored(results, study, trial, float(draw.uniform(0.1, 6)), float(draw.uniform(2, 14)), quality, vram, spread)
+    return study
+
+
+def stored(results, study, trial, seconds, gib, quality, vram=True, spread=0.01, status="ok", **environ):
+    memory = {"peak_vram_reserved_bytes" if vram else "peak_rss_bytes": int(gib * GIB)}
+    samples = [seconds * (1 + spread * step) for step in (-1, -0.5, 0, 0.5, 1)]
+    here = {**environment.here("cpu"), **environ}
+    made = record.make(trial, status, "" if status == "ok" else "why", timing={"latency_s": samples}, memory=memory,
+                       environment=here)  # fmt: skip
+    entry = {"unit": "%", "better": "higher", "against": study.baseline.id, "backbone": "trained stand-in"}
+    if quality is not None:
+        made["quality"] = {"quality": {**entry, "value": quality, "ci95": None, "n": 1, "floor": 99.5, "anchor": "a"}}
+    record.write(results, made)
+
+
+def test_the_front_is_what_brute_force_finds():
+    draw = np.random.default_rng(1)
+    values = draw.integers(0, 6, size=(80, 3)).astype(float)
+    values[5, 1] = np.nan
+    better = [True, False, True]
+    turned = np.where(better, values, -values)
+    for mine, got in zip(turned, front.nondominated(values, better), strict=True):
+        beaten = any(all(a <= b for a, b in zip(o, mine, strict=True)) and any(o < mine) for o in turned)
+        assert got == (not beaten and not np.isnan(mine).any())
+    assert front.nondominated(np.zeros((0, 3))).shape == (0,)
+    with pytest.raises(ValueError, match="shape"):
+        front.nondominated([1, 2])
+
+
+def test_what_only_noise_beats_is_a_tie():
+    values = np.array([[1.0, 5.0], [1.05, 5.0], [1.5, 5.0], [0.9, 9.0], [np.nan, 1.0]])
+    assert front.standing(values, np.full((5, 2), 0.1)) == ["front", "tie", "beaten", "front", "unknown"]
+    assert front.standing(values, np.zeros((5, 2))) == ["front", "beaten", "beaten", "front", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (limits.seconds, "4s", 4.0), (limits.seconds, "250ms", 0.25), (limits.seconds, " 1.5 S ", 1.5),
+        (limits.seconds, "2min", 120.0), (limits.size, "10GB", 10e9), (limits.size, "10GiB", 10 * GIB),
+        (limits.size, "500mb", 500e6), (limits.size, "1e3 MiB", 1000 * 2**20), (limits.percent, "85%", 85.0),
+    ],
+)  # fmt: skip
+def test_limits_are_read(read, text, value):
+    assert read(text, "--x") == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "words"),
+    [
+        (limits.seconds, "4", "'4' has no unit"), (limits.size, "10", "'10' has no unit"),
+        (limits.percent, "0.85", "has no unit"), (limits.seconds, "4sec", "unknown unit 'sec'"),
+        (limits.size, "10Gb/s", "unknown unit"), (limits.size, "tenGB", "is not a size"),
+        (limits.seconds, "0s", "out of reach"), (limits.seconds, "-1s", "out of reach"),
+        (limits.percent, "101%", "out of reach"), (limits.seconds, "1e999s", "is not"), (limits.size, "", "is not"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_read_is_answered_with_a_line(read, text, words):
+    with pytest.raises(BadInput) as error:
+        read(text, "--max")
+    assert words in str(error.value) and str(error.value).startswith("--max: ") and "\n" not in str(error.value)
+
+
+def brute_force(points, asked, ranking):
+    """The rule, written anew: keep what ties with the best in one quantity after the other."""
+    sign = {LATENCY: 1, MEMORY: 1, QUALITY: -1}
+    left = []
+    for point in points:
+        v = point.values
+        if v[LATENCY] > asked.get(LATENCY, np.inf) or v[MEMORY] > asked.get(MEMORY, np.inf):
+            continue
+        if v[QUALITY] >= asked.get(QUALITY, -np.inf):
+            left.append(point)
+    for name in ranking if left else ():
+        top = sorted(left, key=lambda p: (sign[name] * p.values[name], p.id))[0]
+        left = [
+            p for p in left
+            if abs(p.values[name] - top.values[name]) <= max(p.noise[name], top.noise[name])
+        ]  # fmt: skip
+    exact = sorted(left, key=lambda p: ([sign[name] * p.values[name] for name in ranking], p.id))
+    return exact[0].id if exact else None
+
+
+def against_brute_force(points, count=200):
+    """Compare recommendations under random limits with brute force; returns the ids that were recommended."""
+    draw, found = np.random.default_rng(2), set()
+    values = {name: [p.values[name] for p in points] for name in (LATENCY, MEMORY, QUALITY)}
+    for _ in range(count):
+        drawn = {name: float(draw.uniform(0.9 * min(some), 1.1 * max(some))) for name, some in values.items()}
+        asked = {name: drawn[name] for name in drawn if draw.random() < 0.6}
+        prefer = draw.choice([None, LATENCY, MEMORY, QUALITY])
+        made = recommend.recommend(points, asked, prefer)
+        assert (made.best.id if made.best else None) == brute_force(points, asked, recommend.order(asked, prefer))
+        found.add(made.best.id if made.best else None)
+        if made.best:
+            assert recommend.within(made.best, asked) and made.nearest is None
+        else:
+            assert made.nearest in points
+        for relaxed in made.relaxed if made.best else ():
+            if relaxed.least:
+                assert not recommend.within(relaxed.least, {relaxed.name: asked[relaxed.name]})
+                assert relaxed.least.improves_on(made.best, made.order)
+    return found
+
+
+@pytest.mark.parametrize(("vram", "spread"), [(True, 0.01), (False, 0.2)])
+def test_the_recommendation_is_that_of_brute_force_for_200_random_sets_of_limits(tmp_path, vram, spread):
+    grid(tmp_path, vram=vram, spread=spread)
+    among = candidates.read(["grid"], tmp_path)
+    points = recommend.points(among.rows, among.memory, among.metric)
+    assert len(points) == 30
+    found = against_brute_force(points)
+    assert len(found) > 10 and None in found
+
+
+def test_it_is_over_the_records_of_this_workbench_as_well():
+    folder, tried = places.results(), 0
+    for name in sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
+        try:
+            among = candidates.read([name], folder, with_disturbed=True)
+        except BadInput:
+            continue  # nothing measured there
+        if among.metric and len(among.rows) >= 3:
+            given = recommend.points(among.rows, among.memory, among.metric)
+            against_brute_force([point for point in given if None not in point.values.values()])
+            tried += 1
+    if not tried:
+        pytest.skip("no scored records under results/")
+
+
+def point(label, seconds, gib, quality, noise=(0.0, 0.0, 0.0)):
+    values = {LATENCY: seconds, MEMORY: gib * GIB, QUALITY: quality}
+    row = {"study": "s", "pipeline": "objectclear"}
+    return recommend.Point(row, label, label, values, dict(zip(values, noise, strict=True)))
+
+
+def test_noise_does_not_decide_where_another_quantity_does():
+    slow, fast = point("slow", 5, 8, 99.9, (0, 0, 0.5)), point("fast", 1, 8, 99.8, (0, 0, 0.5))
+    made = recommend.recommend([slow, fast], {MEMORY: 10 * GIB})
+    assert (made.order[0], made.best.label) == (QUALITY, "fast")
+    twin = point("twin", 1.01, 8, 99.9, (0.1, 0, 0.5))
+    made = recommend.recommend([slow, fast, twin], {})
+    assert (made.best.label, [p.label for p in made.ties]) == ("twin", ["fast"])
+    assert [p.label for p in made.runners_up] == ["slow"]
+    assert made.standing == {"slow": "beaten", "fast": "front", "twin": "front"}
+
+
+def test_what_a_limit_costs():
+    points = [point("a", 1, 8, 80), point("b", 2, 8, 90), point("c", 4, 8, 95), point("d", 9, 8, 99)]
+    made = recommend.recommend(points, {LATENCY: 3.0})
+    (cost,) = made.relaxed
+    assert (made.best.label, cost.least.label, cost.most.label) == ("b", "c", "d")
+    made = recommend.recommend(points, {LATENCY: 10.0, MEMORY: 20 * GIB})
+    assert made.best.label == "d" and all(cost.least is cost.most is None for cost in made.relaxed)
+
+
+def test_where_nothing_fits_the_nearest_is_named():
+    points = [point("a", 1, 8, 80), point("b", 2, 8, 90)]
+    made = recommend.recommend(points, {LATENCY: 1.5, QUALITY: 88.0})
+    assert made.best is None and made.nearest.label in ("a", "b") and made.out_of_reach() == []
+    assert {cost.name: cost.least.label for cost in made.relaxed} == {LATENCY: "b", QUALITY: "a"}
+    assert recommend.recommend(points, {LATENCY: 0.5}).out_of_reach() == [LATENCY]
+
+
+def test_the_command_answers_people_and_programs(capsys, tmp_path):
+    grid(tmp_path)
+    asked = ["recommend", "grid", "--results", tmp_path, "--max-latency", "4s", "--max-vram", "10GB"]
+    code, out, err = command(capsys, *asked)
+    assert (code, err) == (0, "")
+    for words in ("Best: ", "Runners-up:", "What each limit costs", "front", "peak VRAM that PyTorch", "stand-in"):
+        assert words in out
+    code, out, _ = command(capsys, *asked, "--json")
+    found = json.loads(out)
+    best = found["best"]
+    assert (code, found["order"][0], found["memory"]) == (0, "quality", "peak_vram_reserved_bytes")
+    assert best["latency_s"] <= 4 and best["memory_bytes"] <= 10e9
+    fitting = [p for p in found["points"] if p["latency_s"] <= 4 and p["memory_bytes"] <= 10e9]
+    assert best["quality_percent"] >= max(p["quality_percent"] for p in fitting) - 0.5
+    assert set(best["settings"]) == {"steps", "resolution", "guidance"}
+    code, out, _ = command(capsys, *asked, "--min-quality", "100%")
+    assert code in (0, 1)
+    code, out, _ = command(capsys, "recommend", "grid", "--results", tmp_path, "--max-latency", "1us")
+    assert code == 1 and "Nothing measured fits" in out and "out of reach: the best is" in out and "nearest: " in out
+
+
+def test_a_params_file_names_its_own_trials_only(capsys, tmp_path):
+    study = grid(tmp_path)
+    path = file(tmp_path / "few.yaml", {**study.params, "vary": {"steps": [2, 4]}})
+    found = json.loads(command(capsys, "recommend", path, "--results", tmp_path, "--json")[1])
+    assert {tuple(p["settings"].items()) for p in found["points"]} == {(("steps", s),) for s in (2, 4, 20)}
+
+
+def test_records_that_cannot_be_compared_are_named_and_left_out(capsys, tmp_path):
+    study = grid(tmp_path)
+    made = {name: trial for name, trial in zip(("oom", "far", "hot", "torn"), study.trials[1:], strict=False)}
+    stored(tmp_path, study, made["oom"], 0.001, 1, 99.9, status="oom")
+    stored(tmp_path, study, made["far"], 0.001, 1, 99.9, host="elsewhere")
+    stored(tmp_path, study, made["hot"], 0.001, 1, 99.9, disturbed=["throttled to 900 MHz"])
+    (tmp_path / "grid" / f"{made['torn'].id}.json").write_text("{")
+    _, out, _ = command(capsys, "recommend", "grid", "--results", tmp_path)
+    assert "Left out: 4" in out
+    for words in ("oom: why", "another environment", "disturbed: throttled to 900 MHz", "damaged"):
+        assert words in out
+    assert "1.00 ms" not in out
+
+
+def test_a_setting_without_a_score_is_left_out_only_where_quality_counts(capsys, tmp_path):
+    study = grid(tmp_path)
+    stored(tmp_path, study, study.trials[1], 0.001, 1, None)
+    fastest = ["recommend", "grid", "--results", tmp_path, "--prefer", "latency", "--json"]
+    found = json.loads(command(capsys, *fastest)[1])
+    assert found["points"][[p["id"] for p in found["points"]].index(study.trials[1].id)]["place"] == "unknown"
+    assert found["best"]["id"] != study.trials[1].id
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["nothing"], "unknown study 'nothing'"),
+        (["grid", "--max-latency", "4"], "'4' has no unit"),
+        (["grid", "--max-vram", "10GB", "--max-memory", "10GB"], "give one"),
+        (["grid", "--metric", "psnr"], "unknown metric of quality"),
+        (["cpu", "--max-vram", "10GB"], "without VRAM: ask for --max-memory"),
+        (["cpu", "--prefer", "quality"], "no quality was scored"),
+        (["empty"], "no records"),
+        (["failed"], "nothing to choose from: 2 error: why"),
+        (["grid", "other"], "several pipelines"),
+    ],
+)
+def test_bad_input_is_answered_with_a_line(capsys, tmp_path, given, words):
+    grid(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name, vram, status in (("cpu", False, "ok"), ("failed", True, "error"), ("other", True, "ok")):
+        more = {"pipeline": "sam3", "baseline": {}, "vary": {"precision": ["bf16"]}, "metrics": ["iou"]}
+        study = params.resolve_study(tiny(study=name, **(more if name == "other" else {})))
+        for trial, seconds in zip(study.trials, itertools.count(1)):
+            stored(tmp_path, study, trial, seconds, 1, None, vram, status=status)
+    assert words in refusal(capsys, "recommend", *given, "--results", tmp_path)

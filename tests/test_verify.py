@@ -1,0 +1,159 @@
+"""``mic2e-bench verify``: what is whole is silent, and each fault is one line."""
+
+import json
+import shutil
+
+import helpers
+import pytest
+from helpers import tiny
+
+from mic2e_bench import cli, record, verify
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    results = tmp_path_factory.mktemp("measured") / "results"
+    path = helpers.file(results.parent / "study.yaml", tiny())
+    assert cli.main(["run", str(path), "--results", str(results)]) == 0
+    return results
+
+
+@pytest.fixture
+def results(measured, tmp_path):
+    return shutil.copytree(measured, tmp_path / "results")
+
+
+def first(results):
+    return record.paths(results / "tiny")[0]
+
+
+def change(path, **parts):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **parts}))
+
+
+def problems(results, capsys):
+    code, out, _ = helpers.command(capsys, "verify", "--results", results)
+    lines = [line for line in out.splitlines() if line.startswith("problem: ")]
+    assert code == int(bool(lines))
+    return lines
+
+
+def test_what_is_whole_has_no_problems(results, capsys):
+    old = helpers.frozen(results)
+    code, out, err = helpers.command(capsys, "verify", "--results", results)
+    assert (code, err) == (0, "")
+    assert out == "2 records and 2 images: no problems\n"
+    assert helpers.frozen(results) == old
+
+
+def test_an_image_that_changed_or_went(results, capsys):
+    images = sorted((results / "tiny" / "images").iterdir())
+    images[0].write_bytes(images[0].read_bytes() + b"\0")
+    images[1].unlink()
+    changed, gone = sorted(problems(results, capsys), key=lambda line: "missing" in line)
+    assert str(images[0]) in changed and "not the image that was made" in changed
+    assert gone == f"problem: {images[1]}: missing, and a record names it"
+
+
+@pytest.mark.parametrize(
+    "parts, says",
+    [
+        ({"status": "splendid"}, "unknown status 'splendid'"),
+        ({"status": "oom", "reason": ""}, "it is 'oom' and gives no reason"),
+        ({"status": "not_applied"}, "its receipts say otherwise"),
+        ({"receipts": {}}, "has no receipts"),
+        ({"images": []}, "has no images"),
+        ({"study": "other"}, "it is of study 'other'"),
+        (
+            {"timing": {**record.make(helpers.study(tiny()).baseline, "ok")["timing"], "latency_s": [-1.0]}},
+            "no positive",
+        ),
+        ({"quality": {"psnr": 3}}, "is damaged"),
+        ({"id": "0" * 16}, "holds the record of trial 0000000000000000"),
+    ],
+)
+def test_a_record_that_was_changed(parts, says, results, capsys):
+    change(first(results), **parts)
+    (line,) = problems(results, capsys)
+    assert str(first(results)) in line and says in line
+
+
+def test_a_setting_that_was_changed_is_found_by_the_identity(results, capsys):
+    path = first(results)
+    trial = json.loads(path.read_text())["trial"]
+    change(path, trial={**trial, "settings": {**trial["settings"], "steps": 50}})
+    (line,) = problems(results, capsys)
+    assert "its trial is not the one that its identity is a hash of" in line
+
+
+def test_a_torn_record(results, capsys):
+    path = first(results)
+    path.write_bytes(path.read_bytes()[:200])
+    (line,) = problems(results, capsys)
+    assert f"{path} is damaged" in line
+
+
+def test_strangers_are_remarks(results, capsys):
+    """An image of a record that is gone, files of other programs, a newer record: named, and no failure."""
+    first(results).unlink()
+    folder = results / "tiny"
+    (folder / "notes.json").write_text("[]")
+    (folder / "a folder.json").mkdir()
+    (folder / "dangling.json").symlink_to(folder / "nowhere")
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / f"{'a' * 16}.json").write_text("{")
+    (folder / ".x.part").touch()
+    (results / "readme.txt").touch()
+    other = record.paths(folder)[0]
+    newer = folder / f"{'b' * 16}.json"
+    newer.write_text(json.dumps({**json.loads(other.read_text()), "schema": record.SCHEMA + 1}))
+    code, out, _ = helpers.command(capsys, "verify", "--results", results)
+    assert code == 0
+    said = [line.removeprefix("remark: ") for line in out.splitlines() if line.startswith("remark: ")]
+    for words in (
+        "an image that no record names",
+        f"{folder / 'notes.json'} is no record of mic2e-bench",
+        f"{newer} has schema {record.SCHEMA + 1}, which a newer mic2e-bench wrote",
+        "set aside by a run",
+        "left behind by a process that was killed while it wrote",
+    ):
+        assert sum(words in line for line in said) == 1, (words, said)
+    assert len(said) == 5
+    assert "remark" not in helpers.command(capsys, "verify", "--quiet", "--results", results)[1]
+
+
+def test_published_tables(results, capsys):
+    helpers.command(capsys, "tables", "--results", results)
+    (results / "tiny" / "table.csv").write_text(csv(results))
+    assert problems(results, capsys) == []
+    (results / "tables.md").write_text((results / "tables.md").read_text().replace("record", "rekord", 1))
+    (line,) = problems(results, capsys)
+    assert str(results / "tables.md") in line
+    (results / "tables.md").unlink()
+    assert "tables.md: missing" in problems(results, capsys)[0]
+
+
+def csv(results):
+    from mic2e_bench.report import findings, tables
+
+    return tables.csv(findings.read(helpers.study(tiny()), results))
+
+
+def test_a_published_table_of_a_study(results):
+    table = results / "tiny" / "table.csv"
+    table.write_text(csv(results))
+    path = first(results)
+    timing = json.loads(path.read_text())["timing"]
+    change(path, timing={**timing, "first_call_s": 77.5})
+    found = list(verify.table(table.parent))
+    assert any("first_call_s" in line and "the record gives 77.5" in line for line in found), found
+    path.unlink()
+    (line,) = verify.table(table.parent)
+    assert f"there is no record {path.stem} any more" in line
+    table.write_bytes(b"\xff\xfe\0")
+    (line,) = verify.table(table.parent)
+    assert f"{table}: cannot be read" in line
+
+
+def test_a_folder_that_is_not_there(tmp_path, capsys):
+    assert "no such results folder" in helpers.refusal(capsys, "verify", "--results", tmp_path / "nowhere")
