@@ -1,7 +1,7 @@
 """Benchmarking and tuning workbench for the diffusion pipelines behind MIC2E.
 
-``run(params)`` measures a study, ``load(results)`` reads its records into a frame, ``apply(pipe, preset)`` puts a preset
-in force on a live pipeline.
+``run(params)`` measures a study, ``load(results)`` reads its records into a frame, ``apply(pipe, preset)`` puts a
+preset in force on a live pipeline.
 """
 
 from mic2e_bench.api import apply, load, run

@@ -49,11 +49,18 @@ def interacting(given, rng):
 
 def crossing(given, rng):
     """Each scheduler has steps and guidance of its own that suit it."""
-    need, best, top = {"ddim": (12, 3.5, 97), "euler": (10, 3.5, 98), "dpm": (6, 3, 99), "unipc": (5, 2.5, 98), "lcm": (1.5, 1, 80)}[
-        given["scheduler"]
-    ]  # fmt: skip
+    schedulers = {
+        "ddim": (12, 3.5, 97),
+        "euler": (10, 3.5, 98),
+        "dpm": (6, 3, 99),
+        "unipc": (5, 2.5, 98),
+        "lcm": (2, 1, 80),
+    }
+    need, best, top = schedulers[given["scheduler"]]
     guided = 2 if given["guidance"] > 1 else 1
-    cached, extra, harm = {"none": (1, 0, 0), "first-block:0.1": (0.6, 60, 25), "pab:2": (0.75, 120, 14)}[given["step_cache"]]
+    cached, extra, harm = {"none": (1, 0, 0), "first-block:0.1": (0.6, 60, 25), "pab:2": (0.75, 120, 14)}[
+        given["step_cache"]
+    ]
     latency = 0.05 + 0.1 * pixels(given) * given["steps"] * guided * cached
     memory = 500 + 200 * pixels(given) * (1.3 if guided == 2 else 1) + extra * pixels(given)
     quality = top * (1 - np.exp(-given["steps"] / need * 1.6)) - 6 * abs(given["guidance"] - best)
@@ -85,7 +92,8 @@ SHAPES: dict[str, tuple[Formula, dict[str, list]]] = {
     "noisy": (noisy, {"steps": [2, 3, 4, 6, 8, 12], **SIZES, **GUIDED, "precision": ["fp32", "bf16"],
                       "attention": ["native", "sliced:1"]}),
     "interacting": (interacting, {"steps": [4, 8, 12, 20, 30], "resolution": [256, 384, 512, 768],
-                                  "quantize": ["none", "bnb-int8", "bnb-nf4"], "offload": ["none", "model", "sequential"],
+                                  "quantize": ["none", "bnb-int8", "bnb-nf4"],
+                                  "offload": ["none", "model", "sequential"],
                                   "vae_tiling": [False, True]}),
     "crossing": (crossing, {"steps": [2, 4, 6, 8, 12, 16], "scheduler": ["ddim", "euler", "dpm", "unipc", "lcm"],
                             "guidance": [1.0, 2.0, 3.5], "resolution": [128, 192, 256],

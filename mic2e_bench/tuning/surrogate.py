@@ -48,11 +48,11 @@ class Process:
         return self
 
     def predict(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the quantity itself, without the noise of a measurement, shape (m,) each."""
+        """Mean and standard deviation of what a measurement will show, its noise included, shape (m,) each."""
         across, _ = self._covariance(points, self.points, self.theta)
         mean = self.average + across @ self.alpha
         half = solve_triangular(self.root, across.T, lower=True)
-        variance = self.variance * np.clip(1 - (half**2).sum(axis=0), 1e-9, None)
+        variance = self.variance * (np.clip(1 - (half**2).sum(axis=0), 1e-9, None) + np.exp(self.theta[-1]))
         return self.centre + self.scale * mean, self.scale * np.sqrt(variance)
 
     def covariance(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:

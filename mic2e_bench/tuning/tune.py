@@ -77,9 +77,9 @@ def tune(
 def require_optuna() -> None:
     """Raises ``BadInput`` where Optuna is not installed, or too old to know constraints of a trial."""
     with contextlib.suppress(ModuleNotFoundError):
-        from optuna.trial import Trial
+        import optuna
 
-        if hasattr(Trial, "set_constraint"):
+        if hasattr(optuna.Trial, "set_constraint"):
             return
     raise BadInput("tune needs Optuna 5, which is not installed: pip install 'mic2e-bench[tune]'.")
 
