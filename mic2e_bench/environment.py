@@ -30,9 +30,10 @@ def now() -> str:
 
 def here(device: str) -> dict[str, Any]:
     """Host, device, driver, versions, git state and what else of the machine moves a number, as the record stores them;
-    ``load_1min`` is that of this moment.
+    ``load_1min`` and the variables are those of this moment.
     """
-    return {**_fixed(device), "load_1min": os.getloadavg()[0]}
+    moment = {"load_1min": os.getloadavg()[0], "variables": machine.variables()}
+    return {**_fixed(device), "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"), **moment}
 
 
 @functools.cache
@@ -45,7 +46,6 @@ def _fixed(device: str) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "git": git(),
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         **machine.facts(device),
     }
 

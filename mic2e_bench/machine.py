@@ -21,7 +21,7 @@ SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|AUTH|_DIR$|_HOME$|_PATH$|_CACHE$"
 
 
 def facts(device: str) -> dict[str, Any]:
-    """Kernel, processors and their governor, limits of the control group, memory, variables, PyTorch's build; on CUDA
+    """Kernel, processors and their governor, limits of the control group, memory, PyTorch's build; on CUDA
     what is set on the device.
     """
     memory = _text(Path("/proc/meminfo"))
@@ -38,7 +38,6 @@ def facts(device: str) -> dict[str, Any]:
         "cgroup_memory_bytes": cgroup.memory_bytes(),
         "ram_bytes": int(total[1]) * 1024 if total else None,
         "huge_pages": _chosen(_text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
-        "variables": variables(),
         "torch_build": torch_build(),
         "gpu": _gpu() if device.startswith("cuda") else None,
     }

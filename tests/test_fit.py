@@ -88,6 +88,8 @@ def test_a_segmenter_can_be_rehearsed():
         done = rehearsal.rehearse(*bundled("sam3"), trial.settings, SIZE)
         assert [stage.component for stage in done.stages] == ["model"]
         assert sum(done.weights.values()) == probes.weights_bytes(build.modules())
+        with build.around():  # nothing without memory stays behind, in what the library keeps for the process
+            assert build.pipeline.call(build, toggling.ITEM, 1)
 
 
 PRECISIONS = ("fp32", "fp16", "bf16")

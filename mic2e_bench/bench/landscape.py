@@ -24,8 +24,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tuning import hypervolume, sealed
 from mic2e_bench.tuning.guesses import guesses
-from mic2e_bench.tuning.proposer import Proposer
-from mic2e_bench.tuning.sampler import FrontSampler, params_of, suggest
+from mic2e_bench.tuning.sampler import params_of, propose, sampler, suggest
 from mic2e_bench.tuning.sealed import Landscape
 from mic2e_bench.tuning.search import BATCH
 from mic2e_bench.tuning.space import Point
@@ -38,9 +37,21 @@ Replay = Callable[[Landscape, int, int], list[Point]]
 
 
 def ours(landscape: Landscape, count: int, seed: int) -> list[Point]:
-    """What ``tune`` does: first guesses, then batches of its proposer."""
-    sampler = FrontSampler(Proposer(landscape.space, landscape.limits, seed=seed))
-    return replay(landscape, count, sampler, first=True, batch=BATCH)
+    """What ``tune`` does: first guesses, then batches of its sampler, each point once."""
+    study = _study(landscape, sampler(seed), first=True)
+    order: dict[Point, None] = {}
+    while len(order) < count:
+        batch = []
+        for _ in range(min(BATCH, count - len(order))):
+            batch.append(propose(study, landscape.space, order, {}))
+            order[batch[-1][1]] = None
+        for trial, point in batch:
+            costs = landscape.space.values[point]
+            for name, cost, limit in zip(landscape.names, costs or (), landscape.limits, strict=bool(costs)):
+                if np.isfinite(limit):
+                    trial.set_constraint(name, cost - limit)
+            _tell(study, trial, costs)
+    return list(order)
 
 
 def random(landscape: Landscape, count: int, seed: int) -> list[Point]:
@@ -70,31 +81,38 @@ SAMPLERS: dict[str, Replay] = {
 }
 
 
-def replay(
-    landscape: Landscape, count: int, sampler: optuna.samplers.BaseSampler, first: bool = False, batch: int = 1
-) -> list[Point]:
+def replay(landscape: Landscape, count: int, sampler: optuna.samplers.BaseSampler, first: bool = False) -> list[Point]:
     """The first ``count`` different points that a sampler has measured, in order; failed ones are trials too.
 
     Points that were tried already, and those that cannot be measured, cost nothing: a run would find the record or
     refuse them.
     """
+    study = _study(landscape, sampler, first)
+    values, order = landscape.space.values, dict.fromkeys([])
+    for _ in range(ASKS * count):
+        trial = study.ask()
+        point = suggest(trial, landscape.space)
+        _tell(study, trial, values.get(point))
+        if point in values:
+            order[point] = None
+        if len(order) >= count:
+            break
+    return list(order)
+
+
+def _study(landscape: Landscape, sampler: optuna.samplers.BaseSampler, first: bool) -> optuna.Study:
     study = optuna.create_study(directions=["minimize"] * len(landscape.names), sampler=sampler)
     if first:
         for point in guesses(landscape.space).values():
             study.enqueue_trial(params_of(landscape.space, point))
-    values, order = landscape.space.values, dict.fromkeys([])
-    for _ in range(0, ASKS * count, batch):
-        asked = [(trial, suggest(trial, landscape.space)) for trial in (study.ask() for _ in range(batch))]
-        for trial, point in asked:
-            if costs := values.get(point):
-                study.tell(trial, costs)
-            else:
-                study.tell(trial, state=TrialState.FAIL)
-            if point in values:
-                order[point] = None
-        if len(order) >= count:
-            break
-    return list(order)[:count]
+    return study
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, costs: Sequence[float] | None) -> None:
+    if costs:
+        study.tell(trial, costs)
+    else:
+        study.tell(trial, state=TrialState.FAIL)
 
 
 def reached(landscape: Landscape, order: Sequence[Point], counts: Sequence[int]) -> list[float]:

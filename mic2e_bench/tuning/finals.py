@@ -118,7 +118,6 @@ def spanning(costs: np.ndarray, most: int) -> list[int]:
     reference, ideal = hypervolume.frame(costs)
     kept: list[int] = []
     while len(kept) < most:
-        gain = hypervolume.Box(costs[kept], reference, ideal).gain(costs)
-        gain[kept] = -1.0
-        kept.append(int(gain.argmax()))
+        others = [index for index in range(len(costs)) if index not in kept]
+        kept.append(max(others, key=lambda index: hypervolume.share(costs[[*kept, index]], reference, ideal)))
     return kept

@@ -20,7 +20,7 @@ from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.params import Study
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, show
-from mic2e_bench.tuning.space import Axis, Space, require_points
+from mic2e_bench.tuning.space import Axis, Space, magnitude, require_points
 
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> tuple[Study, Space]:
@@ -104,8 +104,9 @@ def _conditions(given: Any, axes: Mapping[str, Axis], pipeline: Pipeline, where:
 
 
 def _distinct(values: list[Any]) -> tuple[Any, ...]:
+    """Each value once; numbers from small to large."""
     found: list[Any] = []
     for value in values:
         if not any(value == one and type(value) is type(one) for one in found):
             found.append(value)
-    return tuple(found)
+    return tuple(found if None in map(magnitude, found) else sorted(found, key=magnitude))

@@ -1,53 +1,118 @@
-"""The proposer as a sampler of Optuna, which keeps the trials; and what any sampler needs to walk a space."""
+"""Optuna's sampler on a space: what it is asked for, and which of its proposals are worth measuring."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mic2e_bench.tuning.proposer import Proposer
-from mic2e_bench.tuning.space import OFF, Point, Space
+from mic2e_bench.tuning.space import OFF, Axis, Point, Space
+
+START = 10  # trials, first guesses among them, before the sampler looks at what was measured
+ASKS = 25  # proposals for one trial; a sampler knows nothing of what was tried, or of what conflicts
+CHANCES = 2  # failures of a value that never worked, after which it is left alone
+
+Blame = Mapping[str, Collection[Any]]  # by axis the values that do not work here
 
 
 class Exhausted(Exception):
     """Every point of the space was tried."""
 
 
-class FrontSampler(optuna.samplers.BaseSampler):
-    """Proposes points that can be measured and were not proposed before, by what the study's trials say.
+def sampler(seed: int = 0) -> optuna.samplers.BaseSampler:
+    """Optuna's tree-structured Parzen estimator, for settings that act together and depend on each other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            n_startup_trials=START, multivariate=True, group=True, constant_liar=True, seed=seed
+        )
 
-    A failed trial counts as a point that never works; its attribute ``blamed`` may name the axes that are to blame.
-    Raises ``Exhausted`` where no point is left.
+
+def propose(study: optuna.Study, space: Space, taken: Collection[Point], bad: Blame) -> tuple[Trial, Point]:
+    """The next trial that can be measured and was not yet.
+
+    After ``ASKS`` proposals that are ``taken``, that conflict or that have a ``bad`` value, any point that is left.
+    Raises ``Exhausted`` where none is.
     """
 
-    def __init__(self, proposer: Proposer) -> None:
-        self.proposer, self.space = proposer, proposer.space
+    def useful(point: Point) -> bool:
+        return point not in taken and not space.why_not(point) and not _has(space, point, bad)
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {axis.name: CategoricalDistribution(axis.choices) for axis in self.space.axes}
+    for _ in range(ASKS):
+        trial = study.ask()
+        if useful(point := suggest(trial, space)):
+            return trial, point
+        study.tell(trial, state=TrialState.FAIL)
+    left = [point for point in space.points if useful(point)]
+    if not left:
+        raise Exhausted
+    point = left[np.random.default_rng(len(taken)).integers(len(left))]
+    study.enqueue_trial(params_of(space, point))
+    trial = study.ask()
+    return trial, suggest(trial, space)
 
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
-        known = {point_of(self.space, one.params): costs(study, one.values) for one in others if done(one)}
-        running = [point_of(self.space, one.params) for one in others if one.state is TrialState.RUNNING]
-        failed = {point_of(self.space, one.params): one.user_attrs.get("blamed", ()) for one in others
-                  if one.state is TrialState.FAIL and one.params}  # fmt: skip
-        point = self.proposer.propose(known, running, failed)
-        if point is None:
-            raise Exhausted
-        return params_of(self.space, point)
 
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        raise KeyError(f"{param_name} was asked for at a point where it means nothing")
+def suggest(trial: Trial, space: Space) -> Point:
+    """Ask a sampler, whichever it is, for a point: axis by axis, those without their condition left out."""
+    chosen: dict[str, Any] = {}
+    point = []
+    for axis in space.axes:
+        if space.active(axis, chosen):
+            point.append(_suggest(trial, axis))
+            chosen[axis.name] = axis.values[point[-1]]
+        else:
+            point.append(OFF)
+    return tuple(point)
+
+
+def _suggest(trial: Trial, axis: Axis) -> int:
+    """The index of a value; numbers are asked for by their place, so that the sampler knows their order."""
+    if axis.is_ordered:
+        return trial.suggest_int(axis.name, 0, len(axis.values) - 1)
+    return axis.choices.index(trial.suggest_categorical(axis.name, axis.choices))
+
+
+def params_of(space: Space, point: Point) -> dict[str, Any]:
+    """A point as a trial's parameters."""
+    pairs = zip(space.axes, point, strict=True)
+    return {axis.name: i if axis.is_ordered else axis.choices[i] for axis, i in pairs if i != OFF}
+
+
+def point_of(space: Space, params: Mapping[str, Any]) -> Point:
+    """The point of a trial's parameters."""
+
+    def index(axis: Axis) -> int:
+        value = params.get(axis.name)
+        return OFF if value is None else value if axis.is_ordered else axis.choices.index(value)
+
+    return tuple(index(axis) for axis in space.axes)
+
+
+def bad_values(trials: Iterable[FrozenTrial]) -> Blame:
+    """The values that failed ``CHANCES`` times and never worked, by the trials' attribute ``blamed``."""
+    failures: dict[str, list[Any]] = {}
+    worked: set[tuple[str, Any]] = set()
+    for trial in trials:
+        if done(trial):
+            worked |= set(trial.params.items())
+        for name in trial.user_attrs.get("blamed", ()):
+            failures.setdefault(name, []).append(trial.params.get(name))
+    return {
+        name: {value for value in values if values.count(value) >= CHANCES and (name, value) not in worked}
+        for name, values in failures.items()
+    }
+
+
+def _has(space: Space, point: Point, bad: Blame) -> bool:
+    if not bad:
+        return False
+    params = params_of(space, point)
+    return any(params.get(name) in values for name, values in bad.items() if name in params)
 
 
 def done(trial: FrozenTrial) -> bool:
@@ -60,26 +125,3 @@ def costs(study: optuna.Study, values: Sequence[float]) -> list[float]:
         value if direction is StudyDirection.MINIMIZE else -value
         for direction, value in zip(study.directions, values, strict=True)
     ]
-
-
-def suggest(trial: Trial, space: Space) -> Point:
-    """Ask a sampler, whichever it is, for a point: axis by axis, those without their condition left out."""
-    chosen: dict[str, Any] = {}
-    point = []
-    for axis in space.axes:
-        if space.active(axis, chosen):
-            point.append(axis.choices.index(trial.suggest_categorical(axis.name, axis.choices)))
-            chosen[axis.name] = axis.values[point[-1]]
-        else:
-            point.append(OFF)
-    return tuple(point)
-
-
-def params_of(space: Space, point: Point) -> dict[str, Any]:
-    """A point as a trial's parameters."""
-    return {axis.name: axis.choices[i] for axis, i in zip(space.axes, point, strict=True) if i != OFF}
-
-
-def point_of(space: Space, params: Mapping[str, Any]) -> Point:
-    """The point of a trial's parameters."""
-    return tuple(axis.choices.index(params[axis.name]) if axis.name in params else OFF for axis in space.axes)

@@ -48,8 +48,13 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
         "stand_ins": frame.row(baseline, "")["stand_in"],
         "environment": {**baseline["environment"], "log": None},
         "baseline": _row(baseline, baseline["trial"]["settings"]),
-        "rows": [_row(one, study.params["vary"]) for one in found if one["id"] != study.baseline.id],
+        "rows": [_row(one, study.params["vary"]) for one in found if one is not baseline or _in_grid(study)],
     }
+
+
+def _in_grid(study: Study) -> bool:
+    """Whether the baseline is one of the grid's own points."""
+    return all(study.baseline.settings[name] in values for name, values in study.params["vary"].items())
 
 
 def _row(one: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

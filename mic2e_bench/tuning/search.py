@@ -5,11 +5,12 @@ Optuna keeps every trial in ``results/<study>/tune/journal.log``, so that the sa
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,7 @@ from mic2e_bench.trial import fingerprint, identifying
 from mic2e_bench.tuning.budget import Budget, still
 from mic2e_bench.tuning.guesses import guesses
 from mic2e_bench.tuning.measuring import Columns, Measuring
-from mic2e_bench.tuning.proposer import Proposer
-from mic2e_bench.tuning.sampler import Exhausted, FrontSampler, costs, done, params_of, point_of, suggest
+from mic2e_bench.tuning.sampler import START, Exhausted, bad_values, costs, done, params_of, point_of, propose, sampler
 from mic2e_bench.tuning.space import Point, Space
 
 BATCH = 4  # points that are asked for at once, so that those of one build share a process
@@ -54,14 +54,9 @@ class Search:
             self.limits = {QUALITY: 0.0, **self.limits}
         worst = [_cost(name, self.limits[name]) if name in self.limits else np.inf for name in self.columns.names]
         self.worst = np.array(worst)
-        self.proposer = Proposer(self.space, worst, self._build_of)
-        self.proposer.initial = min(self.proposer.initial, max(4, (self.budget.trials or 40) // 3))
-        self.study = self._open(FrontSampler(self.proposer))
+        self.study = self._open()
 
-    def _build_of(self, point: Point) -> str:
-        return self.measuring.trial(point).build_key
-
-    def _open(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    def _open(self) -> optuna.Study:
         """The search's trials so far: those of the same space, baseline, protocol and limits."""
         base = identifying(self.measuring.study.baseline.content)
         axes = [
@@ -74,22 +69,22 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         ways = ["maximize" if quantity == QUALITY else "minimize" for quantity in self.columns.names]
         return optuna.create_study(
-            study_name=name, storage=storage, sampler=sampler, directions=ways, load_if_exists=True
+            study_name=name, storage=storage, sampler=sampler(), directions=ways, load_if_exists=True
         )
 
     def run(self) -> str:
         """Search until something ends it; returns what did."""
         self._start()
         while not (why := self._over()):
-            begin = time.monotonic()
+            begin = monotonic()
             batch = self._ask()
             if not batch:
-                return "every point of the space was measured"
+                return "every point of the space that works was measured"
             records = self.measuring.measure([point for _, point in batch])
             environment.require_one([self.measuring.read(self.measuring.study.baseline), *records.values()])
             for trial, point in batch:
                 self._tell(trial, records[point])
-            self.study.set_user_attr("spent_s", self.spent_s + time.monotonic() - begin)
+            self.study.set_user_attr("spent_s", self.spent_s + monotonic() - begin)
             self._say()
         return why
 
@@ -119,15 +114,14 @@ class Search:
         """The next points, first guesses before others; within a number of trials all initial points at once."""
         count = BATCH
         if self.budget.trials:
-            count = min(max(BATCH, self.proposer.initial - self.tried), self.budget.trials - self.tried)
+            count = min(max(BATCH, START - self.tried), self.budget.trials - self.tried)
+        tried = [*self.measured, *self.failed]
+        taken, bad = {point_of(self.space, trial.params) for trial in tried}, bad_values(tried)
         batch: list[tuple[Trial, Point]] = []
-        for _ in range(count):
-            trial = self.study.ask()
-            try:
-                batch.append((trial, suggest(trial, self.space)))
-            except Exhausted:
-                self.study.tell(trial, state=TrialState.FAIL)
-                break
+        with contextlib.suppress(Exhausted):
+            for _ in range(count):
+                batch.append(propose(self.study, self.space, taken, bad))
+                taken.add(batch[-1][1])
         return batch
 
     def _tell(self, trial: Trial, found: Mapping[str, Any]) -> None:

@@ -42,15 +42,14 @@ class Axis:
         return [show(value) if isinstance(value, list) else value for value in self.values]
 
     @functools.cached_property
-    def places(self) -> np.ndarray:
-        """Where each value lies among the numbers of this axis, from 0 to 1 by rank; not a number for words."""
-        sizes = [_magnitude(value) for value in self.values]
-        ranked = sorted({size for size in sizes if size is not None})
-        last = max(1, len(ranked) - 1)
-        return np.array([np.nan if size is None else ranked.index(size) / last for size in sizes])
+    def is_ordered(self) -> bool:
+        """Whether the values are numbers, from small to large."""
+        sizes = [magnitude(value) for value in self.values]
+        return None not in sizes and sizes == sorted(sizes)
 
 
-def _magnitude(value: Any) -> float | None:
+def magnitude(value: Any) -> float | None:
+    """By what a value is ordered: a number's size, the pixels of a height and a width, nothing of a word's."""
     if isinstance(value, (list, tuple)):
         return float(math.prod(value))
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
@@ -138,17 +137,6 @@ class Space:
                 chosen[axis.name] = axis.values[index]
         return tuple(point)
 
-    def neighbours(self, point: Point) -> list[Point]:
-        """The points that can be measured and differ in one axis (and in those that only it turns on)."""
-        found = []
-        for place, axis in enumerate(self.axes):
-            if point[place] != OFF:
-                others = (index for index in range(len(axis.values)) if index != point[place])
-                found += [
-                    self._tidy([max(0, i) for i in (*point[:place], index, *point[place + 1 :])]) for index in others
-                ]
-        return [one for one in dict.fromkeys(found) if not self.why_not(one)]
-
     def nearest(self, settings: Mapping[str, Any]) -> Point:
         """The point that is most like given settings; what they do not name is the baseline's.
 
@@ -170,9 +158,9 @@ def _index(axis: Axis, value: Any) -> int | None:
     for one in (value, head):
         if one is not None and one in axis.values:
             return axis.values.index(one)
-    size = _magnitude(value)
+    size = magnitude(value)
     known = [(abs(there - size), index) for index, one in enumerate(axis.values)
-             if size is not None and (there := _magnitude(one)) is not None]  # fmt: skip
+             if size is not None and (there := magnitude(one)) is not None]  # fmt: skip
     return min(known)[1] if known else None
 
 

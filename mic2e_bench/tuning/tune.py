@@ -145,6 +145,7 @@ def _value(point: Any, name: str) -> str:
 
 def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str, Any]:
     """The same for programs; seconds, bytes and percent."""
+    from mic2e_bench.tuning.sampler import point_of
 
     def one(point: Any) -> dict[str, Any]:
         values = {"latency_s": LATENCY, "memory_bytes": MEMORY, "quality_percent": QUALITY}
@@ -160,7 +161,10 @@ def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str,
         "stand_ins": frame.stand_ins(study.baseline.model, [outcome.baseline.row["backbone"]]),
         "points_of_the_space": len(space.points) if space.is_whole else None,
         "tried": search.tried,
-        "failed": [{"params": t.params, "reason": t.user_attrs["failed"]} for t in search.failed],
+        "failed": [
+            {"settings": space.settings(point_of(space, one.params)), "reason": one.user_attrs["failed"]}
+            for one in search.failed
+        ],
         "ended": outcome.why,
         "seconds": search.spent_s,
         "limits": dict(search.limits),
