@@ -83,7 +83,7 @@ def test_a_rehearsed_call_holds_what_the_real_one_holds(name, settings):
 
 
 def test_a_segmenter_can_be_rehearsed():
-    for settings in ({"batch": 2}, {"prompt_kind": "points"}):
+    for settings in ({}, {"batch": 2}, {"prompt_kind": "points"}):
         build, trial = toggling.build("sam3", **settings)
         done = rehearsal.rehearse(*bundled("sam3"), trial.settings, SIZE)
         assert [stage.component for stage in done.stages] == ["model"]

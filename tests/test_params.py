@@ -147,8 +147,12 @@ def test_points_of_a_study():
 
 def test_every_file_of_the_workbench_is_good():
     from mic2e_bench import places
+    from mic2e_bench.tuning import read
 
     studies = [path for path in (places.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
     assert studies
     for path in studies:
-        assert params.read(path).trials
+        if "\nspace:" in path.read_text():
+            assert read.read(path)[1].axes
+        else:
+            assert params.read(path).trials
