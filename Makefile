@@ -4,7 +4,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 PYTHON := .venv/bin/python
 EXTRAS := --all-extras
 
-.PHONY: setup demo full test test-gpu lab lock lint bundled bench bench-peer clean
+.PHONY: setup demo full test test-gpu lab lock lint bundled bench bench-overhead bench-peer clean
 
 setup: .venv/.done
 
@@ -43,6 +43,9 @@ bundled: setup  ## train the bundled models anew (hours); goes on where it stopp
 
 bench: setup  ## the workbench's own benchmarks, into BENCHMARKS.md; half an hour, on a quiet machine
 	$(PYTHON) -m mic2e_bench.bench
+
+bench-overhead: setup  ## what a sweep costs beside its pipelines' calls
+	$(PYTHON) -m mic2e_bench.bench overhead
 
 bench-peer: setup  ## the same sweep by optimum-benchmark, in an environment of its own
 	$(PYTHON) -m mic2e_bench.bench peer

@@ -59,6 +59,17 @@ class Build:
                 stack.enter_context(manager())
             yield
 
+    @contextlib.contextmanager
+    def shortened(self, steps: int) -> Iterator[None]:
+        """At most so many steps, for a call of which only the first matters."""
+        before = dict(self.call)
+        if "steps" in before:
+            self.call["steps"] = min(steps, before["steps"])
+        try:
+            yield
+        finally:
+            self.call = before
+
     def step_arguments(self) -> dict[str, Any]:
         """The arguments that give a pipeline call its step callbacks; none where there are none."""
         if not self.on_step:

@@ -21,10 +21,10 @@ def measure(
     """The parts of a record: ``timing``, ``memory``, ``images``, ``invalid`` (why they are no pictures, or empty).
 
     The order: a first call, on record as such and witnessed by nobody; the rest of the warm-up; the timed repeats;
-    then, on every input and seed, one call for memory and the image; the first of them has the witness, the last one
-    the count of kernels. Time and memory never share a call. ``tell(stage, share)`` reports progress, never from inside
-    a timed call. ``timed`` are the samples of a time pass that was made elsewhere; with ``protocol.interleave`` the
-    repeats come later, in rounds.
+    then, on every input and seed, one call for memory and the image; the first of them has the witness, the last of
+    several the count of kernels, for which a single one has a short call before it. Time and memory never share a
+    call. ``tell(stage, share)`` reports progress, never from inside a timed call. ``timed`` are the samples of a time
+    pass that was made elsewhere; with ``protocol.interleave`` the repeats come later, in rounds.
     """
     items, protocol = inputs.read(trial.inputs), trial.protocol
     wanted = [(item, seed) for item in items for seed in protocol["seeds"]]
@@ -38,11 +38,11 @@ def measure(
 
     timed = timed or time_pass(build, items[0], protocol, next_call)
     shots = Shots(build, images)
+    if len(wanted) == 1:
+        shots.count_kernels(*wanted[0])
     for index, (item, seed) in enumerate(wanted, 1):
         next_call(f"image {item.name} seed {seed}")
         shots.take(item, seed, kernels=index == len(wanted) > 1)
-    if len(wanted) == 1:
-        shots.count_kernels(*wanted[0])
     # the repeats had the first input and seed: their last picture tells how far two runs of one setting differ
     for stored, picture in zip(shots.images, build.latest, strict=False):
         stored["again"] = store(picture, images)
