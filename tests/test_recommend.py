@@ -1,5 +1,6 @@
 """Choosing among measured settings: the front, limits, the recommendation against brute force, and the command."""
 
+import gzip
 import itertools
 import json
 
@@ -140,19 +141,21 @@ def test_the_recommendation_is_that_of_brute_force_for_200_random_sets_of_limits
     assert len(found) > 10 and None in found
 
 
-def test_it_is_over_the_records_of_this_workbench_as_well():
-    folder, tried = places.results(), 0
-    for name in sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
-        try:
-            among = candidates.read([name], folder, with_disturbed=True)
-        except BadInput:
-            continue  # nothing measured there
-        if among.metric and len(among.rows) >= 3:
-            given = recommend.points(among.rows, among.memory, among.metric)
-            against_brute_force([point for point in given if None not in point.values.values()])
-            tried += 1
-    if not tried:
-        pytest.skip("no scored records under results/")
+def test_it_is_over_the_sealed_landscape_as_well():
+    (path,) = (places.root() / "results" / "landscape").glob("*.json.gz")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    rows = []
+    for one in content["rows"]:
+        q1, median, q3 = np.percentile(one["latency_s"], [25, 50, 75])
+        quality = one["quality"]["quality"]
+        rows.append(
+            {"id": one["id"], "label": one["label"], "latency_s": median, "latency_q1_s": q1, "latency_q3_s": q3,
+             "peak_rss_bytes": one["memory"]["peak_rss_bytes"], "quality": quality["value"],
+             "quality_floor": quality["floor"]}
+        )  # fmt: skip
+    assert len(rows) >= 400
+    found = against_brute_force(recommend.points(rows, content["memory"], content["metric"]))
+    assert len(found) > 10 and None in found
 
 
 def point(label, seconds, gib, quality, noise=(0.0, 0.0, 0.0)):
