@@ -23,7 +23,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 
 ENVIRONMENT = places.root() / ".peer"
-NEEDS = ("optimum-benchmark==0.6.0", "transformers<5", "diffusers", "accelerate", "sentencepiece", "protobuf")
+NEEDS = ("optimum-benchmark==0.6.0", "transformers>=4.50,<5", "diffusers", "accelerate", "sentencepiece", "protobuf")
 SWEEP = {"steps": [1, 2, 4, 8], "side": 256, "warmup": 1, "repeats": 5}
 DRIVER = """
 import json, sys, time
