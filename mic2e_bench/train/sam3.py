@@ -68,7 +68,7 @@ class Sam3Task:
     """Detector and tracker over one backbone; see `loop.Run` for what a task offers."""
 
     name, rate, decay = "sam3", 1e-3, 1e-3
-    configuration: ClassVar = {"batch": BATCH, "size": sam3_parts.SIZE, "recipe": 3}
+    configuration: ClassVar = {"batch": BATCH, "size": sam3_parts.SIZE, "recipe": 4}
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -120,11 +120,16 @@ class Sam3Task:
         return self.tracker_loss(self.ask_tracker(samples, [box] * BATCH, batch.step % 4 == 0), target)
 
     def tracker_loss(self, output, target: torch.Tensor) -> torch.Tensor:
-        """The best of the proposed masks learns the mask; every proposal learns to know its own IoU."""
+        """The best of the proposed masks learns the mask; every proposal learns to know its own IoU.
+
+        Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
+        and the decoder answers with whatever stands out. Left alone they grew to forty times that size.
+        """
         logits = output.pred_masks[:, 0].float()
         each = mask_loss(logits, target[:, None])
         sure = (output.iou_scores[:, 0].float() - overlap(logits, target[:, None])).pow(2).mean()
-        return each.min(1).values.mean() + 0.05 * each.mean() + sure
+        large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in output.image_embeddings)
+        return each.min(1).values.mean() + 0.05 * each.mean() + sure + 0.1 * large
 
     def detector_loss(self, samples: list[dict], target: torch.Tensor, rng) -> torch.Tensor:
         absent = rng.random(BATCH) < 0.25
@@ -143,7 +148,7 @@ class Sam3Task:
         row = torch.arange(BATCH, device=self.device)
         wanted = torch.zeros_like(logits)
         wanted[row, chosen] = there
-        weight = 1 + 4 * wanted
+        weight = 1 + 29 * wanted  # one query of sixteen: else none dares to pass the pipeline's threshold
         score = (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * weight).mean()
         presence = F.binary_cross_entropy_with_logits(output.presence_logits.float()[:, 0], there)
         whole = mask_loss(output.semantic_seg[:, 0], target * there[:, None, None])
