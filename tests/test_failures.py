@@ -281,7 +281,7 @@ def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
     helpers.run(tiny(), tmp_path)
     records = on_disk(tmp_path)
     assert [records[label]["status"] for label in ("baseline", "steps=2")] == ["error", "ok"]
-    assert "in stage: repeat 1/1" in records["baseline"]["reason"]
+    assert "in stage: " in records["baseline"]["reason"]
 
 
 def test_libraries_that_cannot_be_imported_are_one_line(tmp_path):

@@ -73,6 +73,7 @@ LIMITS = {
     "say nothing about the published model's.",
     "z-image-turbo": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
     "say nothing about the published model's.",
-    "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines. Its "
-    "figures say nothing about the published model's.",
+    "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines. A "
+    "point or a box hardly moves its mask: it takes the thing that stands out, whichever was pointed at. Its figures "
+    "say nothing about the published model's.",
 }
