@@ -41,7 +41,7 @@ lint: setup
 bundled: setup  ## train the bundled models anew (hours); goes on where it stopped
 	$(PYTHON) -m mic2e_bench.train all
 
-bench: setup  ## the workbench's own benchmarks, into BENCHMARKS.md; half an hour, on a quiet machine
+bench: setup  ## the workbench's own benchmarks, into BENCHMARKS.md; three quarters of an hour, on a quiet machine
 	$(PYTHON) -m mic2e_bench.bench
 
 bench-overhead: setup  ## what a sweep costs beside its pipelines' calls

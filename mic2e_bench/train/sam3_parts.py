@@ -147,7 +147,7 @@ def attract(tracker: Sam3TrackerModel) -> None:
 
     Queries and keys carry one code of positions; with one projection for both, equal places have the largest product,
     unless what a prompt is drowns where it is. Drawn apart, training has to find that first: after 15 minutes a point
-    still moved nothing.
+    still moved nothing. It is a start and no cure: what points and boxes came to, the card says.
     """
     prompts = tracker.prompt_encoder
     with torch.no_grad():
