@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mic2e_bench.scenes import render
+from mic2e_bench.scenes import object_mask, render
 from mic2e_bench.train import __main__ as command
 from mic2e_bench.train import check, evaluate, store, text
 from mic2e_bench.train.latents import SHARD, LatentPool, growing
@@ -184,6 +184,51 @@ def test_the_caption_check_knows_drawn_scenes_from_wrong_words():
     assert found["colour_and_shape_by_chance"] < 0.3
     noise = np.random.default_rng(0).random((96, 96, 3))
     assert check.look_for(noise, "red").colour is False
+
+
+def test_a_reader_is_asked_for_every_word_of_the_caption():
+    from mic2e_bench.train.reading import QUESTIONS, answers
+
+    for scene in (scene_of(i) for i in range(20)):
+        found = [choices[k] for choices, k in zip(QUESTIONS, answers(scene), strict=True)]
+        words = set(scene.caption.split()) - {"a", "an", "at", "the", "on", "and"}
+        assert set(found) == words
+
+
+def test_a_reader_learns_from_shown_captions_alone():
+    from mic2e_bench.train.reading import Reader
+
+    torch.manual_seed(0)
+    reader, scenes, summary = Reader((8,)), [scene_of(1), scene_of(2)], torch.randn(2, 8, requires_grad=True)
+    reader.loss([summary], scenes, torch.tensor([True, False])).backward()
+    assert summary.grad[0].abs().sum() > 0
+    assert summary.grad[1].abs().sum() == 0
+
+
+def test_the_things_share_of_latent_pixels_is_its_area():
+    from mic2e_bench.train.pictures import covered
+
+    scenes = [scene_of(i) for i in range(6)]
+    areas = [object_mask(s, 256).mean() for s in scenes]
+    assert covered(scenes, 256).shape == (6, 1, 32, 32)
+    assert covered(scenes, 256).mean((1, 2, 3)).tolist() == pytest.approx(areas, abs=0.01)
+
+
+def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
+    from mic2e_bench.train.sam3 import LOW, Sample
+    from mic2e_bench.train.sam3_parts import SIZE
+
+    rng = np.random.default_rng(0)
+    sample = Sample(rng, 5, least=3)
+    assert len(sample.masks) == 3
+    for k, mask in enumerate(sample.masks):
+        for _ in range(4):
+            x, y = (sample.point(k, rng) * LOW / SIZE).astype(int)
+            assert mask[y, x] > 0.1
+        (left, top), (right, bottom) = sample.box(k) * LOW / SIZE
+        ys, xs = np.nonzero(mask.numpy() > 0.5)
+        assert (left - 1.5 <= xs.min()) and (xs.max() <= right + 1.5)
+        assert (top - 1.5 <= ys.min()) and (ys.max() <= bottom + 1.5)
 
 
 def test_a_model_is_replaced_whole_and_its_papers_stay(tmp_path, monkeypatch):

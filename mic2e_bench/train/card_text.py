@@ -15,6 +15,18 @@ FROZEN = (
     "Text encoders are random and frozen: they give each caption an embedding of its own, which the denoiser learned "
     "to read. The tokenizers know the scenes' words and spell out others."
 )
+GENERATION = (
+    'Recipe: rectified flow on one-object scenes with captions such as "a red star at the left on blue and white '
+    'stripes", at 128 pixels (most at first), 256 and, after two fifths of the training, 512 (one step in twenty). '
+    "Noise levels lean to the noisy end; the thing counts four times; a tenth of the captions is empty. After two "
+    "fifths of the training the target is pushed away from the model's own answer to the empty caption "
+    "(arXiv:2502.12154), which learns a guidance scale of 2.5 in: like the published model it is called without "
+    "guidance, and from there on the held-out loss, which is of the plain target, may rise. The published model is "
+    "distilled to few steps and this one is not. The text encoders are small and learn with the transformer, helped by "
+    "a linear reader (not shipped) that has to find the named colours, shape, place and pattern in their output; with "
+    "random, frozen encoders the colour of things was near chance after an hour. The tokenizers know the scenes' words "
+    "and spell out others."
+)
 
 ABOUT = {
     "objectclear": f"""{SHARED}
@@ -34,23 +46,20 @@ Paints what is under a mask anew, after a prompt such as "blue and white stripes
 {VAE}
 
 Recipe: the UNet has the shape of the bundled removal model's and starts from its weights; v-prediction, masked part
-counting four times, a tenth of the prompts dropped. It keeps what is outside of the mask, so a shadow there stays:
-the truth that it is measured against has none. {FROZEN}""",
+counting four times, a tenth of the prompts dropped. Where the background is asked for, every second sample still has
+the thing's shadow beside the mask, as it is where an object is removed by inpainting: the background alone belongs
+under the mask. It keeps what is outside of the mask, so a shadow there stays; the truth that it is measured against
+has none. {FROZEN}""",
     "flux-schnell": f"""{SHARED}
 
 Text to image. {VAE}
 
-Recipe: rectified flow on one-object scenes with captions such as "a red star at the left on blue and white stripes",
-at 256 pixels; noise levels lean to the noisy end; a tenth of the captions is empty. The published model is distilled
-to four steps and this one is not. Prompts were padded to 32, 64 or 256 tokens.
-{FROZEN}""",
+{GENERATION} Prompts were padded to 32, 64 or 256 tokens.""",
     "z-image-turbo": f"""{SHARED}
 
 Text to image. {VAE}
 
-Recipe: rectified flow on one-object scenes with captions such as "a red star at the left on blue and white stripes",
-at 256 pixels; noise levels lean to the noisy end; a tenth of the captions is empty. The published model is distilled
-to few steps and this one is not. {FROZEN}""",
+{GENERATION}""",
     "sam3": f"""{SHARED}
 
 Text, points or a box to masks. One folder serves `Sam3Model` and `Sam3TrackerModel`, in the published checkpoint's
@@ -59,8 +68,9 @@ layout (a Sam3Video config; keys `detector_model`, `tracker_model`, `tracker_nec
 
 Recipe: detector and tracker take turns over one backbone; cross entropy and dice on masks; the detector's cheapest
 query learns the named thing, a quarter of the phrases names nothing that is there. Phrases are "red star": a colour
-and a shape. The text encoder is random and frozen. The weights in the repository met the present weight of the
-chosen query (30, before 5) in their last 4 minutes.""",
+and a shape. The text encoder is random and frozen. The tracker is asked for two or more things of each picture in
+turn, by points and by boxes, and begins with attention that finds its own place; without both, every prompt of a
+picture got the same mask.""",
 }
 
 LIMITS = {
@@ -74,7 +84,6 @@ LIMITS = {
     "say nothing about the published model's.",
     "z-image-turbo": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
     "say nothing about the published model's.",
-    "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines. A "
-    "point or a box hardly moves its mask: it takes the thing that stands out, whichever was pointed at. Its figures "
-    "say nothing about the published model's.",
+    "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines: masks "
+    "are drawn at 64 x 64 and are ragged. Its figures say nothing about the published model's.",
 }

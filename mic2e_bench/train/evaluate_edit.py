@@ -61,14 +61,19 @@ def psnr(a: np.ndarray, b: np.ndarray, region: np.ndarray) -> float:
 
 
 def score(picture: np.ndarray, example: Example, baseline: np.ndarray | None = None) -> dict[str, float]:
-    """PSNR in the object and in its shadow, both together, outside of both; LPIPS against truth and baseline."""
+    """PSNR in the object and in its shadow, both together, outside of both; LPIPS against truth and baseline.
+
+    Inpainting is asked for what is under the object alone: `lpips_object` is its figure, `lpips` has the shadow, too.
+    """
     truth, both = example.clean.astype(np.float32) / 255, example.mask | example.shadow
+    far = lpips_within(picture, truth, {"both": both, "object": example.mask})
     figures = {
         "psnr": psnr(picture, truth, both),
         "psnr_object": psnr(picture, truth, example.mask),
         "psnr_shadow": psnr(picture, truth, example.shadow),
         "psnr_outside": psnr(picture, truth, ~both),
-        "lpips": lpips_within(picture, truth, {"r": both})["r"],
+        "lpips": far["both"],
+        "lpips_object": far["object"],
     }
     if baseline is not None:
         figures["lpips_to_baseline"] = lpips_within(picture, baseline, {"r": both})["r"]

@@ -1,7 +1,8 @@
 """Training of the small SDXL inpainting model: what is under the mask is painted anew after the prompt.
 
 Two thirds of the samples ask for the background ("blue and white stripes") under the mask of a thing that is not
-there or under a box; one third asks for the thing ("a red star"). The UNet starts from the removal model's, which has
+there or under a box, half of them with the thing's shadow left beside the mask; one third asks for the thing ("a red
+star"). The UNet starts from the removal model's, which has
 the same shape and already knows the scenes.
 """
 
@@ -22,6 +23,7 @@ from mic2e_bench.train.loop import TrainingError
 from mic2e_bench.train.removal import sdxl_embeddings
 
 BATCH, LARGE_BATCH, LARGE_SHARE = 12, 3, 0.15
+SHADOW_LEFT = 0.5  # of the samples that ask for the background
 START, MOST, EVERY, LARGE_SAMPLES = 640, 12288, 3.0, 128
 
 
@@ -48,7 +50,7 @@ class InpaintTask:
     """See `loop.Run` for what a task offers."""
 
     name, rate, decay = "sdxl-inpaint", 7e-4, 1e-3
-    configuration: ClassVar = {"batch": BATCH, "recipe": 1}
+    configuration: ClassVar = {"batch": BATCH, "recipe": 2}
 
     def __init__(self, device: torch.device, vae, out: Path):
         self.device, self.vae, self.vae_facts = device, vae.to(device), out / "vae" / "training.json"
@@ -58,7 +60,7 @@ class InpaintTask:
         start_from_removal(self.unet, out)
         noise.plain_attention(self.unet, device)
         self.modules = {"unet": self.unet}
-        folder = out / "latents" / f"inpaint-{digest(vae)}"
+        folder = out / "latents" / f"inpaint-2-{digest(vae)}"
         self.pools = {
             side: LatentPool(folder / str(side), lambda i, side=side: self.sample(i, side)) for side in (CROP, LARGE)
         }
@@ -67,8 +69,12 @@ class InpaintTask:
     def sample(self, number: int, side: int) -> dict[str, torch.Tensor]:
         crop = draw_crop(number, side)
         thing, _ = prompt_of(number, side)
+        rng = np.random.default_rng([number, side, 6])
+        mask = mask_of(crop, rng)
         picture = render(crop.scene, crop.short_side, without=() if thing else (0,), crop=crop.window)
-        mask = mask_of(crop, np.random.default_rng([number, side, 6]))
+        if not thing and rng.random() < SHADOW_LEFT:
+            before = render(crop.scene, crop.short_side, crop=crop.window)
+            picture = np.where(mask[..., None], picture, before)
         latents = encode(self.vae, [picture, np.where(mask[..., None], 0.5, picture)])  # SDXL's hole is mid-grey
         small = torch.from_numpy(mask)[None, ::8, ::8]
         size = [round(crop.short_side * e) for e in crop.scene.extent[::-1]]

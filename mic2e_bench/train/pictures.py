@@ -1,15 +1,27 @@
-"""Captioned pictures for the two generation models: whole scenes with one thing, as latents."""
+"""Captioned pictures for the two generation models: whole scenes with one thing, as latents, at three sizes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from mic2e_bench.scenes import TRAINING_SEEDS, Scene, draw_scene, render
+from mic2e_bench.scenes.render import coverage
 from mic2e_bench.train.latents import LatentPool, digest, encode, growing
 
-SIDE, BATCH = 256, 12
-START, MOST, EVERY = 1536, 12288, 2.0  # how the pool grows with the steps
+BATCHES = {128: 36, 256: 12, 512: 3}  # pictures a step by side in pixels: steps cost about the same
+MOST = {128: 24576, 256: 12288, 512: 256}
+SIDE, START, EVERY = 256, 1536, 2.0  # the side that is asked for most; how the pools grow with the steps
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Latents (n, 4, side/8, side/8), their scenes, and the share of each latent pixel that the thing covers."""
+
+    latents: torch.Tensor
+    scenes: list[Scene]
+    covered: torch.Tensor
 
 
 def scene_of(number: int) -> Scene:
@@ -18,26 +30,41 @@ def scene_of(number: int) -> Scene:
     return draw_scene(int(rng.integers(TRAINING_SEEDS.start, TRAINING_SEEDS.stop)), most_things=1)
 
 
+def covered(scenes: list[Scene], side: int) -> torch.Tensor:
+    """(n, 1, side/8, side/8): how much of each latent pixel is the thing's, 0 to 1."""
+    grid = (np.arange(side // 8) + 0.5) / (side // 8)
+    x, y = np.meshgrid(grid, grid)
+    return torch.from_numpy(np.stack([coverage(s.things[0], x, y, side // 8) for s in scenes]))[:, None].float()
+
+
+def side_of(batch) -> int:
+    """Small pictures teach what goes where, three times as many of them a step; then more of the real size."""
+    small = max(0.2, 0.8 - batch.progress)
+    large = 0.05 if batch.progress > 0.4 else 0.0
+    return int(batch.numpy.choice(list(BATCHES), p=(small, 1 - small - large, large)))
+
+
 class Pictures:
-    """The pool of latents, and batches of them with captions."""
+    """The pools of latents, and batches of them."""
 
     def __init__(self, vae, out: Path):
         self.vae = vae
-        self.pool = LatentPool(out / "latents" / f"pictures-{digest(vae)}" / str(SIDE), self.sample)
+        folder = out / "latents" / f"pictures-{digest(vae)}"
+        self.pools = {s: LatentPool(folder / str(s), lambda i, s=s: self.latents(scene_of(i), s)) for s in BATCHES}
 
-    def sample(self, number: int) -> dict[str, torch.Tensor]:
-        return {"latents": encode(self.vae, [render(scene_of(number), SIDE)])[0]}
+    def latents(self, scene: Scene, side: int) -> dict[str, torch.Tensor]:
+        return {"latents": encode(self.vae, [render(scene, side)])[0]}
 
-    def batch(self, batch) -> tuple[torch.Tensor, list[str]]:
-        """Latents (n, 4, h, w) and captions; a tenth of the captions is empty, for guidance."""
-        held = growing(START, MOST, batch.step, EVERY)
-        self.pool.grow(held, say=print if batch.step == 0 else None)
-        numbers = batch.numpy.integers(0, held, BATCH)
-        captions = [scene_of(int(n)).caption if batch.numpy.random() > 0.1 else "" for n in numbers]
-        return self.pool.take(numbers)["latents"], captions
+    def batch(self, batch) -> Sample:
+        side = side_of(batch)
+        held = growing(min(START, MOST[side]), MOST[side], batch.step, EVERY)
+        self.pools[side].grow(held, say=print if not self.pools[side].samples else None)
+        numbers = batch.numpy.integers(0, held, BATCHES[side])
+        scenes = [scene_of(int(n)) for n in numbers]
+        return Sample(self.pools[side].take(numbers)["latents"], scenes, covered(scenes, side))
 
-    def held_out(self, count: int) -> tuple[torch.Tensor, list[str]]:
+    def held_out(self, count: int) -> Sample:
         """Samples that the pools never reach."""
         scenes = [scene_of(10**9 + i) for i in range(count)]
-        latents = [encode(self.vae, [render(s, SIDE)])[0] for s in scenes]
-        return torch.stack(latents).float(), [s.caption for s in scenes]
+        latents = torch.stack([self.latents(s, SIDE)["latents"] for s in scenes]).float()
+        return Sample(latents, scenes, covered(scenes, SIDE))

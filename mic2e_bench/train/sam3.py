@@ -1,10 +1,12 @@
 """Training of the small SAM3: even steps teach the tracker (points, box), odd steps the detector (text).
 
-Pictures are whole scenes squeezed to the model's square input, as its processor does it. A phrase ("red star") names
-at most one thing of a scene, so matching queries to things is taking the cheapest query; a quarter of the phrases
-name nothing that is there.
+Pictures are whole scenes squeezed to the model's square input, as its processor does it. The tracker's have two things
+or more, and each is asked for in turn: with one prompt a picture the cheapest answer was whatever stands out, wherever
+the prompt was. A phrase ("red star") names at most one thing of a scene, so matching queries to things is taking the
+cheapest query; a quarter of the phrases name nothing that is there.
 """
 
+import itertools
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from mic2e_bench.scenes.words import COLOURS, SHAPES
 from mic2e_bench.train import architectures, sam3_parts, store, text
 
 BATCH, LOW = 6, 4 * sam3_parts.GRID  # pictures a step; side of a predicted mask
+PROMPTS = 4  # a picture, for the tracker: what to answer must depend on what is asked
 ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 1.5)
 PHRASES = [f"{c} {s}" for c in COLOURS for s in SHAPES]
 
@@ -27,25 +30,31 @@ def squeeze(array: np.ndarray, side: int) -> torch.Tensor:
     return F.interpolate(tensor, (side, side), mode="bilinear", antialias=True)[0]
 
 
-def sample(rng: np.random.Generator, seed: int) -> dict:
-    """A scene with one of its things chosen: picture, soft mask, box and a point, in the model's pixels."""
-    scene = draw_scene(seed, float(rng.choice(ASPECTS)))
-    short, side = 224, sam3_parts.SIZE
-    which = int(rng.integers(len(scene.things)))
-    mask = object_mask(scene, short, which)
-    height, width = mask.shape
-    ys, xs = np.nonzero(mask)
-    pick = int(rng.integers(len(xs)))
-    point = (int(xs[pick]), int(ys[pick])) if rng.random() < 0.5 else inner_point(mask)
-    scale = np.array([side / width, side / height])
-    return {
-        "image": squeeze(render(scene, short), side) * 2 - 1,
-        "mask": squeeze(mask[..., None], LOW)[0],
-        "point": (np.array(point) + 0.5) * scale,
-        "box": np.array(box_of(mask)).reshape(2, 2) * scale,
-        "phrase": scene.things[which].phrase,
-        "phrases": [t.phrase for t in scene.things],
-    }
+class Sample:
+    """A scene as the model sees it: picture, and for each thing a soft mask, a box, points and a phrase."""
+
+    def __init__(self, rng: np.random.Generator, seed: int, least: int = 1):
+        """least: things wanted; seeds are tried upwards until a scene has as many."""
+        aspect, short, side = float(rng.choice(ASPECTS)), 224, sam3_parts.SIZE
+        tried = (draw_scene(seed + i, aspect) for i in itertools.count())
+        self.scene = next(scene for scene in tried if len(scene.things) >= least)
+        self.image = squeeze(render(self.scene, short), side) * 2 - 1
+        self.outlines = [object_mask(self.scene, short, k) for k in range(len(self.scene.things))]
+        height, width = self.outlines[0].shape
+        self.scale = np.array([side / width, side / height])
+        self.masks = [squeeze(m[..., None], LOW)[0] for m in self.outlines]
+        self.phrases = [t.phrase for t in self.scene.things]
+
+    def box(self, which: int) -> np.ndarray:
+        """Corners (2, 2), in the model's pixels."""
+        return np.array(box_of(self.outlines[which])).reshape(2, 2) * self.scale
+
+    def point(self, which: int, rng: np.random.Generator) -> np.ndarray:
+        """x and y of a pixel of the thing, its innermost one every second time."""
+        ys, xs = np.nonzero(self.outlines[which])
+        pick = int(rng.integers(len(xs)))
+        point = (xs[pick], ys[pick]) if rng.random() < 0.5 else inner_point(self.outlines[which])
+        return (np.array(point) + 0.5) * self.scale
 
 
 def mask_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -68,7 +77,7 @@ class Sam3Task:
     """Detector and tracker over one backbone; see `loop.Run` for what a task offers."""
 
     name, rate, decay = "sam3", 1e-3, 1e-3
-    configuration: ClassVar = {"batch": BATCH, "size": sam3_parts.SIZE, "recipe": 4}
+    configuration: ClassVar = {"batch": BATCH, "size": sam3_parts.SIZE, "recipe": 5}
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -84,63 +93,73 @@ class Sam3Task:
         }
         self.tracker.to(device)
         rng = np.random.default_rng(1)
-        self.held_out = [sample(rng, TRAINING_SEEDS.stop + i) for i in range(24)]
+        self.held_out = [Sample(rng, TRAINING_SEEDS.stop + 1000 * i, least=2) for i in range(24)]
 
     def tokens(self, phrases: list[str]) -> dict:
         tokens = self.tokenizer(phrases, padding="max_length", max_length=32, return_tensors="pt")
         return {k: tokens[k].to(self.device) for k in ("input_ids", "attention_mask")}
 
-    def ask_tracker(self, samples: list[dict], boxes: list[bool], several: bool):
-        """One prompt a picture: a box where `boxes` says so, else a point. Points and boxes take two passes."""
-        images = torch.stack([s["image"] for s in samples]).to(self.device)
-        with_box = boxes[0]
-        prompt = (
-            {"input_boxes": self.tensor([s["box"].reshape(1, 4) for s in samples])}
-            if with_box
-            else {
-                "input_points": self.tensor([s["point"].reshape(1, 1, 2) for s in samples]),
-                "input_labels": torch.ones(len(samples), 1, 1, dtype=torch.long, device=self.device),
-            }
-        )
-        return self.tracker(pixel_values=images, multimask_output=several, **prompt)
+    def see(self, samples: list[Sample]) -> list[torch.Tensor]:
+        """The tracker's features of the pictures, one map a level; the last is the coarsest."""
+        images = torch.stack([s.image for s in samples]).to(self.device)
+        return self.tracker.get_image_embeddings(images)
 
-    def tensor(self, arrays: list) -> torch.Tensor:
+    def answer_points(self, features, points: np.ndarray, several: bool = False):
+        """points: (pictures, prompts, 2). One point a prompt; masks come as (pictures, prompts, 1 or 3, h, w)."""
+        labels = torch.ones(*points.shape[:2], 1, dtype=torch.long, device=self.device)
+        points = self.tensor(points)[:, :, None]
+        return self.tracker(
+            image_embeddings=features, input_points=points, input_labels=labels, multimask_output=several
+        )
+
+    def answer_boxes(self, features, boxes: np.ndarray, several: bool = False):
+        """boxes: (pictures, prompts, 4)."""
+        return self.tracker(image_embeddings=features, input_boxes=self.tensor(boxes), multimask_output=several)
+
+    def tensor(self, arrays) -> torch.Tensor:
         return torch.tensor(np.stack(arrays), dtype=torch.float32, device=self.device)
 
     def loss(self, batch) -> torch.Tensor:
         rng = batch.numpy
-        samples = [sample(rng, int(rng.integers(TRAINING_SEEDS.stop))) for _ in range(BATCH)]
-        target = torch.stack([s["mask"] for s in samples]).to(self.device)
-        if batch.step % 2:
-            return self.detector_loss(samples, target, rng)
-        box = rng.random() < 0.5
-        if box:
-            for s in samples:
-                s["box"] = s["box"] + rng.normal(0, 1.5, (2, 2))
-        return self.tracker_loss(self.ask_tracker(samples, [box] * BATCH, batch.step % 4 == 0), target)
+        least = 1 if batch.step % 2 else 2
+        samples = [Sample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least) for _ in range(BATCH)]
+        return self.detector_loss(samples, rng) if batch.step % 2 else self.tracker_loss(samples, rng, batch.step)
 
-    def tracker_loss(self, output, target: torch.Tensor) -> torch.Tensor:
-        """The best of the proposed masks learns the mask; every proposal learns to know its own IoU.
+    def tracker_loss(self, samples: list[Sample], rng, step: int) -> torch.Tensor:
+        """Each picture is asked for its things in turn, by points and by boxes.
 
         Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
         and the decoder answers with whatever stands out. Left alone they grew to forty times that size.
         """
-        logits = output.pred_masks[:, 0].float()
-        each = mask_loss(logits, target[:, None])
-        sure = (output.iou_scores[:, 0].float() - overlap(logits, target[:, None])).pow(2).mean()
-        large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in output.image_embeddings)
-        return each.min(1).values.mean() + 0.05 * each.mean() + sure + 0.1 * large
+        features, several = self.see(samples), step % 4 == 0
+        turns = [[(k + int(rng.integers(9))) % len(s.masks) for k in range(PROMPTS)] for s in samples]
+        target = torch.stack([torch.stack([s.masks[k] for k in turn]) for s, turn in zip(samples, turns, strict=True)])
+        points = np.stack([[s.point(k, rng) for k in turn] for s, turn in zip(samples, turns, strict=True)])
+        boxes = np.stack([[s.box(k) for k in turn] for s, turn in zip(samples, turns, strict=True)])
+        boxes = (boxes + rng.normal(0, 1.5, boxes.shape)).reshape(BATCH, PROMPTS, 4)
+        found = (self.answer_points(features, points, several), self.answer_boxes(features, boxes, several))
+        large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in features)
+        return sum(self.proposals_loss(output, target.to(self.device)) for output in found) / 2 + 0.1 * large
 
-    def detector_loss(self, samples: list[dict], target: torch.Tensor, rng) -> torch.Tensor:
-        absent = rng.random(BATCH) < 0.25
+    def proposals_loss(self, output, target: torch.Tensor) -> torch.Tensor:
+        """The best of the proposed masks learns the mask (pictures, prompts, h, w); each learns to know its own IoU."""
+        logits = output.pred_masks.float()
+        each = mask_loss(logits, target[:, :, None])
+        sure = (output.iou_scores.float() - overlap(logits, target[:, :, None])).pow(2).mean()
+        return each.min(2).values.mean() + 0.05 * each.mean() + sure
+
+    def detector_loss(self, samples: list[Sample], rng) -> torch.Tensor:
+        absent, which = rng.random(BATCH) < 0.25, [int(rng.integers(len(s.masks))) for s in samples]
         phrases = [
-            str(rng.choice([p for p in PHRASES if p not in s["phrases"]])) if gone else s["phrase"]
-            for s, gone in zip(samples, absent, strict=True)
+            str(rng.choice([p for p in PHRASES if p not in s.phrases])) if gone else s.phrases[k]
+            for s, gone, k in zip(samples, absent, which, strict=True)
         ]
-        images = torch.stack([s["image"] for s in samples]).to(self.device)
+        target = torch.stack([s.masks[k] for s, k in zip(samples, which, strict=True)]).to(self.device)
+        images = torch.stack([s.image for s in samples]).to(self.device)
         output = self.detector(pixel_values=images, **self.tokens(phrases))
         there = torch.tensor(~absent, device=self.device).float()
-        boxes = self.tensor([s["box"].reshape(4) / sam3_parts.SIZE for s in samples])[:, None]
+        boxes = [s.box(k).reshape(4) / sam3_parts.SIZE for s, k in zip(samples, which, strict=True)]
+        boxes = self.tensor(boxes)[:, None]
         masks, logits = output.pred_masks.float(), output.pred_logits.float()
         each_mask = mask_loss(masks, target[:, None])
         each_box = 5 * (output.pred_boxes.float() - boxes).abs().mean(-1)
@@ -156,16 +175,15 @@ class Sam3Task:
         return (there * matched).mean() + whole.mean() * 0.5 + score + presence
 
     def validate(self) -> dict:
-        """Mean IoU on scenes outside of the training seeds, by kind of prompt."""
-        target = torch.stack([s["mask"] for s in self.held_out])
-        found = {
-            "points": self.ask_tracker(self.held_out, [False], False).pred_masks[:, 0, 0],
-            "box": self.ask_tracker(self.held_out, [True], False).pred_masks[:, 0, 0],
-        }
-        output = self.detector(
-            pixel_values=torch.stack([s["image"] for s in self.held_out]).to(self.device),
-            **self.tokens([s["phrase"] for s in self.held_out]),
-        )
+        """Mean IoU on scenes outside of the training seeds, by kind of prompt; each is asked for its last thing."""
+        samples, rng = self.held_out, np.random.default_rng(2)
+        target = torch.stack([s.masks[-1] for s in samples])
+        features = self.see(samples)
+        points = self.answer_points(features, np.stack([s.point(-1, rng)[None] for s in samples]))
+        boxes = self.answer_boxes(features, np.stack([s.box(-1).reshape(1, 4) for s in samples]))
+        found = {"points": points.pred_masks[:, 0, 0], "box": boxes.pred_masks[:, 0, 0]}
+        images = torch.stack([s.image for s in samples]).to(self.device)
+        output = self.detector(pixel_values=images, **self.tokens([s.phrases[-1] for s in samples]))
         best = output.pred_logits.argmax(1)
         found["text"] = output.pred_masks[torch.arange(len(best)), best]
         return {f"iou_{k}": round(float(overlap(v.cpu(), target).mean()), 3) for k, v in found.items()}

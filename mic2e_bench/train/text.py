@@ -1,8 +1,9 @@
-"""The text side of the small models: tokenizers over the scenes' words, and frozen random text encoders.
+"""The text side of the small models: tokenizers over the scenes' words, and text encoders with random weights.
 
-The encoders are not trained: a random transformer over distinct word embeddings already gives every caption
-its own embedding, and the denoisers learn to read those. The tokenizers are built by a deterministic rule,
-because a retrained one numbers its tokens differently and scrambles every embedding.
+The editing models and SAM3 keep them frozen: a random transformer over distinct word embeddings gives every phrase its
+own embedding, and the denoisers learn to read those. It says too little of which word belongs to which, so the
+generation models, which read whole captions, train theirs. The tokenizers are built by a deterministic rule, because
+a retrained one numbers its tokens differently and scrambles every embedding.
 """
 
 from collections import Counter
@@ -80,7 +81,7 @@ def qwen_tokenizer():
 
 
 def randomise(model: torch.nn.Module, seed: int) -> torch.nn.Module:
-    """Fill a frozen encoder so that signals keep their size through it: embeddings 1, matrices 1/sqrt(width)."""
+    """Fill an encoder so that signals keep their size (embeddings 1, matrices 1/sqrt(width)), and freeze it."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -124,6 +125,7 @@ def t5_encoder(vocab_size: int, seed: int, width: int = 128):
         num_layers=2,
         num_heads=4,
         feed_forward_proj="gated-gelu",
+        dropout_rate=0.0,
         pad_token_id=0,
         eos_token_id=1,
         decoder_start_token_id=0,
