@@ -233,6 +233,22 @@ def test_values_that_never_work_are_left_alone():
     assert failed == sampler.CHANCES and len(order) == 40
 
 
+def test_a_value_that_raises_is_left_alone_once_it_is_the_only_suspect():
+    def trial(params, values=None, **attributes):
+        state = optuna.trial.TrialState.COMPLETE if values else optuna.trial.TrialState.FAIL
+        spaces = {k: optuna.distributions.CategoricalDistribution((v,)) for k, v in params.items()}
+        return optuna.trial.create_trial(
+            state=state, params=params, distributions=spaces, values=values, user_attrs=attributes
+        )
+
+    failed = [trial({"attention": "sliced:4", "precision": p}, raised=True) for p in ("fp32", "bf16")]
+    assert sampler.bad_values(failed) == {}
+    one = trial({"attention": "math", "precision": "fp32"}, [1.0])
+    assert sampler.bad_values([*failed, one]) == {}
+    other = trial({"attention": "math", "precision": "bf16"}, [1.0])
+    assert sampler.bad_values([*failed, one, other]) == {"attention": {"sliced:4"}}
+
+
 def test_a_space_is_proposed_whole_and_then_ends(content):
     _, space = read.resolve(content)
     study, order = optuna.create_study(sampler=sampler.sampler()), {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,19 +94,24 @@ def point_of(space: Space, params: Mapping[str, Any]) -> Point:
     return tuple(index(axis) for axis in space.axes)
 
 
-def bad_values(trials: Iterable[FrozenTrial]) -> Blame:
-    """The values that failed ``CHANCES`` times and never worked, by the trials' attribute ``blamed``."""
-    failures: dict[str, list[Any]] = {}
-    worked: set[tuple[str, Any]] = set()
+def bad_values(trials: Sequence[FrozenTrial]) -> Blame:
+    """The values that failed ``CHANCES`` times and never worked.
+
+    A trial's attribute ``blamed`` names the axes that its receipts blame. Where a trial raised instead, attribute
+    ``raised``, no receipt tells whose fault it was: a value is blamed where it is the only one that worked nowhere.
+    """
+    worked = {pair for trial in trials if done(trial) for pair in trial.params.items()}
+    failures: Counter[tuple[str, Any]] = Counter()
     for trial in trials:
-        if done(trial):
-            worked |= set(trial.params.items())
-        for name in trial.user_attrs.get("blamed", ()):
-            failures.setdefault(name, []).append(trial.params.get(name))
-    return {
-        name: {value for value in values if values.count(value) >= CHANCES and (name, value) not in worked}
-        for name, values in failures.items()
-    }
+        failures.update(pair for pair in trial.params.items() if pair[0] in trial.user_attrs.get("blamed", ()))
+        unproven = trial.params.items() - worked
+        if trial.user_attrs.get("raised") and len(unproven) == 1:
+            failures.update(unproven)
+    bad: dict[str, set[Any]] = {}
+    for (name, value), count in failures.items():
+        if count >= CHANCES and (name, value) not in worked:
+            bad.setdefault(name, set()).add(value)
+    return bad
 
 
 def _has(space: Space, point: Point, bad: Blame) -> bool:

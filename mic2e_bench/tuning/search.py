@@ -130,6 +130,7 @@ class Search:
         if any(values.get(name) is None for name in self.columns.names):
             wrong = {name for name, receipt in found["receipts"].items() if not receipt["applied"]}
             trial.set_user_attr("blamed", [axis.name for axis in self.space.axes if axis.setting in wrong])
+            trial.set_user_attr("raised", found["status"] == "error")
             trial.set_user_attr("failed", f"{found['status']}: {found['reason'] or 'no value'}")
             self.study.tell(trial, state=TrialState.FAIL)
             return
