@@ -20,7 +20,7 @@ def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
 
     if isinstance(params, Mapping):
         return reader.resolve_study({**params, **changes})
-    return reader.read(params, tuple(f"{key}={value}" for key, value in changes.items()))
+    return reader.resolve_study({**reader.content(params), **changes}, str(params))
 
 
 def run(

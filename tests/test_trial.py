@@ -48,6 +48,14 @@ def test_order_name_and_number_format_do_not_matter(tmp_path):
     assert [trial.id for trial in api.study(tiny()).trials] == wanted
 
 
+def test_from_python_keys_are_replaced_by_what_was_given(tmp_path):
+    path = helpers.file(tmp_path / "study.yaml", tiny())
+    assert len(api.study(path, vary=None).trials) == 1
+    changed = api.study(path, study="another", vary={"steps": [1, 3]})
+    assert changed.name == "another"
+    assert [t.id for t in changed.trials] == ids(tiny(vary={"steps": [1, 3]}))
+
+
 def test_defaults_that_are_written_out_do_not_matter():
     complete = dict(helpers.study(tiny()).baseline.settings)
     assert ids(tiny(baseline=complete)) == ids(tiny())

@@ -99,22 +99,20 @@ class Sam3Task:
         tokens = self.tokenizer(phrases, padding="max_length", max_length=32, return_tensors="pt")
         return {k: tokens[k].to(self.device) for k in ("input_ids", "attention_mask")}
 
-    def see(self, samples: list[Sample]) -> list[torch.Tensor]:
-        """The tracker's features of the pictures, one map a level; the last is the coarsest."""
-        images = torch.stack([s.image for s in samples]).to(self.device)
-        return self.tracker.get_image_embeddings(images)
+    def images(self, samples: list[Sample]) -> torch.Tensor:
+        return torch.stack([s.image for s in samples]).to(self.device)
 
-    def answer_points(self, features, points: np.ndarray, several: bool = False):
-        """points: (pictures, prompts, 2). One point a prompt; masks come as (pictures, prompts, 1 or 3, h, w)."""
+    def answer(self, samples: list[Sample], points: np.ndarray, boxes: np.ndarray, several: bool = False):
+        """The tracker asked by points, then by boxes: two outputs, masks as (pictures, prompts, 1 or 3, h, w).
+
+        points: (pictures, prompts, 2); boxes: (pictures, prompts, 4), in the model's pixels. The second call takes the
+        first one's features: the model's own method for features alone lets no gradient through.
+        """
         labels = torch.ones(*points.shape[:2], 1, dtype=torch.long, device=self.device)
-        points = self.tensor(points)[:, :, None]
-        return self.tracker(
-            image_embeddings=features, input_points=points, input_labels=labels, multimask_output=several
-        )
-
-    def answer_boxes(self, features, boxes: np.ndarray, several: bool = False):
-        """boxes: (pictures, prompts, 4)."""
-        return self.tracker(image_embeddings=features, input_boxes=self.tensor(boxes), multimask_output=several)
+        asked = {"input_points": self.tensor(points)[:, :, None], "input_labels": labels}
+        by_points = self.tracker(pixel_values=self.images(samples), multimask_output=several, **asked)
+        seen = by_points.image_embeddings
+        return by_points, self.tracker(image_embeddings=seen, input_boxes=self.tensor(boxes), multimask_output=several)
 
     def tensor(self, arrays) -> torch.Tensor:
         return torch.tensor(np.stack(arrays), dtype=torch.float32, device=self.device)
@@ -131,14 +129,13 @@ class Sam3Task:
         Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
         and the decoder answers with whatever stands out. Left alone they grew to forty times that size.
         """
-        features, several = self.see(samples), step % 4 == 0
         turns = [[(k + int(rng.integers(9))) % len(s.masks) for k in range(PROMPTS)] for s in samples]
         target = torch.stack([torch.stack([s.masks[k] for k in turn]) for s, turn in zip(samples, turns, strict=True)])
         points = np.stack([[s.point(k, rng) for k in turn] for s, turn in zip(samples, turns, strict=True)])
         boxes = np.stack([[s.box(k) for k in turn] for s, turn in zip(samples, turns, strict=True)])
         boxes = (boxes + rng.normal(0, 1.5, boxes.shape)).reshape(BATCH, PROMPTS, 4)
-        found = (self.answer_points(features, points, several), self.answer_boxes(features, boxes, several))
-        large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in features)
+        found = self.answer(samples, points, boxes, several=step % 4 == 0)
+        large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in found[0].image_embeddings)
         return sum(self.proposals_loss(output, target.to(self.device)) for output in found) / 2 + 0.1 * large
 
     def proposals_loss(self, output, target: torch.Tensor) -> torch.Tensor:
@@ -155,8 +152,7 @@ class Sam3Task:
             for s, gone, k in zip(samples, absent, which, strict=True)
         ]
         target = torch.stack([s.masks[k] for s, k in zip(samples, which, strict=True)]).to(self.device)
-        images = torch.stack([s.image for s in samples]).to(self.device)
-        output = self.detector(pixel_values=images, **self.tokens(phrases))
+        output = self.detector(pixel_values=self.images(samples), **self.tokens(phrases))
         there = torch.tensor(~absent, device=self.device).float()
         boxes = [s.box(k).reshape(4) / sam3_parts.SIZE for s, k in zip(samples, which, strict=True)]
         boxes = self.tensor(boxes)[:, None]
@@ -178,12 +174,10 @@ class Sam3Task:
         """Mean IoU on scenes outside of the training seeds, by kind of prompt; each is asked for its last thing."""
         samples, rng = self.held_out, np.random.default_rng(2)
         target = torch.stack([s.masks[-1] for s in samples])
-        features = self.see(samples)
-        points = self.answer_points(features, np.stack([s.point(-1, rng)[None] for s in samples]))
-        boxes = self.answer_boxes(features, np.stack([s.box(-1).reshape(1, 4) for s in samples]))
-        found = {"points": points.pred_masks[:, 0, 0], "box": boxes.pred_masks[:, 0, 0]}
-        images = torch.stack([s.image for s in samples]).to(self.device)
-        output = self.detector(pixel_values=images, **self.tokens([s.phrases[-1] for s in samples]))
+        points, boxes = np.stack([s.point(-1, rng)[None] for s in samples]), np.stack([s.box(-1) for s in samples])
+        outputs = zip(("points", "box"), self.answer(samples, points, boxes.reshape(-1, 1, 4)), strict=True)
+        found = {kind: output.pred_masks[:, 0, 0] for kind, output in outputs}
+        output = self.detector(pixel_values=self.images(samples), **self.tokens([s.phrases[-1] for s in samples]))
         best = output.pred_logits.argmax(1)
         found["text"] = output.pred_masks[torch.arange(len(best)), best]
         return {f"iou_{k}": round(float(overlap(v.cpu(), target).mean()), 3) for k, v in found.items()}
