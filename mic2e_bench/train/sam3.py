@@ -1,5 +1,7 @@
 """Training of the small SAM3: even steps teach the tracker (points, box), odd steps the detector (text).
 
+First the tracker's decoder alone, on features as they were drawn: then a prompt's place is all it has to go by.
+
 Pictures are whole scenes squeezed to the model's square input, as its processor does it. The tracker's have two things
 or more, and each is asked for in turn: with one prompt a picture the cheapest answer was whatever stands out, wherever
 the prompt was. A phrase ("red star") names at most one thing of a scene, so matching queries to things is taking the
@@ -19,6 +21,7 @@ from mic2e_bench.scenes.words import COLOURS, SHAPES
 from mic2e_bench.train import architectures, sam3_parts, store, text
 
 BATCH, LOW = 6, 4 * sam3_parts.GRID  # pictures a step; side of a predicted mask
+ALONE = 0.2  # share of the training in which the tracker's decoder learns on features as drawn
 PROMPTS = 4  # a picture, for the tracker: what to answer must depend on what is asked
 ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 1.5)
 PHRASES = [f"{c} {s}" for c in COLOURS for s in SHAPES]
@@ -102,28 +105,41 @@ class Sam3Task:
     def images(self, samples: list[Sample]) -> torch.Tensor:
         return torch.stack([s.image for s in samples]).to(self.device)
 
-    def answer(self, samples: list[Sample], points: np.ndarray, boxes: np.ndarray, several: bool = False):
+    def answer(
+        self,
+        samples: list[Sample],
+        points: np.ndarray,
+        boxes: np.ndarray,
+        several: bool = False,
+        *,
+        as_drawn: bool = False,
+    ):
         """The tracker asked by points, then by boxes: two outputs, masks as (pictures, prompts, 1 or 3, h, w).
 
         points: (pictures, prompts, 2); boxes: (pictures, prompts, 4), in the model's pixels. The second call takes the
-        first one's features: the model's own method for features alone lets no gradient through.
+        first one's features; as_drawn: no gradient reaches them, as the model's own method for features has it.
         """
         labels = torch.ones(*points.shape[:2], 1, dtype=torch.long, device=self.device)
+        images = self.images(samples)
+        seen = {"image_embeddings": self.tracker.get_image_embeddings(images)} if as_drawn else {"pixel_values": images}
         asked = {"input_points": self.tensor(points)[:, :, None], "input_labels": labels}
-        by_points = self.tracker(pixel_values=self.images(samples), multimask_output=several, **asked)
-        seen = by_points.image_embeddings
-        return by_points, self.tracker(image_embeddings=seen, input_boxes=self.tensor(boxes), multimask_output=several)
+        by_points = self.tracker(**seen, **asked, multimask_output=several)
+        seen = {"image_embeddings": by_points.image_embeddings}
+        return by_points, self.tracker(**seen, input_boxes=self.tensor(boxes), multimask_output=several)
 
     def tensor(self, arrays) -> torch.Tensor:
         return torch.tensor(np.stack(arrays), dtype=torch.float32, device=self.device)
 
     def loss(self, batch) -> torch.Tensor:
-        rng = batch.numpy
-        least = 1 if batch.step % 2 else 2
+        rng, alone = batch.numpy, batch.progress < ALONE
+        for_detector = batch.step % 2 and not alone
+        least = 1 if for_detector else 2
         samples = [Sample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least) for _ in range(BATCH)]
-        return self.detector_loss(samples, rng) if batch.step % 2 else self.tracker_loss(samples, rng, batch.step)
+        if for_detector:
+            return self.detector_loss(samples, rng)
+        return self.tracker_loss(samples, rng, several=batch.step % 4 in (0, 1), as_drawn=alone)
 
-    def tracker_loss(self, samples: list[Sample], rng, step: int) -> torch.Tensor:
+    def tracker_loss(self, samples: list[Sample], rng, *, several: bool, as_drawn: bool) -> torch.Tensor:
         """Each picture is asked for its things in turn, by points and by boxes.
 
         Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
@@ -134,7 +150,7 @@ class Sam3Task:
         points = np.stack([[s.point(k, rng) for k in turn] for s, turn in zip(samples, turns, strict=True)])
         boxes = np.stack([[s.box(k) for k in turn] for s, turn in zip(samples, turns, strict=True)])
         boxes = (boxes + rng.normal(0, 1.5, boxes.shape)).reshape(BATCH, PROMPTS, 4)
-        found = self.answer(samples, points, boxes, several=step % 4 == 0)
+        found = self.answer(samples, points, boxes, several, as_drawn=as_drawn)
         large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in found[0].image_embeddings)
         return sum(self.proposals_loss(output, target.to(self.device)) for output in found) / 2 + 0.1 * large
 
