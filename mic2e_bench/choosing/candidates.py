@@ -86,8 +86,9 @@ def _records(given: str, results: Path) -> tuple[list[tuple[dict, Path]], list[t
         paths = [record.path_of(results, study.name, trial.id) for trial in study.trials]
         paths = [path for path in paths if path.is_file()]
     else:
-        known = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-        if given not in known:
+        if not (results / given).is_dir():
+            folders = [path for path in results.iterdir() if path.is_dir()] if results.is_dir() else []
+            known = sorted(path.name for path in folders if record.paths(path))
             raise unknown("study", given, known, str(results))
         paths = record.paths(results / given)
     found, damaged = [], []
