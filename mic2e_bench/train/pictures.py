@@ -38,8 +38,8 @@ def covered(scenes: list[Scene], side: int) -> torch.Tensor:
 
 
 def side_of(batch) -> int:
-    """Small pictures teach what goes where, three times as many of them a step; then more of the real size."""
-    small = max(0.2, 0.8 - batch.progress)
+    """Small pictures teach what goes where, three times as many of them a step; outlines need the real size."""
+    small = max(0.1, 0.8 - 1.5 * batch.progress)
     large = 0.05 if batch.progress > 0.4 else 0.0
     return int(batch.numpy.choice(list(BATCHES), p=(small, 1 - small - large, large)))
 
