@@ -20,8 +20,9 @@ GENERATION = (
     'stripes", at 128 pixels (most at first), 256 and, after two fifths of the training, 512 (one step in twenty). '
     "Noise levels lean to the noisy end; the thing counts four times; a tenth of the captions is empty. After two "
     "fifths of the training the target is pushed away from the model's own answer to the empty caption "
-    "(arXiv:2502.12154) at noise levels below 0.85, which learns a guidance scale of 2 in: like the published model it is called without "
-    "guidance, and from there on the held-out loss, which is of the plain target, may rise. The published model is "
+    "(arXiv:2502.12154) at noise levels below 0.85, which learns a guidance scale of 2 in: like the published model it "
+    "is called without guidance, and from there on the held-out loss, which is of the plain target, may rise. The "
+    "published model is "
     "distilled to few steps and this one is not. The text encoders are small and learn with the transformer, helped by "
     "a linear reader (not shipped) that has to find the named colours, shape, place and pattern in their output; with "
     "random, frozen encoders the colour of things was near chance after an hour. The tokenizers know the scenes' words "
