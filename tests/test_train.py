@@ -215,8 +215,8 @@ def test_the_things_share_of_latent_pixels_is_its_area():
 
 
 def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
-    from mic2e_bench.train.sam3 import LOW, Sample
     from mic2e_bench.train.sam3_parts import SIZE
+    from mic2e_bench.train.sam3_samples import LOW, Sample
 
     rng = np.random.default_rng(0)
     sample = Sample(rng, 5, least=3)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ORDER = ("vae", "objectclear", "sdxl-inpaint", "flux-schnell", "z-image-turbo", "sam3")
-MINUTES = {"vae": 15, "objectclear": 60, "sdxl-inpaint": 30, "flux-schnell": 56, "z-image-turbo": 40, "sam3": 36}
+MINUTES = {"vae": 15, "objectclear": 60, "sdxl-inpaint": 24, "flux-schnell": 56, "z-image-turbo": 40, "sam3": 45}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

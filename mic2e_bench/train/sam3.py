@@ -1,63 +1,27 @@
 """Training of the small SAM3: even steps teach the tracker (points, box), odd steps the detector (text).
 
 First the tracker's decoder alone, on features as they were drawn: then a prompt's place is all it has to go by.
-
-Pictures are whole scenes squeezed to the model's square input, as its processor does it. The tracker's have two things
-or more, and each is asked for in turn: with one prompt a picture the cheapest answer was whatever stands out, wherever
-the prompt was. A phrase ("red star") names at most one thing of a scene, so matching queries to things is taking the
-cheapest query; a quarter of the phrases name nothing that is there.
+Pictures have two things or more, and each is asked for in turn: with one prompt a picture the cheapest answer was
+whatever stands out, wherever the prompt was, and whatever the phrase. A phrase ("red star") names at most one thing
+of a scene, so matching queries to things is taking the cheapest query; a quarter of the phrases name nothing that is
+there.
 """
 
-import itertools
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mic2e_bench.scenes import TRAINING_SEEDS, draw_scene, object_mask, render
-from mic2e_bench.scenes.example import box_of, inner_point
+from mic2e_bench.scenes import TRAINING_SEEDS
 from mic2e_bench.scenes.words import COLOURS, SHAPES
 from mic2e_bench.train import architectures, sam3_parts, store, text
+from mic2e_bench.train.sam3_samples import Sample
 
-BATCH, LOW = 6, 4 * sam3_parts.GRID  # pictures a step; side of a predicted mask
+BATCH = 6  # pictures a step
 ALONE = 0.2  # share of the training in which the tracker's decoder learns on features as drawn
-PROMPTS = 4  # a picture, for the tracker: what to answer must depend on what is asked
-ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 1.5)
+PROMPTS, NAMED = 4, 3  # a picture, for tracker and detector: what to answer must depend on what is asked
 PHRASES = [f"{c} {s}" for c in COLOURS for s in SHAPES]
-
-
-def squeeze(array: np.ndarray, side: int) -> torch.Tensor:
-    """(height, width, channels) to (channels, side, side), bilinear with antialiasing."""
-    tensor = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None]
-    return F.interpolate(tensor, (side, side), mode="bilinear", antialias=True)[0]
-
-
-class Sample:
-    """A scene as the model sees it: picture, and for each thing a soft mask, a box, points and a phrase."""
-
-    def __init__(self, rng: np.random.Generator, seed: int, least: int = 1):
-        """least: things wanted; seeds are tried upwards until a scene has as many."""
-        aspect, short, side = float(rng.choice(ASPECTS)), 224, sam3_parts.SIZE
-        tried = (draw_scene(seed + i, aspect) for i in itertools.count())
-        self.scene = next(scene for scene in tried if len(scene.things) >= least)
-        self.image = squeeze(render(self.scene, short), side) * 2 - 1
-        self.outlines = [object_mask(self.scene, short, k) for k in range(len(self.scene.things))]
-        height, width = self.outlines[0].shape
-        self.scale = np.array([side / width, side / height])
-        self.masks = [squeeze(m[..., None], LOW)[0] for m in self.outlines]
-        self.phrases = [t.phrase for t in self.scene.things]
-
-    def box(self, which: int) -> np.ndarray:
-        """Corners (2, 2), in the model's pixels."""
-        return np.array(box_of(self.outlines[which])).reshape(2, 2) * self.scale
-
-    def point(self, which: int, rng: np.random.Generator) -> np.ndarray:
-        """x and y of a pixel of the thing, its innermost one every second time."""
-        ys, xs = np.nonzero(self.outlines[which])
-        pick = int(rng.integers(len(xs)))
-        point = (xs[pick], ys[pick]) if rng.random() < 0.5 else inner_point(self.outlines[which])
-        return (np.array(point) + 0.5) * self.scale
 
 
 def mask_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -132,10 +96,8 @@ class Sam3Task:
 
     def loss(self, batch) -> torch.Tensor:
         rng, alone = batch.numpy, batch.progress < ALONE
-        for_detector = batch.step % 2 and not alone
-        least = 1 if for_detector else 2
-        samples = [Sample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least) for _ in range(BATCH)]
-        if for_detector:
+        samples = [Sample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least=2) for _ in range(BATCH)]
+        if batch.step % 2 and not alone:
             return self.detector_loss(samples, rng)
         return self.tracker_loss(samples, rng, several=batch.step % 4 in (0, 1), as_drawn=alone)
 
@@ -162,21 +124,22 @@ class Sam3Task:
         return each.min(2).values.mean() + 0.05 * each.mean() + sure
 
     def detector_loss(self, samples: list[Sample], rng) -> torch.Tensor:
-        absent, which = rng.random(BATCH) < 0.25, [int(rng.integers(len(s.masks))) for s in samples]
+        """Each picture is asked for its things in turn, by phrases; the cheapest query learns the thing."""
+        absent = rng.random(BATCH * NAMED) < 0.25
+        asked = [(s, (k + int(rng.integers(9))) % len(s.masks)) for s in samples for k in range(NAMED)]
         phrases = [
             str(rng.choice([p for p in PHRASES if p not in s.phrases])) if gone else s.phrases[k]
-            for s, gone, k in zip(samples, absent, which, strict=True)
+            for (s, k), gone in zip(asked, absent, strict=True)
         ]
-        target = torch.stack([s.masks[k] for s, k in zip(samples, which, strict=True)]).to(self.device)
-        output = self.detector(pixel_values=self.images(samples), **self.tokens(phrases))
+        target = torch.stack([s.masks[k] for s, k in asked]).to(self.device)
+        boxes = self.tensor([s.box(k).reshape(4) / sam3_parts.SIZE for s, k in asked])[:, None]
+        output = self.detector(vision_embeds=self.seen_again(samples), **self.tokens(phrases))
         there = torch.tensor(~absent, device=self.device).float()
-        boxes = [s.box(k).reshape(4) / sam3_parts.SIZE for s, k in zip(samples, which, strict=True)]
-        boxes = self.tensor(boxes)[:, None]
         masks, logits = output.pred_masks.float(), output.pred_logits.float()
         each_mask = mask_loss(masks, target[:, None])
         each_box = 5 * (output.pred_boxes.float() - boxes).abs().mean(-1)
         chosen = (each_mask + each_box - 2 * logits.sigmoid()).detach().argmin(1)
-        row = torch.arange(BATCH, device=self.device)
+        row = torch.arange(len(asked), device=self.device)
         wanted = torch.zeros_like(logits)
         wanted[row, chosen] = there
         weight = 1 + 29 * wanted  # one query of sixteen: else none dares to pass the pipeline's threshold
@@ -185,6 +148,13 @@ class Sam3Task:
         whole = mask_loss(output.semantic_seg[:, 0], target * there[:, None, None])
         matched = each_mask[row, chosen] + each_box[row, chosen]
         return (there * matched).mean() + whole.mean() * 0.5 + score + presence
+
+    def seen_again(self, samples: list[Sample]):
+        """The detector's features of the pictures, each NAMED times."""
+        seen = self.detector.vision_encoder(self.images(samples))
+        for key in ("fpn_hidden_states", "fpn_position_encoding"):
+            seen[key] = tuple(level.repeat_interleave(NAMED, 0) for level in seen[key])
+        return seen
 
     def validate(self) -> dict:
         """Mean IoU on scenes outside of the training seeds, by kind of prompt; each is asked for its last thing."""
