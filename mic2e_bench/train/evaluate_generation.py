@@ -12,7 +12,7 @@ from mic2e_bench.scenes import EVALUATION_SEEDS, draw_scene, render
 from mic2e_bench.train.check import rates
 
 CAPTIONS, BATCH, STEPS = 120, 8, (1, 2, 4, 8)
-SIZE, OTHER_SIZE = 256, 512  # pixels
+SIZE, OTHER_SIZES = 256, (128, 512)  # pixels
 COMPARED = 24  # pictures of which the distance to the 8-step picture is taken
 
 
@@ -53,7 +53,7 @@ def generate(name: str, pipe, captions: list[str], steps: int, size: int, seed: 
 
 
 def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
-    """The caption check by steps at 256 pixels and at 8 steps and 512; distances to the 8-step pictures."""
+    """The caption check by steps at 256 pixels, and at 8 steps by size; distances to the 8-step pictures."""
     pipe, chosen = load(name, folder), scenes(most or CAPTIONS)
     words = [(s.things[0].colour, s.things[0].shape) for s in chosen]
     captions = [s.caption for s in chosen]
@@ -62,9 +62,11 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         pictures[steps] = generate(name, pipe, captions, steps, SIZE)
         table[f"{steps} steps"] = rates(pictures[steps], words)
         say(f"{name}: {steps} steps done, {table[f'{steps} steps']}")
-    few = COMPARED
-    large = generate(name, pipe, captions[:few], STEPS[-1], OTHER_SIZE)
-    table[f"{STEPS[-1]} steps, {OTHER_SIZE} px, {few} captions"] = rates(large, words[:few])
+    sizes = {SIZE: pictures[STEPS[-1]][:COMPARED]}
+    sizes |= {size: generate(name, pipe, captions[:COMPARED], STEPS[-1], size) for size in OTHER_SIZES}
+    for size in sorted(sizes):
+        row = f"{STEPS[-1]} steps, {size} px, {COMPARED} captions"
+        table[row] = rates(sizes[size], words[:COMPARED])
     best = pictures[STEPS[-1]][:COMPARED]
     other = generate(name, pipe, captions[:COMPARED], STEPS[-1], SIZE, seed=1)
     far = {str(s): distance(pictures[s][:COMPARED], best) for s in STEPS[:-1]} | {"another seed": distance(other, best)}
@@ -76,7 +78,7 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         "caption_check": table,
         "lpips_to_8_steps": far,
         "spearman_steps_lpips": round(float(spearmanr(STEPS[:-1], order).statistic), 3),
-        "sheet": sheet(captions, pictures, large),
+        "sheet": sheet(captions, [*pictures.values(), *(sizes[size] for size in OTHER_SIZES)]),
     }
 
 
@@ -84,10 +86,10 @@ def distance(some: list[np.ndarray], others: list[np.ndarray]) -> float:
     return round(float(np.mean([lpips(a, b) for a, b in zip(some, others, strict=True)])), 4)
 
 
-def sheet(captions, pictures: dict, large: list, count: int = 12) -> Image.Image:
-    """A column for each caption, a row for each number of steps, and 512 pixels at the bottom; to look at."""
-    canvas = Image.new("RGB", (132 * count, 132 * (len(pictures) + 1)))
-    for y, row in enumerate([*pictures.values(), large]):
+def sheet(captions: list[str], rows: list[list[np.ndarray]], count: int = 12) -> Image.Image:
+    """A column for each caption, a row for each number of steps, then one for each other size; to look at."""
+    canvas = Image.new("RGB", (132 * min(count, len(captions)), 132 * len(rows)))
+    for y, row in enumerate(rows):
         for x, picture in enumerate(row[:count]):
             canvas.paste(Image.fromarray((picture * 255).astype(np.uint8)).resize((130, 130)), (132 * x, 132 * y))
     return canvas
