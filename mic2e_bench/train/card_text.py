@@ -84,10 +84,12 @@ LIMITS = {
     "published model's.",
     "sdxl-inpaint": "Not a model for photographs or free prompts: its words are a dozen colours, five shapes and seven "
     "textures. Its figures say nothing about the published model's.",
-    "flux-schnell": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
-    "say nothing about the published model's.",
-    "z-image-turbo": "Not a model for free prompts, for several objects or for sizes far from 256 pixels. Its figures "
-    "say nothing about the published model's.",
+    "flux-schnell": "Not a model for free prompts, for several objects or for sizes above 512 pixels. Colours, places "
+    "and patterns follow the caption; outlines are blobs whose shape is hardly better than chance. Its figures say "
+    "nothing about the published model's.",
+    "z-image-turbo": "Not a model for free prompts, for several objects or for sizes above 512 pixels. Colours, places "
+    "and patterns follow the caption; outlines are blobs whose shape is hardly better than chance. Its figures say "
+    "nothing about the published model's.",
     "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines: masks "
     "are drawn at 64 x 64 and are ragged. Its figures say nothing about the published model's.",
 }
