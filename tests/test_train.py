@@ -81,6 +81,15 @@ def test_a_checkpoint_of_another_configuration_is_named(tmp_path):
         run_toy(tmp_path, 2, resume=True, width=4)
 
 
+def test_a_stopped_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mic2e_bench.train.tasks.train_one", stop)
+    assert command.main(["sam3", "--out", str(tmp_path)]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
 def test_no_checkpoint_is_a_fresh_start(tmp_path):
     assert read_checkpoint(tmp_path / "none.pt", {}) is None
 
@@ -93,7 +102,7 @@ def test_an_unknown_model_is_answered_with_the_nearest(main, capsys):
 
 def test_a_denoiser_without_an_autoencoder_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("mic2e_bench.train.tasks.BUNDLED", tmp_path)
-    assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 1
+    assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
     assert "run python -m mic2e_bench.train vae first" in error
     assert "\n" not in error
@@ -106,7 +115,7 @@ def test_damaged_autoencoder_weights_are_one_line(tmp_path, capsys):
     (folder / "config.json").write_bytes((source / "config.json").read_bytes())
     weights = source / "diffusion_pytorch_model.safetensors"
     (folder / weights.name).write_bytes(weights.read_bytes()[:1000])
-    assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 1
+    assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
     assert "is damaged; train it again" in error
     assert "\n" not in error
@@ -268,5 +277,5 @@ def test_a_card_says_when_nothing_was_trained_and_when_figures_are_old(tmp_path)
 def test_an_absent_cuda_device_is_one_line(tmp_path, capsys):
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
-    assert command.main(["vae", "--device", "cuda", "--out", str(tmp_path)]) == 1
+    assert command.main(["vae", "--device", "cuda", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("--device cuda: no CUDA device is here")

@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
             train_one(name, options, MINUTES[name])
     except TrainingError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint, at most a minute back", file=sys.stderr)
+        return 130
     return 0
 
 
