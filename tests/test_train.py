@@ -223,6 +223,29 @@ def test_the_things_share_of_latent_pixels_is_its_area():
     assert covered(scenes, 256).mean((1, 2, 3)).tolist() == pytest.approx(areas, abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["flux-schnell", "z-image-turbo"])
+def test_a_generation_model_learns_guidance_from_its_own_empty_caption(name, tmp_path, monkeypatch):
+    from mic2e_bench.train import pictures, tasks
+    from mic2e_bench.train.loop import Batch
+
+    monkeypatch.setattr(pictures, "BATCHES", {128: 3})
+    monkeypatch.setattr(pictures, "MOST", {128: 1})
+    monkeypatch.setattr(pictures, "SIDE", 128)
+    monkeypatch.setattr(pictures, "side_of", lambda batch: 128)
+    monkeypatch.setattr("mic2e_bench.train.latents.SHARD", 4)
+    task = tasks.make_task(name, CPU, tmp_path)
+    asked = []
+    read = task.read
+    monkeypatch.setattr(task, "read", lambda captions, length: asked.append(captions) or read(captions, length))
+    task.loss(Batch(0, 0, 0.9)).backward()
+    assert asked[1] == ["", "", ""] != asked[0]
+    encoders = [module for part, module in task.modules.items() if part.startswith("text_encoder")]
+    assert all(any(p.grad is not None and p.grad.abs().sum() > 0 for p in m.parameters()) for m in encoders)
+    asked.clear()
+    task.loss(Batch(0, 0, 0.1))
+    assert len(asked) == 1
+
+
 def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
     from mic2e_bench.train.sam3_parts import SIZE
     from mic2e_bench.train.sam3_samples import LOW, Sample
@@ -238,6 +261,27 @@ def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
         ys, xs = np.nonzero(mask.numpy() > 0.5)
         assert (left - 1.5 <= xs.min()) and (xs.max() <= right + 1.5)
         assert (top - 1.5 <= ys.min()) and (ys.max() <= bottom + 1.5)
+
+
+def test_the_segmenter_learns_its_features_once_its_decoder_had_its_time():
+    from mic2e_bench.train.loop import Batch
+    from mic2e_bench.train.sam3 import ALONE, Sam3Task
+
+    task = Sam3Task(CPU)
+    backbone = list(task.tracker.vision_encoder.parameters())
+
+    def reached(step, progress):
+        task.detector.zero_grad()
+        task.tracker.zero_grad()
+        task.loss(Batch(0, step, progress)).backward()
+        return any(p.grad is not None and p.grad.abs().sum() > 0 for p in backbone)
+
+    assert not reached(0, ALONE / 2)
+    assert not reached(1, ALONE / 2)  # the tracker's turn, too
+    assert reached(2, 2 * ALONE)
+    assert task.detector.detr_decoder.box_head.layer1.weight.grad is None
+    assert reached(3, 2 * ALONE)
+    assert task.detector.detr_decoder.box_head.layer1.weight.grad is not None
 
 
 def test_a_model_is_replaced_whole_and_its_papers_stay(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ where nearly all is noise (Kynkäänniemi et al. 2024, "Applying guidance in a l
 levels lean to the noisy end, where composition is decided; the thing counts four times.
 """
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -39,7 +40,7 @@ def draw_levels(count: int, generator: torch.Generator) -> torch.Tensor:
     return levels[torch.randperm(count, generator=generator)]
 
 
-class GenerationTask:
+class GenerationTask(ABC):
     """See `loop.Run` for what a task offers; a model adds how captions are read and the transformer is called."""
 
     name: str
@@ -59,12 +60,13 @@ class GenerationTask:
         self.pictures, self.vae_facts = Pictures(vae, out), out / "vae" / "training.json"
         self.known = self.pictures.held_out(36)
 
+    @abstractmethod
     def read(self, captions: list[str], length: int) -> Text:
-        raise NotImplementedError
+        """Captions as the pipeline encodes them, padded to `length` tokens where the pipeline pads."""
 
+    @abstractmethod
     def velocity(self, noisy: torch.Tensor, levels: torch.Tensor, text: Text) -> torch.Tensor:
         """Noisy latents (n, 4, h, w) and levels (n,) to the predicted velocity (n, 4, h, w), float32."""
-        raise NotImplementedError
 
     def loss(self, batch) -> torch.Tensor:
         sample = self.pictures.batch(batch)
