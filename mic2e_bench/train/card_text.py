@@ -22,11 +22,10 @@ GENERATION = (
     "fifths of the training the target is pushed away from the model's own answer to the empty caption "
     "(arXiv:2502.12154) at noise levels below 0.85, which learns a guidance scale of 2 in: like the published model it "
     "is called without guidance, and from there on the held-out loss, which is of the plain target, may rise. The "
-    "published model is "
-    "distilled to few steps and this one is not. The text encoders are small and learn with the transformer, helped by "
-    "a linear reader (not shipped) that has to find the named colours, shape, place and pattern in their output; with "
-    "random, frozen encoders the colour of things was near chance after an hour. The tokenizers know the scenes' words "
-    "and spell out others."
+    "published model is distilled to few steps and this one is not. The text encoders are small and learn with the "
+    "transformer, helped by a linear reader (not shipped) that has to find the named colours, shape, place and pattern "
+    "in their output; with random, frozen encoders the colour of things was near chance after an hour. The tokenizers "
+    "know the scenes' words and spell out others."
 )
 
 ABOUT = {
@@ -56,13 +55,14 @@ has none. {FROZEN}""",
 Text to image. {VAE}
 
 {GENERATION} Prompts were padded to 32, 64 or 256 tokens. The weights in the repository learned a guidance scale of 2.5
-at all noise levels, and from more pictures at 128 pixels, between minutes 16 and 36; `make bundled` does as said
-above.""",
+at all noise levels between minutes 16 and 34, and until then from more pictures at 128 pixels; `make bundled` does as
+said above.""",
     "z-image-turbo": f"""{SHARED}
 
 Text to image. {VAE}
 
-{GENERATION}""",
+{GENERATION} Until minute 16 the weights in the repository saw more pictures at 128 pixels
+than `make bundled` shows.""",
     "sam3": f"""{SHARED}
 
 Text, points or a box to masks. One folder serves `Sam3Model` and `Sam3TrackerModel`, in the published checkpoint's
@@ -84,12 +84,12 @@ LIMITS = {
     "published model's.",
     "sdxl-inpaint": "Not a model for photographs or free prompts: its words are a dozen colours, five shapes and seven "
     "textures. Its figures say nothing about the published model's.",
-    "flux-schnell": "Not a model for free prompts, for several objects or for sizes above 512 pixels. Colours, places "
-    "and patterns follow the caption; outlines are blobs whose shape is hardly better than chance. Its figures say "
-    "nothing about the published model's.",
-    "z-image-turbo": "Not a model for free prompts, for several objects or for sizes above 512 pixels. Colours, places "
-    "and patterns follow the caption; outlines are blobs whose shape is hardly better than chance. Its figures say "
-    "nothing about the published model's.",
+    "flux-schnell": "Not a model for free prompts, for several objects or for sizes above 512 pixels. The thing "
+    "has the colour of the caption and, to the eye, its place; it is a blob whose shape is hardly better than chance, "
+    "and patterns are coarse. Its figures say nothing about the published model's.",
+    "z-image-turbo": "Not a model for free prompts, for several objects or for sizes above 512 pixels. The thing "
+    "has the colour of the caption and, to the eye, its place; it is a blob whose shape is hardly better than chance, "
+    "and patterns are coarse. Its figures say nothing about the published model's.",
     "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines: masks "
     "are drawn at 64 x 64 and are ragged. Its figures say nothing about the published model's.",
 }

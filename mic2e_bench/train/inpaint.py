@@ -2,8 +2,7 @@
 
 Two thirds of the samples ask for the background ("blue and white stripes") under the mask of a thing that is not
 there or under a box, half of them with the thing's shadow left beside the mask; one third asks for the thing ("a red
-star"). The UNet starts from the removal model's, which has
-the same shape and already knows the scenes.
+star"). The UNet starts from the removal model's, which has the same shape and already knows the scenes.
 """
 
 from pathlib import Path

@@ -1,8 +1,9 @@
 """What keeps the text encoders of the generation models readable: they must tell what a caption names.
 
-The encoders learn with the denoiser, from scratch. The denoiser alone teaches them slowly, because a thing is a
-twentieth of a picture: with random, frozen ones the colour of things was at chance after an hour. So a linear reader
-has to find the named colours, shape, place and pattern in what the denoiser is given; it is not shipped.
+With random, frozen encoders things had the asked colour in 21 % of FLUX's pictures after an hour, by chance in 12 %: a
+thing is a twentieth of a picture, so the denoiser gains little by telling whose colour a word is. So the encoders learn
+with the denoiser, and a linear reader, which is not shipped, has to find the named colours, shape, place and pattern
+in what the denoiser is given. What the reader adds to learning with the denoiser alone was not measured apart.
 """
 
 import torch
