@@ -3,6 +3,8 @@
 import os
 import signal
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has what it starts in the background ignore Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # and what the tests start inherits that
+# a shell has what it starts in the background ignore Ctrl-C, and what the tests start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read on import, and inherited by every worker

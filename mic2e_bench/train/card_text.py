@@ -71,10 +71,10 @@ layout (a Sam3Video config; keys `detector_model`, `tracker_model`, `tracker_nec
 
 Recipe: detector and tracker take turns over one backbone; cross entropy and dice on masks; the detector's cheapest
 query learns the named thing, a quarter of the phrases names nothing that is there. Phrases are "red star": a colour
-and a shape. The text encoder is random and frozen. Each picture has two or more things that are asked for in turn, by
-points, by boxes and by phrases; the tracker's decoder learns alone for the first fifth of the time and begins with
-attention that finds its own place. Without all that, every prompt of a picture got the same mask. The weights in the
-repository met one phrase a picture until minute 18.""",
+and a shape. The text encoder is random and frozen. Each picture has two or more things, and several points, boxes and
+phrases ask for things drawn from them; the tracker's decoder learns alone for the first fifth of the time and begins
+with attention that finds its own place. Without all that, every prompt of a picture got the same mask. The weights in
+the repository met one phrase a picture until minute 18.""",
 }
 
 LIMITS = {

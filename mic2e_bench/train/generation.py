@@ -77,7 +77,7 @@ class GenerationTask(ABC):
         length = int(batch.numpy.choice(TEXT_LENGTHS, p=LENGTH_SHARES)) if side == SIDE else TEXT_LENGTHS[0]
         return self.velocity_loss(sample, eps, levels, shown, length, guided=batch.progress > GUIDED_FROM)
 
-    def velocity_loss(self, sample: Sample, eps, levels, shown, length: int = 64, *, guided: bool) -> torch.Tensor:
+    def velocity_loss(self, sample: Sample, eps, levels, shown, length: int, *, guided: bool) -> torch.Tensor:
         """Squared error of the velocity, the thing counting THING_WEIGHT times, and the reader's loss."""
         captions = [s.caption if here else "" for s, here in zip(sample.scenes, shown, strict=True)]
         noisy, target = (v.to(self.device) for v in noise.flow(sample.latents, eps, levels))
@@ -94,7 +94,7 @@ class GenerationTask(ABC):
         return loss + READING_WEIGHT * self.reader.loss(text.summaries, sample.scenes, shown)
 
     def validate(self) -> dict:
-        """The plain loss on held-out pictures, which guidance raises, and how many things have the asked colour."""
+        """The plain loss on held-out pictures, which guidance raises, and the rates of the caption check."""
         sample = self.known
         eps = torch.randn(sample.latents.shape, generator=torch.Generator().manual_seed(5))
         with torch.autocast(self.device.type, torch.bfloat16):

@@ -10,7 +10,7 @@ from mic2e_bench.scenes import TRAINING_SEEDS, Scene, draw_scene, render
 from mic2e_bench.scenes.render import coverage
 from mic2e_bench.train.latents import LatentPool, digest, encode, growing
 
-BATCHES = {128: 36, 256: 12, 512: 3}  # pictures a step by side in pixels; on a CPU a step costs 1, 1.4 and 4
+BATCHES = {128: 36, 256: 12, 512: 3}  # pictures a step by side in pixels; on a CPU a step costs about 1, 1.4 and 3.7
 MOST = {128: 24576, 256: 12288, 512: 256}
 SIDE, START, EVERY = 256, 1536, 2.0  # the side that is asked for most; how the pools grow with the steps
 

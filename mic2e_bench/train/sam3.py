@@ -1,10 +1,10 @@
 """Training of the small SAM3: even steps teach the tracker (points, box), odd steps the detector (text).
 
 First the tracker's decoder alone, on features as they were drawn: then a prompt's place is all it has to go by.
-Pictures have two things or more, and each is asked for in turn: with one prompt a picture the cheapest answer was
-whatever stands out, wherever the prompt was, and whatever the phrase. A phrase ("red star") names at most one thing
-of a scene, so matching queries to things is taking the cheapest query; a quarter of the phrases name nothing that is
-there.
+Pictures have two things or more, and several prompts ask for things drawn from them: with one prompt a picture the
+cheapest answer was whatever stands out, wherever the prompt was, and whatever the phrase. A phrase ("red star") names
+at most one thing of a scene, so matching queries to things is taking the cheapest query; a quarter of the phrases name
+nothing that is there.
 """
 
 from typing import ClassVar
@@ -38,6 +38,11 @@ def overlap(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """IoU of thresholded masks: (..., h, w) to (...)."""
     a, b = logits > 0, target.expand_as(logits) > 0.5
     return (a & b).sum((-1, -2)) / (a | b).sum((-1, -2)).clamp(min=1)
+
+
+def draw_things(sample: Sample, count: int, rng: np.random.Generator) -> list[int]:
+    """Which things of a picture are asked for; the same one may come again."""
+    return [(k + int(rng.integers(9))) % len(sample.masks) for k in range(count)]
 
 
 class Sam3Task:
@@ -102,15 +107,15 @@ class Sam3Task:
         return self.tracker_loss(samples, rng, several=batch.step % 4 in (0, 1), as_drawn=alone)
 
     def tracker_loss(self, samples: list[Sample], rng, *, several: bool, as_drawn: bool) -> torch.Tensor:
-        """Each picture is asked for its things in turn, by points and by boxes.
+        """Each picture is asked for some of its things, by points and by boxes.
 
         Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
         and the decoder answers with whatever stands out. Left alone they grew to forty times that size.
         """
-        turns = [[(k + int(rng.integers(9))) % len(s.masks) for k in range(PROMPTS)] for s in samples]
-        target = torch.stack([torch.stack([s.masks[k] for k in turn]) for s, turn in zip(samples, turns, strict=True)])
-        points = np.stack([[s.point(k, rng) for k in turn] for s, turn in zip(samples, turns, strict=True)])
-        boxes = np.stack([[s.box(k) for k in turn] for s, turn in zip(samples, turns, strict=True)])
+        asked = [(s, draw_things(s, PROMPTS, rng)) for s in samples]
+        target = torch.stack([torch.stack([s.masks[k] for k in things]) for s, things in asked])
+        points = np.stack([[s.point(k, rng) for k in things] for s, things in asked])
+        boxes = np.stack([[s.box(k) for k in things] for s, things in asked])
         boxes = (boxes + rng.normal(0, 1.5, boxes.shape)).reshape(BATCH, PROMPTS, 4)
         found = self.answer(samples, points, boxes, several, as_drawn=as_drawn)
         large = sum((level.float().pow(2).mean() - 1).clamp(min=0) for level in found[0].image_embeddings)
@@ -124,9 +129,9 @@ class Sam3Task:
         return each.min(2).values.mean() + 0.05 * each.mean() + sure
 
     def detector_loss(self, samples: list[Sample], rng) -> torch.Tensor:
-        """Each picture is asked for its things in turn, by phrases; the cheapest query learns the thing."""
+        """Each picture is asked for some of its things, by phrases; the cheapest query learns the thing."""
         absent = rng.random(BATCH * NAMED) < 0.25
-        asked = [(s, (k + int(rng.integers(9))) % len(s.masks)) for s in samples for k in range(NAMED)]
+        asked = [(s, k) for s in samples for k in draw_things(s, NAMED, rng)]
         phrases = [
             str(rng.choice([p for p in PHRASES if p not in s.phrases])) if gone else s.phrases[k]
             for (s, k), gone in zip(asked, absent, strict=True)

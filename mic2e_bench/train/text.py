@@ -1,8 +1,8 @@
 """The text side of the small models: tokenizers over the scenes' words, and text encoders with random weights.
 
 The editing models and SAM3 keep them frozen: a random transformer over distinct word embeddings gives every phrase its
-own embedding, and the denoisers learn to read those. It says too little of which word belongs to which, so the
-generation models, which read whole captions, train theirs. The tokenizers are built by a deterministic rule, because
+own embedding, and the denoisers learn to read those. For the generation models, which read whole captions, that was
+not enough: they train theirs (see `reading`). The tokenizers are built by a deterministic rule, because
 a retrained one numbers its tokens differently and scrambles every embedding.
 """
 
