@@ -1,4 +1,4 @@
-"""requirements.lock: the versions that the project is developed and measured with, and where this environment differs."""
+"""requirements.lock: the versions that the project is measured with, and where this environment differs."""
 
 from __future__ import annotations
 

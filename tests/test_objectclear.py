@@ -30,6 +30,8 @@ from mic2e_bench.objectclear.fusion import fuse, lowest_band, soften
 
 GOLDEN = Path(__file__).parent / "objectclear_golden"
 MODEL = GOLDEN / "model"
+if not MODEL.is_dir():
+    pytest.skip(f"{GOLDEN.name}/ is not here: its data is not packed", allow_module_level=True)
 CASES = json.loads((GOLDEN / "cases.json").read_text())
 
 

@@ -65,13 +65,13 @@ def write(
         commit, time = tree.commit(root)
         tell("fetching the packages that the machine lacks")
         pruned = site.Pruned()
-        packages, brought = _packages(root, target, without, work, pruned)
+        packages, brought, expects = _packages(root, target, without, work, pruned)
         parts = archive.share([*tree.parts(root, without, commit), *packages])
         planned = archive.members(parts)
         anonymous.check(planned, root, work)
         tell(f"compressing {len(planned)} parts")
-        sizes = archive.write(made, planned, time)
-        manifest = _manifest(target, commit, sizes, brought, _left_out(without, pruned))
+        sizes = archive.write(made, parts, planned, time)
+        manifest = _manifest(target, commit, sizes, brought, expects, _left_out(without, pruned))
         _finish(made, manifest)
         size = sum(path.stat().st_size for path in made.iterdir())
         if limit is not None and size > limit:
@@ -112,7 +112,7 @@ def _beside(to: Path) -> Iterator[tuple[Path, Path]]:
 
 def _packages(
     root: Path, target: Target, without: Collection[str], work: Path, pruned: site.Pruned
-) -> tuple[list[Part], dict[str, str]]:
+) -> tuple[list[Part], dict[str, str], list[str]]:
     wanted = {name: optional for name, optional in site.roots(root).items() if name not in without}
     pins = locked.pins((root / locked.FILE).read_text())
     groups = site.lacking(pins, target, wanted)
@@ -121,7 +121,8 @@ def _packages(
         folder = work / f"site-{name}"
         site.fetch(held, target, folder, site.uv(root))
         parts.append(site.part(name, folder, target, pruned, wanted.get(name, False)))
-    return parts, {pin.name: pin.version for held in groups.values() for pin in held}
+    brought = {pin.name: pin.version for held in groups.values() for pin in held}
+    return parts, brought, site.expected(pins, target, {*wanted, *brought})
 
 
 def _left_out(without: Collection[str], pruned: site.Pruned) -> list[dict[str, str]]:
@@ -131,12 +132,17 @@ def _left_out(without: Collection[str], pruned: site.Pruned) -> list[dict[str, s
 
 
 def _manifest(
-    target: Target, commit: str, sizes: dict[str, int], brought: dict[str, str], left_out: list[dict[str, str]]
+    target: Target,
+    commit: str,
+    sizes: dict[str, int],
+    brought: dict[str, str],
+    expects: list[str],
+    left_out: list[dict[str, str]],
 ) -> dict[str, Any]:
     return {
         "format": FORMAT, "version": __version__, "commit": commit, "python": target.python, "torch": target.torch,
         "cuda": target.cuda, "parts": [{"file": name, "bytes": size} for name, size in sizes.items()],
-        "packages": brought, "expects": sorted(target.has), "left_out": left_out,
+        "packages": brought, "expects": expects, "left_out": left_out,
     }  # fmt: skip
 
 

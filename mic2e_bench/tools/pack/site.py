@@ -69,6 +69,12 @@ def lacking(pins: Iterable[locked.Pin], target: Target, wanted: Iterable[str]) -
     return brought
 
 
+def expected(pins: Iterable[locked.Pin], target: Target, asked: Collection[str]) -> list[str]:
+    """What the target is said to have of what the project and the packages that are brought ask for."""
+    found = {pin.name for pin in pins if pin.name in asked or not asked.isdisjoint(pin.needed_by)}
+    return sorted(found & set(target.has))
+
+
 def _reach(start: str, needs: Mapping[str, list[str]]) -> set[str]:
     found, ahead = set(), [start]
     while ahead:

@@ -40,7 +40,7 @@ def parts(folder: Path, without: Iterable[str], commit: str) -> list[Part]:
     code = Part("code", {f"code/{name}": folder / name for name in FILES if (folder / name).is_file()})
     code.files["code/COMMIT"] = f"{commit}\n".encode()
     code.files[f"code/{locked.FILE}"] = _versions(folder)
-    made = {name: Part(f"model-{name}", optional=name) for name in models(folder) if name not in without}
+    made = {name: Part(f"model-{name}", optional=name, weights=True) for name in models(folder) if name not in without}
     for path in (path for name in FOLDERS for path in walk(folder / name)):
         name = path.relative_to(folder)
         inside = name.parts[2] if name.parts[:2] == (PACKAGE, BUNDLED) and len(name.parts) > 3 else INPUTS
