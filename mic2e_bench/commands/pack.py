@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from mic2e_bench import commands
@@ -28,6 +29,7 @@ def execute(options: argparse.Namespace) -> int:
 
     limit = limits.size(options.limit, "--limit") if options.limit else None
     machine = target.read(options.python, options.torch, options.has)
-    packed = pack.write(options.to, machine, limit, options.without, lambda said: print(said, file=sys.stderr))
+    tell = partial(print, file=sys.stderr) if sys.stderr.isatty() else None
+    packed = pack.write(options.to, machine, limit, options.without, tell)
     print(packed.text())
     return commands.OK

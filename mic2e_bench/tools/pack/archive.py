@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mic2e_bench.errors import BadInput
 
+BEST = 9 | lzma.PRESET_EXTREME
 LARGEST = 64 << 20  # of xz's dictionary; it takes eleven times that in memory
 
 
@@ -121,7 +122,7 @@ def write(folder: Path, parts: Iterable[Part], planned: dict[str, list[Member]],
 def compress(content: bytes, weights: bool = False) -> bytes:
     """As ``xz -9e``, with a dictionary no larger than the content; knowing their size makes ``weights`` 5 % smaller."""
     size = max(4096, min(LARGEST, len(content)))
-    best = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": size}
+    best = {"id": lzma.FILTER_LZMA2, "preset": BEST, "dict_size": size}
     best |= {"lc": 1, "lp": 2} if weights else {}
     return lzma.compress(content, filters=[best])
 

@@ -49,13 +49,18 @@ class Packed:
 
 
 def write(
-    to: Path, target: Target, limit: float | None, without: Collection[str] = (), tell: Callable[[str], None] = print
+    to: Path,
+    target: Target,
+    limit: float | None,
+    without: Collection[str] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> Packed:
     """Write the pack of this checkout into the folder ``to``, which is replaced where it is an earlier pack.
 
     ``limit`` is the most bytes it may have. Raises ``BadInput`` where it would be larger, where ``to`` holds something
     else, or where a package cannot be fetched; then nothing is left behind.
     """
+    tell = tell or (lambda said: None)
     root = tree.root()
     _check_folder(to)
     known = [*tree.models(root), tree.TESTS, *(name for name, optional in site.roots(root).items() if optional)]
