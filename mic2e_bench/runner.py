@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conditions, environment, record, server, store
+from mic2e_bench import conditions, environment, record, server, store, versions
 from mic2e_bench.ending import died
 from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.params import Study
@@ -68,6 +68,7 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
 
     summary = outcomes.summary
     if not summary.import_s:
+        versions.warn()
         summary.import_s = server.start()
     groups: dict[str, list[Trial]] = {}
     for trial in pending:

@@ -16,7 +16,7 @@ from pathlib import Path
 import helpers
 import pytest
 
-from mic2e_bench import errors, locked
+from mic2e_bench import errors, versions
 from mic2e_bench.tools.pack import anonymous, archive, pack, site, target, tree
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -369,7 +369,7 @@ def test_the_target(tmp_path):
 
 def test_what_is_lacking(tmp_path):
     machine = target.read("3.12", None, freeze(tmp_path))
-    found = site.lacking(locked.pins(LOCK), machine, ["optuna", "diffusers", "torch"])
+    found = site.lacking(versions.pins(LOCK), machine, ["optuna", "diffusers", "torch"])
     assert {name: [pin.name for pin in held] for name, held in found.items()} == {
         "optuna": ["alembic", "optuna"], "diffusers": ["diffusers"],
     }  # fmt: skip
@@ -385,11 +385,11 @@ def test_uv_brings_the_locks_wheels(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     machine = target.read(HERE, None, None)
-    (good,) = locked.pins(f"optuna==5.0 \\\n    --hash=sha256:{digest}\n    # via x\n")
+    (good,) = versions.pins(f"optuna==5.0 \\\n    --hash=sha256:{digest}\n    # via x\n")
     site.fetch([good], machine, tmp_path / "site", str(tool))
     names = site.part("optuna", tmp_path / "site", machine, site.Pruned(), True).files
     assert "site/optuna/__init__.py" in names and not [name for name in names if "bin/" in name or "REQUESTED" in name]
-    (wrong,) = locked.pins(f"optuna==5.0 \\\n    --hash=sha256:{digest[::-1]}\n")
+    (wrong,) = versions.pins(f"optuna==5.0 \\\n    --hash=sha256:{digest[::-1]}\n")
     with pytest.raises(errors.BadInput, match="uv could not fetch optuna: "):
         site.fetch([wrong], machine, tmp_path / "again", str(tool))
 

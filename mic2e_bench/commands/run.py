@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from mic2e_bench import commands
@@ -24,14 +23,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import api, locked, show
+    from mic2e_bench import api, show
 
     studies, results = commands.studies(options), commands.results(options)
     if options.dry_run:
         print(show.plan(studies, results))
         return commands.OK
-    if (versions := locked.examine())["locked"] is False:
-        print(f"versions: {locked.text(versions)}", file=sys.stderr)
     summary = api.run(
         *studies,
         results=results,

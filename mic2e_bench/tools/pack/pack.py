@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import __version__, locked
+from mic2e_bench import __version__, versions
 from mic2e_bench.choosing import limits
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.tools.pack import anonymous, archive, site, tree
@@ -119,7 +119,7 @@ def _packages(
     root: Path, target: Target, without: Collection[str], work: Path, pruned: site.Pruned
 ) -> tuple[list[Part], dict[str, str], list[str]]:
     wanted = {name: optional for name, optional in site.roots(root).items() if name not in without}
-    pins = locked.pins((root / locked.FILE).read_text())
+    pins = versions.pins((root / versions.FILE).read_text())
     groups = site.lacking(pins, target, wanted)
     parts = []
     for name, held in groups.items():

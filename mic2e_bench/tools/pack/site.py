@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mic2e_bench import locked
+from mic2e_bench import versions
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tools.pack import tree
 from mic2e_bench.tools.pack.archive import Part
@@ -50,7 +50,7 @@ def _name(requirement: str) -> str:
     return normal(re.match(r"[\w.-]+", requirement)[0])
 
 
-def lacking(pins: Iterable[locked.Pin], target: Target, wanted: Iterable[str]) -> dict[str, list[locked.Pin]]:
+def lacking(pins: Iterable[versions.Pin], target: Target, wanted: Iterable[str]) -> dict[str, list[versions.Pin]]:
     """What to bring for each wanted package: itself and what it needs that the target has not got.
 
     What several of them need is under ``""``.
@@ -61,7 +61,7 @@ def lacking(pins: Iterable[locked.Pin], target: Target, wanted: Iterable[str]) -
         for other in pin.needed_by:
             needs.get(other, []).append(pin.name)
     reached = {name: _reach(name, needs) for name in wanted if name in here}
-    brought: dict[str, list[locked.Pin]] = {}
+    brought: dict[str, list[versions.Pin]] = {}
     for name in sorted(set().union(*reached.values())):
         holders = [root for root, held in reached.items() if name in held]
         group = name if name in reached else holders[0] if len(holders) == 1 else ""
@@ -69,7 +69,7 @@ def lacking(pins: Iterable[locked.Pin], target: Target, wanted: Iterable[str]) -
     return brought
 
 
-def expected(pins: Iterable[locked.Pin], target: Target, asked: Collection[str]) -> list[str]:
+def expected(pins: Iterable[versions.Pin], target: Target, asked: Collection[str]) -> list[str]:
     """What the target is said to have of what the project and the packages that are brought ask for."""
     found = {pin.name for pin in pins if pin.name in asked or not asked.isdisjoint(pin.needed_by)}
     return sorted(found & set(target.has))
@@ -94,7 +94,7 @@ def uv(folder: Path) -> str:
     return found
 
 
-def fetch(pins: Collection[locked.Pin], target: Target, into: Path, tool: str) -> None:
+def fetch(pins: Collection[versions.Pin], target: Target, into: Path, tool: str) -> None:
     """Install these pins, wheels for the target only, into a folder. Raises ``BadInput`` with uv's last words."""
     asked = into.with_suffix(".txt")
     asked.write_text("".join(f"{pin.text}\n" for pin in pins))

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mic2e_bench import locked
+from mic2e_bench import versions
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tools.pack.archive import Part
 
@@ -24,8 +24,8 @@ INPUTS = "inputs"  # not a model
 def root() -> Path:
     """The checkout that this package runs from. Raises ``BadInput`` where it is an installed one."""
     folder = Path(__file__).resolve().parents[3]
-    if not all((folder / name).is_file() for name in ("pyproject.toml", locked.FILE)):
-        raise BadInput(f"pack needs the project's own folder (pyproject.toml, {locked.FILE}); {folder} is none.")
+    if not all((folder / name).is_file() for name in ("pyproject.toml", versions.FILE)):
+        raise BadInput(f"pack needs the project's own folder (pyproject.toml, {versions.FILE}); {folder} is none.")
     return folder
 
 
@@ -39,7 +39,7 @@ def parts(folder: Path, without: Iterable[str], commit: str) -> list[Part]:
     """The parts of the project in this folder."""
     code = Part("code", {f"code/{name}": folder / name for name in FILES if (folder / name).is_file()})
     code.files["code/COMMIT"] = f"{commit}\n".encode()
-    code.files[f"code/{locked.FILE}"] = _versions(folder)
+    code.files[f"code/{versions.FILE}"] = _versions(folder)
     made = {name: Part(f"model-{name}", optional=name, weights=True) for name in models(folder) if name not in without}
     for path in (path for name in FOLDERS for path in walk(folder / name)):
         name = path.relative_to(folder)
@@ -67,7 +67,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def _versions(folder: Path) -> bytes:
     """The lock without its hashes: what ``doctor`` compares with."""
-    pins = locked.pins((folder / locked.FILE).read_text())
+    pins = versions.pins((folder / versions.FILE).read_text())
     return "".join(f"{pin.requirement}\n" for pin in pins).encode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,13 @@ def examine() -> dict[str, Any]:
         if name in wanted and version.partition("+")[0] != wanted[name].partition("+")[0]
     }
     return {"locked": not differences, "differences": differences}
+
+
+def warn() -> None:
+    """One line on standard error where this is not the locked set."""
+    found = examine()
+    if found["locked"] is False:
+        print(f"versions: {text(found)}", file=sys.stderr)
 
 
 def text(found: Mapping[str, Any]) -> str:

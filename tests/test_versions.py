@@ -10,7 +10,7 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import doctor, environment, locked
+from mic2e_bench import doctor, environment, versions
 
 LOCK = """\
 numpy==1.0 ; python_full_version < '3' \\
@@ -28,15 +28,15 @@ torch==2.10.0
 
 
 @pytest.fixture
-def versions(tmp_path, monkeypatch):
+def installed(tmp_path, monkeypatch):
     """Set what is installed; the lock is the one above."""
     (tmp_path / "requirements.lock").write_text(LOCK)
-    monkeypatch.setattr(locked, "path", lambda: tmp_path / "requirements.lock")
-    return lambda **installed: monkeypatch.setattr(environment, "packages", lambda: installed)
+    monkeypatch.setattr(versions, "path", lambda: tmp_path / "requirements.lock")
+    return lambda **found: monkeypatch.setattr(environment, "packages", lambda: found)
 
 
 def test_the_lock_is_read():
-    old, numpy, pandas, torch = locked.pins(LOCK)
+    old, numpy, pandas, torch = versions.pins(LOCK)
     assert (numpy.name, numpy.version, numpy.needed_by) == (
         "numpy",
         "2.4.6",
@@ -44,44 +44,44 @@ def test_the_lock_is_read():
     )
     assert numpy.requirement == "numpy==2.4.6 ; python_full_version >= '3'" and numpy.text.count("--hash") == 2
     assert (old.applies(), numpy.applies(), pandas.applies(), torch.needed_by) == (False, True, True, ())
-    real = locked.pins((Path(__file__).parent.parent / "requirements.lock").read_text())
+    real = versions.pins((Path(__file__).parent.parent / "requirements.lock").read_text())
     assert {"torch", "diffusers", "transformers", "numpy"} <= {pin.name for pin in real if pin.applies()}
 
 
-def test_what_is_the_locked_set(versions):
-    versions(torch="2.10.0+cu128", numpy="2.4.6")  # a build's label is no other version; torchao is not there at all
-    assert locked.examine() == {"locked": True, "differences": {}}
-    assert locked.text(locked.examine()) == "the locked set"
+def test_what_is_the_locked_set(installed):
+    installed(torch="2.10.0+cu128", numpy="2.4.6")  # a build's label is no other version; torchao is not there at all
+    assert versions.examine() == {"locked": True, "differences": {}}
+    assert versions.text(versions.examine()) == "the locked set"
 
 
-def test_each_difference_is_named(versions):
-    versions(torch="2.11.0+cu130", numpy="2.4.6", diffusers="1.0")
-    assert locked.examine() == {"locked": False, "differences": {"torch": ["2.11.0+cu130", "2.10.0"]}}
-    assert locked.text(locked.examine()) == "not the locked set: torch 2.11.0+cu130 (locked: 2.10.0)"
+def test_each_difference_is_named(installed):
+    installed(torch="2.11.0+cu130", numpy="2.4.6", diffusers="1.0")
+    assert versions.examine() == {"locked": False, "differences": {"torch": ["2.11.0+cu130", "2.10.0"]}}
+    assert versions.text(versions.examine()) == "not the locked set: torch 2.11.0+cu130 (locked: 2.10.0)"
 
 
 def test_no_lock(monkeypatch, tmp_path):
-    monkeypatch.setattr(locked, "path", lambda: None)
-    assert locked.text(locked.examine()) == "no requirements.lock to compare with"
+    monkeypatch.setattr(versions, "path", lambda: None)
+    assert versions.text(versions.examine()) == "no requirements.lock to compare with"
 
 
 @pytest.mark.parametrize(("torch", "lines"), [("2.10.0", 0), ("2.11.0", 1)])
-def test_run_says_it_once_before_it_measures(torch, lines, versions, tmp_path, capsys):
-    versions(torch=torch)
-    refused = {"attention": "sliced:1"}  # a trial that needs no build
-    path = helpers.file(tmp_path / "study.yaml", tiny(pipeline="sam3", baseline=refused, vary=None, metrics=[]))
-    command = ("run", path, "--results", tmp_path / "results")
+def test_run_says_it_once_before_it_measures(torch, lines, installed, tmp_path, capsys):
+    installed(torch=torch)
+    one, two = (helpers.file(tmp_path / f"{n}.yaml", tiny(study=n, vary=None, metrics=[])) for n in ("one", "two"))
+    command = ("run", one, two, "--results", tmp_path / "results")
+    assert "locked" not in helpers.command(capsys, *command, "--dry-run")[2]
     code, _, err = helpers.command(capsys, *command)
     said = err.splitlines()
     assert code == 0 and err.startswith("versions: not the locked set: torch 2.11.0") is bool(lines)
     assert sum("locked" in line for line in said) == lines
-    assert "locked" not in helpers.command(capsys, *command, "--dry-run")[2]
+    assert "locked" not in helpers.command(capsys, *command)[2]  # nothing is left to measure
 
 
-def test_the_doctor_says_it(versions):
-    versions(torch="2.11.0")
+def test_the_doctor_says_it(installed):
+    installed(torch="2.11.0")
     line = next(
-        line for line in doctor.text({**DOCTOR, "versions": locked.examine()}).splitlines() if "versions" in line
+        line for line in doctor.text({**DOCTOR, "versions": versions.examine()}).splitlines() if "versions" in line
     )
     assert line == "versions not the locked set: torch 2.11.0 (locked: 2.10.0)"
 
