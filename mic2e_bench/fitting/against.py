@@ -14,6 +14,7 @@ from PIL import Image
 from mic2e_bench import inputs, record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import stored
+from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import estimate
 from mic2e_bench.fitting.rehearsal import made
 from mic2e_bench.models import sources
@@ -73,7 +74,8 @@ def compare(one: Mapping[str, Any]) -> Iterator[Compared]:
         )  # fmt: skip
     if memory["peak_vram_reserved_bytes"]:
         wanted = estimate(pipeline, model, settings, largest(trial["inputs"]))
-        for of, value in (("allocated", wanted.allocated), ("reserved", wanted.reserved)):
+        peaks = wanted.peaks(workspace(one["environment"].get("device") or ""))
+        for of, value in zip(("allocated", "reserved"), peaks, strict=True):
             yield Compared(**same, of=of, measured=memory[f"peak_vram_{of}_bytes"], estimated=value)
 
 
