@@ -87,6 +87,14 @@ def test_random_weights_of_a_gpu_leave_quality_to_records_that_have_pictures(cla
     assert (found.value, found.place) == (70.0, "bundled stand-in model on a CPU")
 
 
+def test_random_weights_say_nothing_of_loading(claims, tmp_path):
+    claim = claims["sdxl-load", "load_s"]
+    more = {"pipeline": "sdxl-inpaint", "study": "gpu-sdxl-inpaint"}
+    on_gpu(tmp_path, {"precision": "fp16"}, **more)
+    found = outcome(tmp_path, claim)
+    assert (found.value, found.why) == (None, "random weights are made in place, not loaded")
+
+
 def test_peaks_are_added_up_of_one_device_alone(claims, tmp_path):
     claim, half = claims["together-current", "vram_gb"], {"precision": "fp16"}
     balanced = {**half, "steps": 8, "resolution": 384, "guidance": 2.0}
@@ -99,6 +107,12 @@ def test_peaks_are_added_up_of_one_device_alone(claims, tmp_path):
     found = outcome(tmp_path, claim)
     assert found.value == 8.0
     assert {one.device for one in found.records} == {A100["device"]}
+
+
+def test_two_records_of_one_study_come_before_those_of_two(claims, tmp_path):
+    on_gpu(tmp_path, {"steps": 8}, seconds=[9.0] * 3, study="another")
+    steps(tmp_path, (5.0, 1.0), on_gpu)
+    assert outcome(tmp_path, claims["steps-8", "speed"]).value == 5.0
 
 
 @pytest.fixture

@@ -19,5 +19,5 @@ Verdicts
 
 Without an interval (a peak of memory, fewer than three samples) a figure counts as reached within 2 %. Records of a CPU
 or of stand-in weights answer claims about ratios, and the table says so; absolute claims need weights of the published
-size, and absolute times the device that the guide names.
+size, and absolute times the device that the guide names. Random weights answer nothing about quality and loading.
 """

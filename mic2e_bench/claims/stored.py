@@ -208,8 +208,10 @@ def _rank(claim: Claim, answer: Answer, variant: int, named: Mapping[str, Any]) 
     scored = answer.before and one.record["quality"].get("quality", {}).get("against") == answer.before.record["id"]
     weights = RANKS.index(one.trial["model"]["source"])
     samples = len(one.record["timing"]["latency_s"])
+    apart = bool(answer.before) and answer.before.record["study"] != one.record["study"]  # another time, then
     ids = [each.path for each in answer.records]
-    return bool(answer.problem), *place, weights, variant, not scored, far, bool(answer.remark), -samples, ids
+    remarked = bool(answer.remark)
+    return bool(answer.problem), *place, weights, variant, not scored, far, remarked, apart, -samples, ids
 
 
 def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:
