@@ -9,7 +9,7 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import environment, params, places, presets, registry, settings
+from mic2e_bench import api, environment, params, places, presets, registry, runner, score, settings
 from mic2e_bench.errors import BadInput
 
 BASE = {"steps": 2, "resolution": 64}
@@ -169,6 +169,17 @@ def test_a_file_of_several_studies(tmp_path, capsys):
     assert [trial.id for trial in single.trials] == [trial.id for trial in params.read(tmp_path / "single.yaml").trials]
     line = helpers.refusal(capsys, "tune", path)
     assert "it holds 2 studies, and one is wanted here" in line and "mincard" in line
+
+
+def test_python_takes_a_file_of_several_studies_to_run_and_not_as_one(tmp_path, monkeypatch):
+    path = helpers.file(tmp_path / "several.yaml", f"{yaml.safe_dump(tiny())}---\n{yaml.safe_dump(tiny(study='two'))}")
+    ran = []
+    monkeypatch.setattr(runner, "run", lambda studies, *_, **__: ran.extend(studies))
+    monkeypatch.setattr(score, "studies", lambda *_: [])
+    api.run(path, tiny(study="three"), helpers.study(tiny(study="four")), results=tmp_path)
+    assert [study.name for study in ran] == ["tiny", "two", "three", "four"]
+    with pytest.raises(BadInput, match="holds 2 studies"):
+        api.study(path)
 
 
 @pytest.mark.parametrize(
