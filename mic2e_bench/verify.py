@@ -34,9 +34,12 @@ class Findings:
 
 
 def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Findings:
-    """Check every study under ``results``; ``tell(count)`` is called with the number of files just looked at."""
+    """Check every study under ``results``, those that are kept as evidence too.
+
+    ``tell(count)`` is called with the number of files just looked at.
+    """
     found = Findings()
-    for folder in frame.folders(Path(results)):
+    for folder in frame.stored(Path(results)):
         images: dict[str, str] = {}
         for path in record.paths(folder):
             _record(path, found, images)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import inputs, record
+from mic2e_bench import frame, inputs, record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import stored
 from mic2e_bench.fitting.cards import workspace
@@ -43,9 +43,9 @@ class Compared:
 
 
 def records(pipeline: Pipeline, results: Path) -> tuple[list[Compared], list[str]]:
-    """Every measured record of a pipeline under ``results``, and the reasons why some could not be compared."""
+    """Every measured record of a pipeline under ``results``, evidence too; why some could not be compared."""
     found, left_out = [], []
-    for path in sorted(Path(results).glob("*/*.json")):
+    for path in (path for folder in frame.stored(Path(results)) for path in record.paths(folder)):
         try:
             one = record.read(path)
         except record.Damaged:
