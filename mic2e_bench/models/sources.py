@@ -18,6 +18,7 @@ BUNDLED = Path(__file__).parent.parent / "bundled"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE_BYTES = 64 << 20  # weight files above this enter the fingerprint by their size and both ends
 END_BYTES = 1 << 20
+NOT_KEPT = "random weights: the picture was not kept"
 LINK_TEXT_BYTES = 512  # more than the text of a link between bundled models
 
 
@@ -109,6 +110,11 @@ def _content(path: Path) -> bytes:
         start = file.read(END_BYTES)
         file.seek(size - END_BYTES)
         return start + file.read()
+
+
+def pictures_may_lack(model: Mapping[str, Any]) -> bool:
+    """Pictures of random weights are noise: such a record may keep their hashes without the files."""
+    return model["source"] == "random"
 
 
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:
