@@ -540,3 +540,18 @@ def test_loading_complaints(tmp_path):
         load_objectclear(golden.model(), dtype="fp16")
     with pytest.raises(OSError, match="model_index"):
         load_objectclear(tmp_path)
+
+
+# The golden model itself
+
+
+def test_the_golden_model_is_drawn_without_a_trace():
+    before = torch.random.get_rng_state()
+    golden.draw()
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_torch_that_draws_other_numbers_is_told_apart_from_a_wrong_pipeline(monkeypatch):
+    monkeypatch.setattr(golden, "SEED", golden.SEED + 1)
+    with pytest.raises(pytest.fail.Exception, match=r"draws other numbers .* says nothing of the pipeline"):
+        golden.model.__wrapped__()
