@@ -72,7 +72,8 @@ def made_in(device: str, dtype: torch.dtype) -> Iterator[None]:
 
 
 def unweighted(folder: Path) -> dict[str, Any]:
-    """The parts of a saved pipeline that have no weights: tokenizers and scheduler."""
+    """The parts of a saved pipeline that have no weights: tokenizers and scheduler. Raises ``BadInput``."""
+    sources.check_links(folder, "tokenizers")
     found: dict[str, Any] = {}
     index = json.loads(path.read_text()) if (path := folder / "model_index.json").is_file() else {}
     for name, entry in index.items():
