@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import pandas
 
     from mic2e_bench.applying import Applied
+    from mic2e_bench.params import Study
     from mic2e_bench.runner import Summary
 
 
 def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
-    """Resolve a params file, or its content as a mapping; ``changes`` replace top-level keys. Raises ``BadInput``."""
+    """Resolve a params file of one study, or its content as a mapping; ``changes`` replace top-level keys.
+
+    Raises ``BadInput``.
+    """
     from mic2e_bench import params as reader
 
     if isinstance(params, Mapping):
@@ -30,20 +34,30 @@ def run(
     force: bool = False,
     lpips_weights: str | Path | None = None,
 ) -> Summary:
-    """Measure and score studies; what has a measured record already is not measured again.
+    """Measure and score studies (params files, their content, or resolved ones).
+
+    What has a measured record already is not measured again.
 
     ``results`` is the results folder (default: the workbench's own); ``lpips_weights`` a file of ImageNet weights for
     LPIPS (default: torch's hub cache, else a stand-in that is named). Returns the run's ``Summary``. Raises
     ``BadInput``.
     """
     from mic2e_bench import places, runner, score
-    from mic2e_bench.params import Study
 
-    studies = [given if isinstance(given, Study) else study(given) for given in params]
+    studies = [one for given in params for one in _studies(given)]
     results = Path(results) if results else places.results()
     summary = runner.run(studies, results, rerun=rerun, force=force)
     score.studies(studies, results, Path(lpips_weights) if lpips_weights else None)
     return summary
+
+
+def _studies(given: Any) -> list[Study]:
+    """The studies of one argument of ``run``."""
+    from mic2e_bench import params
+
+    if isinstance(given, params.Study):
+        return [given]
+    return [params.resolve_study(given)] if isinstance(given, Mapping) else params.read_all(given)
 
 
 def load(results: str | Path | None = None, study: str | None = None, mixed: bool = False) -> pandas.DataFrame:

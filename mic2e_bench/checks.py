@@ -123,9 +123,10 @@ def cache_dit() -> str:
     import torch
     from diffusers import FluxPipeline
 
-    from mic2e_bench.models.sources import BUNDLED
+    from mic2e_bench.models import sources
 
-    pipe = FluxPipeline.from_pretrained(BUNDLED / "flux-schnell", torch_dtype=torch.float32).to(_device())
+    pipe = FluxPipeline.from_pretrained(sources.bundled("flux-schnell", "doctor"), torch_dtype=torch.float32)
+    pipe.to(_device())
     cache_dit.enable_cache(pipe)
     pipe("a ball", height=64, width=64, num_inference_steps=2)
     return "a cached call of the bundled FLUX model"

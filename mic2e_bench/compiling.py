@@ -31,6 +31,8 @@ def arrange(build: Build, **chosen: Any) -> None:
     if mode == "none":
         return
     notes.setdefault("so_far", _so_far())
+    if "prepared" not in notes:
+        notes["prepared"] = _watched()
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = _cache(places.cache() / "inductor", notes.get("cache", "fresh"))
     arguments = {"fullgraph": notes.get("fullgraph", False), "dynamic": notes.get("dynamic"), "backend": BACKEND}
     if mode == "regional":
@@ -38,6 +40,26 @@ def arrange(build: Build, **chosen: Any) -> None:
     else:
         # in place: torch.compile(module) would wrap it, and its keys would be saved with a prefix
         build.denoiser.compile(mode=None if mode == "default" else mode, **arguments)
+
+
+def _watched() -> Counter:
+    """Counts, from now on, by what caused it, each time this process compiles, autotunes or records a CUDA graph."""
+    from torch._dynamo import on_compile_start
+
+    counts: Counter = Counter()
+    on_compile_start(lambda args: counts.update([args.callback_trigger.name]))
+    return counts
+
+
+def prepared(build: Build) -> int | None:
+    """How often this build's calls compiled or recorded something so far; ``None`` where nothing is to be compiled."""
+    counts = build.notes.get("compile", {}).get("prepared")
+    return None if counts is None else counts.total()
+
+
+def recorded_graphs(build: Build) -> int:
+    """How many CUDA graphs this build's calls have recorded."""
+    return build.notes["compile"]["prepared"]["CUDAGRAPH_RECORDING"]
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from mic2e_bench import cgroup, machine
 OTHERS = 0.10  # of all processors' time went to other processes
 STEAL = 0.02  # of all processors' time was taken by the hypervisor
 HELD_BACK = 0.01  # of the time the control group's quota, or the GPU's power or heat, held it back
+UNEVEN = 0.05  # of the highest clock of the GPU, between the lowest and the highest after a call
 JUMP_S = 1.0  # that the wall clock moved against the steady one: somebody set it, or the machine slept
 SHORTEST_S = 0.2  # the kernel counts in ticks of 10 ms: of a shorter trial it cannot tell a share
 
+POWER = "its power limit"
 SERVANTS = 2  # processes of a run that never measure: the fork server and multiprocessing's resource tracker
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,10 +35,23 @@ class Watch:
         self.on_gpu = device.startswith("cuda")
         self.before = _reading(self.on_gpu)
 
-    def finish(self) -> dict[str, Any]:
-        """``during`` (what was read, SI units) and ``disturbed`` (a reason for each limit that was passed)."""
+    def finish(self, clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:
+        """``during`` (what was read, SI units), ``disturbed`` (a reason for each limit that was passed), ``remarks``.
+
+        ``clocks_mhz``: the GPU's clock after each timed call. A power limit that held it down all the time alike is
+        how the card is, and a remark; one that held it down now and then disturbed the trial.
+        """
         found = compare(self.before, _reading(self.on_gpu))
-        return {"during": found, "disturbed": list(reasons(found))}
+        said, uneven = list(reasons(found)), is_uneven(clocks_mhz)
+        remarks = [] if uneven else [reason for reason in said if reason.startswith(POWER)]
+        if uneven:
+            said.append(f"the GPU's clock was {min(clocks_mhz):.0f} to {max(clocks_mhz):.0f} MHz between the calls")
+        return {"during": found, "disturbed": [one for one in said if one not in remarks], "remarks": remarks}
+
+
+def is_uneven(clocks_mhz: Sequence[float]) -> bool:
+    """Whether the GPU's clock moved between the timed calls by more than ``UNEVEN``."""
+    return len(clocks_mhz) > 1 and max(clocks_mhz) - min(clocks_mhz) > UNEVEN * max(clocks_mhz)
 
 
 def _reading(on_gpu: bool) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def reasons(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gpu_reasons(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) -> Iterator[str]:
-    names = {"power_s": "its power limit", "thermal_s": "its temperature"}
+    names = {"power_s": POWER, "thermal_s": "its temperature"}
     held = {}
     for name, text in names.items():
         old, new = before.get("throttled", {}).get(name), after["throttled"][name]

@@ -103,6 +103,22 @@ CONFLICTS: tuple[Conflict, ...] = (
         "bitsandbytes' 8-bit product has outputs of a size that depends on the data, which breaks the graph",
     ),
     Conflict(
+        ("compile", "device", "step_cache"),
+        lambda s, p: keeps_cuda_graphs(s) and s["step_cache"] != "none",
+        "the cache keeps outputs of a step, and the next replay of the CUDA graph overwrites them; use default or "
+        "regional",
+    ),
+    Conflict(
+        ("compile", "device", "guidance", "guidance_stop", "scheduler"),
+        lambda s, p: (
+            keeps_cuda_graphs(s)
+            and s["scheduler"] == "pndm"
+            and (s["guidance_stop"] < 1 or not guided(s["guidance"], p))
+        ),
+        "without guidance PNDM keeps the denoiser's own outputs, and the next replay of the CUDA graph overwrites "
+        "them; use default or regional",
+    ),
+    Conflict(
         ("guidance", "guidance_stop"),
         lambda s, p: s["guidance_stop"] < 1 and not guided(s["guidance"], p),
         "there is no guidance that could be stopped",
@@ -123,6 +139,11 @@ CONFLICTS: tuple[Conflict, ...] = (
         "Z-Image's transformer has no enable_cache in diffusers 0.42; cache-dit supports it",
     ),
 )
+
+
+def keeps_cuda_graphs(settings: Mapping[str, Any]) -> bool:
+    """Whether the compiled denoiser is replayed from CUDA graphs, which write each output to the same place."""
+    return settings["device"] == "cuda" and settings["compile"] in ("reduce-overhead", "max-autotune")
 
 
 def quantised_denoiser(settings: Mapping[str, Any]) -> bool:

@@ -36,6 +36,7 @@ def examine() -> dict[str, Any]:
         "versions": versions.examine(),
         "cpu": cpu(),
         "gpus": gpus(),
+        "trials_on": trials_on(),
         "libraries": libraries(),
         "lpips": lpips_weights(),
         "hub": hub(),
@@ -60,26 +61,41 @@ def cpu() -> dict[str, Any]:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Every NVIDIA device that NVML sees."""
+    """Every NVIDIA device that NVML sees, also those that CUDA is not shown; empty values where it has no answer."""
     import pynvml
 
-    found = []
+    found: list[dict[str, Any]] = []
     with contextlib.suppress(pynvml.NVMLError):
         pynvml.nvmlInit()
         for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            capability = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-            found.append(
-                {
-                    "name": pynvml.nvmlDeviceGetName(handle),
-                    "compute_capability": ".".join(map(str, capability)),
-                    "memory_bytes": memory.total,
-                    "memory_free_bytes": memory.free,
-                    "driver": pynvml.nvmlSystemGetDriverVersion(),
-                }
-            )
+            with contextlib.suppress(pynvml.NVMLError):  # one that is lost hides no other
+                found.append(_gpu(pynvml.nvmlDeviceGetHandleByIndex(index)))
     return found
+
+
+def _gpu(handle: Any) -> dict[str, Any]:
+    import pynvml
+
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    found = {
+        "name": pynvml.nvmlDeviceGetName(handle),
+        "compute_capability": ".".join(map(str, pynvml.nvmlDeviceGetCudaComputeCapability(handle))),
+        "memory_bytes": memory.total,
+        "memory_free_bytes": memory.free,
+        "driver": pynvml.nvmlSystemGetDriverVersion(),
+        "processes": None,
+    }
+    with contextlib.suppress(pynvml.NVMLError):
+        found["processes"] = len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+    return found
+
+
+def trials_on() -> dict[str, Any]:
+    """The device that ``device: auto`` means here, and why it is no GPU."""
+    from mic2e_bench import nvidia
+
+    gpu = environment.gpu()
+    return {"device": gpu["name"] if gpu else "cpu", "problem": "" if gpu else nvidia.problem()}
 
 
 def libraries() -> dict[str, dict[str, Any]]:
@@ -171,9 +187,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     for one in found["gpus"]:
         size = f"{_gb(one['memory_bytes'])}, {_gb(one['memory_free_bytes'])} free"
-        yield f"gpu      {one['name']}, compute capability {one['compute_capability']}, {size}, driver {one['driver']}"
-    if not found["gpus"]:
-        yield "gpu      none that NVML sees"
+        others = f", {one['processes']} processes on it" if one["processes"] else ""
+        yield (
+            f"gpu      {one['name']}, compute capability {one['compute_capability']}, {size}{others}, "
+            f"driver {one['driver']}"
+        )
+    where = found["trials_on"]
+    yield f"trials   on {where['device']}{where['problem'] and ': '}{where['problem']}"
     yield f"memory   {_gb(store['ram_total_bytes'])}, {_gb(store['ram_free_bytes'])} free"
     state = "can be written" if store["writable"] else f"CANNOT be written: {store['reason']}"
     yield f"results  {store['results']}, {state}, {_gb(store['disk_free_bytes'])} of disk free"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -18,9 +19,16 @@ NO_MEMORY = (
     "Failed to allocate memory",  # ONNX Runtime
     "out of memory",
     "STATUS_ALLOC_FAILED",  # cuBLAS and cuDNN
+    "NVML_SUCCESS == r",  # PyTorch's allocator, whose report of the device's memory failed for want of memory
 )
 # what libraries say of several failures, no memory among them
-MAYBE_NO_MEMORY = ("could not create a primitive", "could not execute a primitive", "can't start new thread")
+MAYBE_NO_MEMORY = (
+    "could not create a primitive",
+    "could not execute a primitive",
+    "can't start new thread",
+    "unable to find an engine",  # cuDNN's frontend, also for what it does not support
+    "valid cuDNN algorithm",
+)
 NO_DEVICE = (
     "no CUDA-capable device",
     "busy or unavailable",
@@ -48,10 +56,23 @@ def classify(error: BaseException) -> str:
 
 
 def short_of_memory() -> bool:
-    """Whether this process, or the machine, is near the end of its memory."""
+    """Whether this process, its CUDA device or the machine is near the end of its memory."""
     process, machine = psutil.Process(), psutil.virtual_memory()
     limit = process.rlimit(psutil.RLIMIT_AS)[0] if hasattr(process, "rlimit") else -1
-    return machine.available < (1 - NEARLY) * machine.total or 0 < limit * NEARLY < process.memory_info().vms
+    if machine.available < (1 - NEARLY) * machine.total or 0 < limit * NEARLY < process.memory_info().vms:
+        return True
+    return _short_on_the_device()
+
+
+def _short_on_the_device() -> bool:
+    """Whether little is left of the device, or of the share that PyTorch may take of it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    free, total = torch.cuda.mem_get_info()
+    share = torch.cuda.get_per_process_memory_fraction() * total
+    # what PyTorch keeps for itself is not free, and no library beside it gets any of it
+    return free < (1 - NEARLY) * total or torch.cuda.memory_reserved() > NEARLY * share
 
 
 def died(exitcode: int | None, stage: str, log: Path | None = None) -> tuple[str, str]:

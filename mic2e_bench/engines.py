@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 PROVIDERS = {"onnxruntime-cpu": "CPUExecutionProvider", "onnxruntime-cuda": "CUDAExecutionProvider"}
 PACKAGES = ("torch", "diffusers", "onnx", "onnxruntime", "onnxscript")
+# names in onnx.TensorProto of what pipelines give their denoisers
+ELEMENTS = {
+    torch.float32: "FLOAT",
+    torch.float16: "FLOAT16",
+    torch.bfloat16: "BFLOAT16",
+    torch.float64: "DOUBLE",
+    torch.int64: "INT64",
+    torch.int32: "INT32",
+    torch.bool: "BOOL",
+}
 SAMPLE = 256  # elements of each tensor that enter the identity of the weights
 
 
@@ -146,20 +156,32 @@ def run(session: Any, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """One run of a session, on the device of the tensors. Inputs that the graph does not use are left out."""
     given = {f"input_{index}": tensor.contiguous() for index, tensor in enumerate(tensors)}
     given = {needed.name: given[needed.name] for needed in session.get_inputs()}
-    device = tensors[0].device
-    if device.type == "cpu":
+    if all(tensor.device.type == "cpu" for tensor in tensors):
         made = session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
         return [torch.from_numpy(array) for array in made]
-    binding = session.io_binding()
+    return bound(session, given, tensors[0].device)
+
+
+def bound(session: Any, given: dict[str, torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+    """One run that reads and writes tensors where they are, the outputs on ``device``; shapes are those exported."""
+    binding, made = session.io_binding(), []
     for name, tensor in given.items():
-        place = tensor.device
-        element = torch.onnx._type_utils.JitScalarType.from_dtype(tensor.dtype).onnx_type()
-        binding.bind_input(name, place.type, place.index or 0, element, tuple(tensor.shape), tensor.data_ptr())
+        _bind(binding.bind_input, name, tensor)
     for output in session.get_outputs():
-        binding.bind_output(output.name, "cuda", device.index or 0)
-    torch.cuda.synchronize()  # the session has a stream of its own
+        dtype = next(dtype for dtype, name in ELEMENTS.items() if output.type == f"tensor({name.lower()})")
+        made.append(torch.empty(output.shape, dtype=dtype, device=device))
+        _bind(binding.bind_output, output.name, made[-1])
+    if device.type == "cuda":
+        torch.cuda.synchronize()  # the session has a stream of its own
     session.run_with_iobinding(binding)
-    return [torch.from_dlpack(value.to_dlpack()) for value in binding._iobinding.get_outputs()]
+    return made
+
+
+def _bind(bind: Callable[..., None], name: str, tensor: torch.Tensor) -> None:
+    from onnx import TensorProto
+
+    element, place = getattr(TensorProto, ELEMENTS[tensor.dtype]), tensor.device
+    bind(name, place.type, place.index or 0, element, tuple(tensor.shape), tensor.data_ptr())
 
 
 def identity(module: torch.nn.Module, leaves: Iterable[Any]) -> str:

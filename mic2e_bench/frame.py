@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import determinism, environment, record, registry
+from mic2e_bench import determinism, environment, places, record, registry
 from mic2e_bench.models import sources
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     for index, one in enumerate(rows):
         alike.setdefault(tuple(one), []).append(index)
     columns: dict[str, list[Any]] = {name: [None] * len(rows) for name in (*FIRST, *itertools.chain(*alike))}
-    for names, places in alike.items():
-        values = zip(*(rows[index].values() for index in places), strict=True)
+    for names, indices in alike.items():
+        values = zip(*(rows[index].values() for index in indices), strict=True)
         for name, found in zip(names, values, strict=True):
             column = columns[name]
-            for index, value in zip(places, found, strict=True):
+            for index, value in zip(indices, found, strict=True):
                 column[index] = value
     return columns
 
@@ -78,13 +79,43 @@ def _no_collection() -> Iterator[None]:
 
 
 FIRST = ("study", "id", "label", "pipeline", "model", "status", "reason", "baseline", "path")
+IDENTITY = re.compile(r"[0-9a-f]{16}")  # of a trial, which its record is named after
 
 
 def folders(results: Path, study: str | None = None) -> list[Path]:
-    """The folders of all studies, or of one; nothing where there are none."""
+    """The folders of all studies, or of one; nothing where there are none. What is kept as evidence is none of them."""
     if study is not None:
         return [results / study] if (results / study).is_dir() else []
-    return sorted(path for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+    return [path for path in _within(results) if path.name != places.EVIDENCE]
+
+
+def evidence(results: Path) -> list[tuple[Path, str]]:
+    """The folders of the studies under ``results/evidence``, each with its machine's name.
+
+    They lie there as ``<machine>/<study>``, a machine's folder being a results folder of its own, or as ``<study>``
+    with no machine's name.
+    """
+    found = []
+    for folder in _within(results / places.EVIDENCE):
+        if _is_study(folder):
+            found.append((folder, ""))
+        else:
+            found += [(study, folder.name) for study in _within(folder) if _is_study(study)]
+    return found
+
+
+def stored(results: Path) -> list[Path]:
+    """The folders of all studies, then of those that are kept as evidence."""
+    return [*folders(results), *(folder for folder, _ in evidence(results))]
+
+
+def _is_study(folder: Path) -> bool:
+    """By the names of its files: a machine's folder may hold JSON of other kinds."""
+    return any(IDENTITY.fullmatch(path.stem) for path in record.paths(folder))
+
+
+def _within(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
 def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:

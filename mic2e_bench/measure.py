@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import inputs, probes, sampling
+from mic2e_bench import compiling, inputs, probes, sampling
 from mic2e_bench.build import Build
-from mic2e_bench.protocol import most_calls
+from mic2e_bench.protocol import MOST_WARMUP, most_calls
 from mic2e_bench.shots import Shots, store
 from mic2e_bench.trial import Trial
 
@@ -27,13 +27,14 @@ def measure(
     pass that was made elsewhere; with ``protocol.interleave`` the repeats come later, in rounds.
     """
     items, protocol = inputs.read(trial.inputs), trial.protocol
+    probes.start_afresh(build.device)  # of what the load and the build's earlier trials left, nothing counts
     wanted = [(item, seed) for item in items for seed in protocol["seeds"]]
     total = len(wanted) + (0 if timed else most_calls(protocol))
     calls = 0
 
     def next_call(stage: str) -> None:
         nonlocal calls
-        tell(stage, calls / total)
+        tell(stage, min(1.0, calls / total))  # a warm-up may take more calls than were asked for
         calls += 1
 
     timed = timed or time_pass(build, items[0], protocol, next_call)
@@ -60,12 +61,9 @@ def time_pass(
     build: Build, item: inputs.Item, protocol: Mapping[str, Any], next_call: Callable[[str], None]
 ) -> dict[str, Any]:
     """The warm-up and the repeats, one after the other on one input with one seed: samples, and what ended both."""
-    samples: dict[str, Any] = {"warmup_s": [], "latency_s": [], "device_latency_s": [], "energy_j": [], "ended_by": {}}
-    warmup, repeats = samples["warmup_s"], samples["latency_s"]
-    while not (ended := sampling.warm(protocol["warmup"], warmup)):
-        next_call(_numbered("warm-up", warmup, protocol["warmup"]))
-        warmup.append(timed_call(build, item, protocol["seeds"][0])["latency_s"])
-    samples["ended_by"]["warmup"] = ended
+    samples: dict[str, Any] = {name: [] for name in ("warmup_s", "latency_s", "device_latency_s", "energy_j", "sm_mhz")}
+    repeats = samples["latency_s"]
+    samples["ended_by"] = {"warmup": _warm_up(build, item, protocol, next_call, samples["warmup_s"])}
     if protocol.get("interleave"):  # the parent asks for the repeats, see rounds.py
         return samples
     while not (ended := sampling.enough(protocol["repeats"], repeats)):
@@ -73,6 +71,27 @@ def time_pass(
         add(samples, timed_call(build, item, protocol["seeds"][0]))
     samples["ended_by"]["repeats"] = ended
     return samples
+
+
+def _warm_up(
+    build: Build, item: inputs.Item, protocol: Mapping[str, Any], next_call: Callable[[str], None], seconds: list[float]
+) -> str:
+    """The calls before those that count; adds to ``seconds`` and returns what ended them.
+
+    A compiled denoiser is called on until a call compiled nothing and recorded no CUDA graph (``compiled``): that is
+    done at the second call of a shape where a call has one step, and would else be part of a timed call.
+    """
+    preparing = compiling.prepared(build) is not None
+    extended = False
+    while not (ended := sampling.warm(protocol["warmup"], seconds)) or preparing:
+        if len(seconds) >= MOST_WARMUP and ended:
+            return "cap"
+        extended = bool(ended)
+        before = compiling.prepared(build)
+        next_call(_numbered("warm-up", seconds, protocol["warmup"]))
+        seconds.append(timed_call(build, item, protocol["seeds"][0])["latency_s"])
+        preparing = compiling.prepared(build) != before
+    return "compiled" if extended else ended
 
 
 def _numbered(name: str, done: list[float], rule: Any) -> str:
@@ -89,12 +108,17 @@ def add(samples: dict[str, Any], call: Mapping[str, float | None]) -> None:
 def timed_call(build: Build, item: inputs.Item, seed: int) -> dict[str, float | None]:
     """One call as a user waits for it (resizing, pipeline, decoding, resizing back).
 
-    ``latency_s`` in seconds by the wall clock; on a GPU ``device_latency_s`` by CUDA events, and the ``energy_j`` of
-    the whole device where its driver counts it.
+    ``latency_s`` in seconds by the wall clock; on a GPU ``device_latency_s`` by CUDA events, the ``energy_j`` of the
+    whole device where its driver counts it, and its clock right after the call, ``sm_mhz``.
     """
     on_gpu = build.device.startswith("cuda")
     before = probes.energy_j() if on_gpu else None
     with probes.clock(build.device) as elapsed, build.around():
         build.latest = build.pipeline.call(build, item, seed)
     used = probes.energy_j() - before if before is not None else None
-    return {"latency_s": elapsed.seconds, "device_latency_s": elapsed.device_seconds, "energy_j": used}
+    return {
+        "latency_s": elapsed.seconds,
+        "device_latency_s": elapsed.device_seconds,
+        "energy_j": used,
+        "sm_mhz": probes.sm_mhz() if on_gpu else None,
+    }

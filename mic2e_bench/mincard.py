@@ -13,7 +13,8 @@ from mic2e_bench.params import Study
 from mic2e_bench.protocol import DEFAULTS
 from mic2e_bench.trial import Trial
 
-STEPS = 100  # a card is divided into so many parts
+STEPS = 100  # a card is divided into so many parts,
+FINER = 10  # and each of these into so many where fewer than a tenth of them are needed: 1 % of a card is much there
 
 Probe = Callable[[float], bool]
 
@@ -22,6 +23,7 @@ Probe = Callable[[float], bool]
 class Found:
     """The answer for one trial: ``fraction`` of a card of ``card_bytes``; ``None`` and a ``reason`` where it fails.
 
+    ``card_bytes`` are those that CUDA counts, of which PyTorch takes its share; the driver's total is a little more.
     ``beside_bytes`` is what the process takes of the card beside PyTorch's share (the CUDA context), by the driver.
     """
 
@@ -41,21 +43,29 @@ class Found:
         beside = "what the CUDA context takes, which the driver does not say"
         if self.beside_bytes is not None:
             beside = f"{self.beside_bytes / 2**30:.1f} GiB beside it: {(share + self.beside_bytes) / 2**30:.1f} GiB"
-        return f"{name}: {share / 2**30:.1f} GiB for PyTorch ({self.fraction:.0%} of this card), and {beside}"
+        return f"{name}: {share / 2**30:.1f} GiB for PyTorch ({self.fraction * 100:g} % of this card), and {beside}"
 
 
 def smallest(passes: Probe) -> float | None:
-    """The least share of the card, in hundredths, with which a trial passes; ``None`` where it does not with all of it.
+    """The least share of the card with which a trial passes; ``None`` where it does not with all of it.
 
-    What passes with some memory is taken to pass with more.
+    In hundredths, and below a tenth in thousandths. What passes with some memory is taken to pass with more.
     """
     if not passes(1.0):
         return None
-    least, most = 1, STEPS
+    hundredths = _least(1, STEPS, lambda share: passes(share / STEPS))
+    if hundredths > STEPS // 10:
+        return hundredths / STEPS
+    parts = STEPS * FINER
+    return _least((hundredths - 1) * FINER + 1, hundredths * FINER, lambda share: passes(share / parts)) / parts
+
+
+def _least(least: int, most: int, passes: Callable[[int], bool]) -> int:
+    """The least whole number from ``least`` to ``most`` that passes, where ``most`` does."""
     while least < most:
         middle = (least + most) // 2
-        least, most = (least, middle) if passes(middle / STEPS) else (middle + 1, most)
-    return most / STEPS
+        least, most = (least, middle) if passes(middle) else (middle + 1, most)
+    return most
 
 
 def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[Found]:
@@ -95,8 +105,8 @@ def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Fou
         whole = records[1.0]
         return Found(trial, card_bytes, reason=f"{whole['status']} with the whole card: {whole['reason']}")
     memory = records[fraction]["memory"]
-    seen, reserved = memory.get("peak_process_device_bytes"), memory.get("peak_vram_reserved_bytes")
-    return Found(trial, card_bytes, fraction, None if None in (seen, reserved) else max(0, seen - reserved))
+    beside = memory.get("peak_beside_allocator_bytes")
+    return Found(trial, memory.get("device_total_bytes") or card_bytes, fraction, beside)
 
 
 def probe_of(study: Study, trial: Trial, fraction: float) -> Study:
@@ -106,7 +116,7 @@ def probe_of(study: Study, trial: Trial, fraction: float) -> Study:
     one = dataclasses.replace(
         trial,
         study=name,
-        label=f"{trial.label} in {fraction:.0%}",
+        label=f"{trial.label} in {fraction * 100:g} %",
         settings={**trial.settings, "memory_fraction": fraction},
         protocol={**DEFAULTS, "repeats": 1, **kept},
     )

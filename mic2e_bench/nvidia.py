@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pynvml
+
+from mic2e_bench import visible
 
 # why a driver may hold the clocks down; idling and clocks that a person has set are no reasons
 THROTTLING = {
@@ -24,15 +25,15 @@ COUNTED = {"power_s": pynvml.NVML_PERF_POLICY_POWER, "thermal_s": pynvml.NVML_PE
 
 @functools.cache
 def handle() -> Any:
-    """The device that CUDA calls 0, which ``CUDA_VISIBLE_DEVICES`` may have chosen; ``None`` without one."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    try:
-        pynvml.nvmlInit()
-        if chosen.isdigit():
-            return pynvml.nvmlDeviceGetHandleByIndex(int(chosen))
-        return pynvml.nvmlDeviceGetHandleByUUID(chosen)
-    except pynvml.NVMLError:
-        return None
+    """The device that CUDA calls 0; ``None`` without one."""
+    return next(iter(visible.look().handles), None)
+
+
+def problem() -> str:
+    """Why there is no device, in one line; empty where there is one."""
+    found = visible.look()
+    # the driver shows one, but it does not say what a device is asked first
+    return found.problem or ("" if ask(pynvml.nvmlDeviceGetName) else "the driver does not tell its name and memory")
 
 
 def ask(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -69,12 +70,13 @@ def reading() -> dict[str, Any] | None:
     """How the device is now.
 
     Clocks (MHz), power (watts), temperature (°C), what holds its clocks down, seconds since the driver's start in
-    which power or heat did so, and the ids of the processes that compute on it.
+    which power or heat did so, memory (bytes), and the ids of the processes that compute on it.
     """
     if handle() is None:
         return None
     power, reasons = ask(pynvml.nvmlDeviceGetPowerUsage), ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons)
     processes = ask(pynvml.nvmlDeviceGetComputeRunningProcesses)
+    memory = ask(pynvml.nvmlDeviceGetMemoryInfo)
     counted = {name: ask(pynvml.nvmlDeviceGetViolationStatus, policy) for name, policy in COUNTED.items()}
     return {
         "sm_mhz": ask(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM),
@@ -83,5 +85,7 @@ def reading() -> dict[str, Any] | None:
         "temperature_c": ask(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU),
         "throttled_by": [text for bit, text in THROTTLING.items() if (reasons or 0) & bit],
         "throttled": {name: found and found.violationTime / 1e9 for name, found in counted.items()},
+        "used_bytes": memory and memory.used,
+        "total_bytes": memory and memory.total,
         "processes": None if processes is None else sorted(one.pid for one in processes),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, record, skipping
+from mic2e_bench import environment, record, server, skipping
 from mic2e_bench.progress import Progress
 from mic2e_bench.trial import Trial
 
@@ -44,9 +44,11 @@ class Outcomes:
         """The record of a trial. A full disk is no trial's fault: ``unwritable`` raises ``record.CannotWrite``."""
         if status == "unwritable":
             raise record.CannotWrite(reason if reason.startswith("cannot write") else f"cannot write: {reason}")
-        if status == "oom":
+        # what others held says nothing of the trial's size
+        if status == "oom" and not parts.get("environment", {}).get("held_by_others_bytes"):
             self.too_large.append(trial)
-        here = {**environment.here(trial.settings["device"]), **parts.get("environment", {})}
+        here = {**environment.here(trial.settings["device"]), "start_method": server.start_method()}
+        here |= parts.get("environment", {})
         if trial.id in self.attempts:
             here["attempts"] = self.attempts[trial.id]
         made = record.make(trial, status, reason, **{**parts, "environment": here})

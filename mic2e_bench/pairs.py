@@ -47,15 +47,19 @@ class Side:
 
 @dataclass(frozen=True)
 class Study:
-    """The baseline's record (``None``: not measured), the task, the folder of the images and the inputs' files."""
+    """The baseline's record (``None``: not measured), the task, the folder of the images and the inputs' files.
+
+    ``noise``: the weights are random, and the images need not be kept.
+    """
 
     baseline: Mapping[str, Any] | None
     task: str
     folder: Path
     answers: Mapping[str, Mapping[str, Path]]
+    noise: bool = False
 
-    def picture(self, image: Mapping[str, Any]) -> Picture:
-        return Picture(self.folder / image["file"])
+    def picture(self, image: Mapping[str, Any], grain: bool = False) -> Picture:
+        return Picture(self.folder / image["file"], grain=grain, noise=self.noise)
 
     def truth(self, name: str) -> Picture | None:
         """The right answer: a removal's clean plate, an inpainting's only inside the mask, a segmentation's mask."""
@@ -141,7 +145,7 @@ def twins_of(images: list[Mapping[str, Any]], study: Study) -> dict[str, list[tu
     """
     found: dict[str, list[tuple[Mapping[str, Any], Picture]]] = {GREY: [], REPEAT: [], SEED: []}
     if study.task != "segmentation":
-        found[GREY] = [(one, Picture(study.folder / one["file"], grain=True)) for one in images]
+        found[GREY] = [(one, study.picture(one, grain=True)) for one in images]
     found[REPEAT] = [(one, study.picture(one["again"])) for one in images if "again" in one]
     by_input: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:

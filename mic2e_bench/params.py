@@ -1,4 +1,7 @@
-"""A params file becomes a study: a list of fully resolved trials. All validation of what a person wrote is here."""
+"""A params file becomes a study: a list of fully resolved trials. All validation of what a person wrote is here.
+
+A file may hold several studies, YAML documents with a line ``---`` between them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mic2e_bench import ablation, conflicts, inputs, presets, protocol, registry
+from mic2e_bench import ablation, conflicts, inputs, places, presets, protocol, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
@@ -37,15 +40,40 @@ class Study:
 
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
-    """Read a params file, apply ``key=value`` changes and resolve it. Raises ``BadInput``."""
+    """Read a params file of one study, apply ``key=value`` changes and resolve it. Raises ``BadInput``."""
     return resolve_study(content(path, changes), str(path))
 
 
+def read_all(path: str | Path, changes: tuple[str, ...] = ()) -> list[Study]:
+    """Every study of a params file, each with the ``key=value`` changes. Raises ``BadInput``."""
+    documents = _documents(path, changes)
+    if len(documents) == 1:
+        return [resolve_study(documents[0], str(path))]
+    found: dict[str, Study] = {}
+    for number, document in enumerate(documents, 1):
+        study = resolve_study(document, where := f"{path}, study {number}")
+        if study.name in found:
+            raise BadInput(f"{where}: another study of this file is named '{study.name}' too; give 'study: NAME'.")
+        found[study.name] = study
+    return list(found.values())
+
+
 def content(path: str | Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a params file says, with ``key=value`` changes, unresolved. Raises ``BadInput``."""
+    """What a params file of one study says, with ``key=value`` changes, unresolved. Raises ``BadInput``."""
+    documents = _documents(path, changes)
+    if len(documents) > 1:
+        raise BadInput(
+            f"{path}: it holds {len(documents)} studies, and one is wanted here: put it in a file of its own. "
+            "Files of several are for plan, run, report, mincard and recommend."
+        )
+    return documents[0]
+
+
+def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The mappings that a params file holds, at least one; what is empty between two ``---`` is none."""
     path = Path(path)
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         near = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "no params files there"
         raise BadInput(f"{path}: no such params file. In its folder: {near}.") from None
@@ -53,11 +81,12 @@ def content(path: str | Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(params, dict):
+    documents = [document for document in documents if document is not None]
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise BadInput(f"{path}: a params file maps keys to values. Keys: {', '.join(KEYS)}.")
-    for change in changes:
-        _change(params, change)
-    return params
+    for document, change in itertools.product(documents, changes):
+        _change(document, change)
+    return documents
 
 
 def _change(params: dict[str, Any], change: str) -> None:
@@ -161,6 +190,8 @@ def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -> str:
     """The study's name, which is its folder under results; by default what is varied on which pipeline."""
     name = str(given) if given is not None else "-".join((pipeline.name, *varied))
+    if name == places.EVIDENCE:
+        raise BadInput(f"{where}: study: '{name}' is the folder of the records that are kept; use another name.")
     if not name.strip(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
     return name

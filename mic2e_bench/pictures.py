@@ -15,13 +15,15 @@ RING = 1 / 20  # width of the ring around the mask, in short sides
 class Picture:
     """A picture file; where ``kept`` is given, outside ``mask`` it is that file's picture instead.
 
-    ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value.
+    ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value. ``noise`` is a picture of random
+    weights, whose file need not be kept.
     """
 
     path: Path
     kept: Path | None = None
     mask: Path | None = None
     grain: bool = False
+    noise: bool = False
 
     def read(self, size: tuple[int, int] | None = None) -> np.ndarray:
         """Bytes (height, width, 3), resized bicubically to ``size`` (width, height) where it has another."""

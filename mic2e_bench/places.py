@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+EVIDENCE = "evidence"  # the folder beside the studies with the records that are kept in the repository
+
 
 def root() -> Path:
     """The nearest folder, from the working folder upwards, that has ``params/`` and ``notebooks/``.

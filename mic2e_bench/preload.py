@@ -19,24 +19,27 @@ tqdm.set_lock(threading.RLock())
 # on import bitsandbytes complains about a kernel from the hub that it does without
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-import diffusers
-import diffusers.models.attention_dispatch
-import diffusers.models.attention_processor
-import torch  # noqa: F401
-import transformers
+from mic2e_bench.fork_safety import answered_by_driver
 
-from mic2e_bench import cost, measure, registry, worker  # noqa: F401
-from mic2e_bench.models import load, random  # noqa: F401
+with answered_by_driver():
+    import diffusers
+    import diffusers.models.attention_dispatch
+    import diffusers.models.attention_processor
+    import torch  # noqa: F401
+    import transformers
 
-# both libraries import a class's module when the class is first asked for
-for owner, names in (
-    (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
-    (transformers, ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel")),
-):
-    for name in names:
-        getattr(owner, name)
-registry.pipelines()
-registry.toggles()
+    from mic2e_bench import cost, measure, registry, worker  # noqa: F401
+    from mic2e_bench.models import load, random  # noqa: F401
+
+    # both libraries import a class's module when the class is first asked for
+    for owner, names in (
+        (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
+        (transformers, ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel")),
+    ):
+        for name in names:
+            getattr(owner, name)
+    registry.pipelines()
+    registry.toggles()
 
 # from the interpreter's start to here: what a process waits for before it can load anything
 IMPORT_S = time.time() - psutil.Process().create_time()

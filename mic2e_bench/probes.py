@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -75,7 +76,8 @@ class Peaks:
     """Peak bytes of a block, and of the phases that it is divided into; ``None`` where the device has no such reading.
 
     ``phases`` maps a phase to its ``rss_bytes``, ``vram_allocated_bytes``, ``vram_reserved_bytes``, ``device_bytes``
-    (the whole device) and ``process_device_bytes`` (this process as the driver sees it).
+    (the whole device), ``process_device_bytes`` (this process as the driver sees it) and ``beside_allocator_bytes``
+    (the same less what PyTorch's allocator holds at that moment: the CUDA context and libraries).
     """
 
     device: str
@@ -109,6 +111,19 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return max((value for value in (one, other) if value is not None), default=None)
 
 
+def start_afresh(device: str) -> None:
+    """Let go of what earlier work left behind, so that the next peaks are those of what comes now.
+
+    PyTorch's allocator keeps the largest segments that it ever had, and starts its peak of reserved memory at what it
+    keeps. Never between timed calls: they would pay for getting the memory again.
+    """
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def _start_peaks(device: str) -> bool:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -118,13 +133,29 @@ def _start_peaks(device: str) -> bool:
 
 def _device_peaks(device: str) -> dict[str, int | None]:
     """Of the CUDA device since the last reset, by PyTorch and by the driver."""
-    names = ("vram_allocated_bytes", "vram_reserved_bytes", "device_bytes", "process_device_bytes")
+    names = (
+        "vram_allocated_bytes",
+        "vram_reserved_bytes",
+        "device_bytes",
+        "process_device_bytes",
+        "beside_allocator_bytes",
+    )
     if not device.startswith("cuda"):
         return dict.fromkeys(names)
     torch.cuda.synchronize()
     free, total = torch.cuda.mem_get_info()
     by_torch = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    return dict(zip(names, (*by_torch, total - free, process_device_bytes()), strict=True))
+    process = process_device_bytes()
+    # both of this moment: a peak of the one has nothing to do with the other now
+    beside = None if process is None else max(0, process - torch.cuda.memory_reserved())
+    return dict(zip(names, (*by_torch, total - free, process, beside), strict=True))
+
+
+def device_total(device: str) -> dict[str, int]:
+    """``device_total_bytes``: the memory of the CUDA device as PyTorch's shares are counted; empty on a CPU."""
+    if not device.startswith("cuda"):
+        return {}
+    return {"device_total_bytes": torch.cuda.get_device_properties(0).total_memory}
 
 
 @contextlib.contextmanager
@@ -142,8 +173,9 @@ def process_device_bytes() -> int | None:
     import pynvml
 
     found = nvidia.ask(pynvml.nvmlDeviceGetComputeRunningProcesses) or []
-    # in a container the driver may know the process by another number
-    return next((one.usedGpuMemory for one in found if one.pid == os.getpid()), None)
+    # in a container the driver may know the process by another number: the only one on the card is this one
+    mine = [one for one in found if one.pid == os.getpid()] or (found if len(found) == 1 else [])
+    return mine[0].usedGpuMemory if mine else None
 
 
 def energy_j() -> float | None:
@@ -152,6 +184,13 @@ def energy_j() -> float | None:
 
     used = nvidia.ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
     return None if used is None else used / 1e3
+
+
+def sm_mhz() -> int | None:
+    """The clock of the GPU's multiprocessors now; ``None`` where the driver does not say."""
+    import pynvml
+
+    return nvidia.ask(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM)
 
 
 def vram_since_start() -> dict[str, int | None]:

@@ -31,6 +31,7 @@ import numpy as np
 
 from mic2e_bench import interval, registry
 from mic2e_bench.metric import Metric
+from mic2e_bench.models import sources
 from mic2e_bench.pairs import Pair, Side
 from mic2e_bench.pictures import Masks, Picture
 
@@ -180,7 +181,8 @@ def _read(picture: Picture, size: tuple[int, int] | None = None) -> np.ndarray:
     try:
         return picture.read(size)
     except FileNotFoundError as error:
-        raise Failed(f"{error.filename} is missing") from None
+        gone = picture.noise and str(error.filename) == str(picture.path)  # and not an input that belongs to it
+        raise Failed(sources.NOT_KEPT if gone else f"{error.filename} is missing") from None
     except (OSError, SyntaxError) as error:
         raise Failed(f"{picture.path} is not a readable image ({error})") from None
 

@@ -1,7 +1,8 @@
 """The time pass of ``process: per_call``: every call in a process of its own, as in a service that restarts its worker.
 
 Each process is forked from one that has imported the libraries and loaded nothing, loads the pipeline, makes one call
-and ends. Forking is safe only there: the parent has started no thread and touched no device.
+and ends. Forking is safe only there: the parent has started no thread and touched no device. Where it has (see
+``fork_safety``), each process is spawned, and the import of the libraries is part of its time.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import sampling
+from mic2e_bench import fork_safety, sampling
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.protocol import most_calls
 from mic2e_bench.trial import Trial
@@ -36,7 +38,8 @@ def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any
             cycles.append(_cycle(trial))
             samples[kind].append(cycles[-1]["answer_s"])
         samples["ended_by"][rule] = end
-    return {**samples, "restarts": {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}}
+    parts = {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
+    return {**samples, "restarts": {**parts, "method": "fork" if fork_safety.may_fork() else "spawn"}}
 
 
 def _cycle(trial: Trial) -> dict[str, Any]:
@@ -45,22 +48,46 @@ def _cycle(trial: Trial) -> dict[str, Any]:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or the child prints it again
     start = time.perf_counter()
-    pid = os.fork()
-    if pid == 0:
-        _one_call(trial, sending)
+    process = _forked(trial, sending) if fork_safety.may_fork() else _spawned(trial, sending)
     sending.close()
     try:
         answer = receiving.recv()
     except EOFError:
         answer = None
     answered = time.perf_counter()
-    _, status = os.waitpid(pid, 0)
+    exitcode = process.end()
     receiving.close()
     if answer is None:
-        raise RuntimeError(f"the process of one call ended by itself, exit code {os.waitstatus_to_exitcode(status)}")
+        raise RuntimeError(f"the process of one call ended by itself, exit code {exitcode}")
     if "reason" in answer:
         raise RAISED_AS.get(answer["status"], RuntimeError)(answer["reason"])
-    return {**answer, "answer_s": answered - start, "exit_s": time.perf_counter() - answered, "pid": pid}
+    return {**answer, "answer_s": answered - start, "exit_s": time.perf_counter() - answered, "pid": process.pid}
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process of one call: its id, and a function that waits for its end and returns its exit code."""
+
+    pid: int
+    end: Callable[[], int | None]
+
+
+def _forked(trial: Trial, pipe: Connection) -> Started:
+    pid = os.fork()
+    if pid == 0:
+        _one_call(trial, pipe)
+    return Started(pid, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _spawned(trial: Trial, pipe: Connection) -> Started:
+    process = multiprocessing.get_context("spawn").Process(target=_one_call, args=(trial, pipe))
+    process.start()
+
+    def end() -> int | None:
+        process.join()
+        return process.exitcode
+
+    return Started(process.pid, end)
 
 
 def _one_call(trial: Trial, pipe: Connection) -> None:

@@ -2,11 +2,13 @@
 
 Trials of one build share a child, as ever; the children of all builds of a study are kept alive side by side, which
 takes the memory of all. A child makes one call when it is named and sleeps until the next time; the parent waits.
+What runs out of memory beside the others may fit by itself: it is tried alone after them, in rounds of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import uuid
 from typing import Any
@@ -22,23 +24,35 @@ def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:
     """Measure the groups whose protocol interleaves; returns the others, and those that a dead child left behind."""
     mine = [group for group in groups if group[0].is_in_rounds]
     left = [group for group in groups if group not in mine]
+    crowded: list[Group] = []
     while mine:
-        mine = _together(mine, outcomes)
+        mine = _together(mine, outcomes, crowded)
+    for group in crowded:
+        print(f"{group[0].study} {group[0].label}: no memory beside the other builds; tried alone", file=sys.stderr)
+        alone = [group]
+        while alone:
+            alone = [each for group in alone for each in _together([group], outcomes)]
     return left
 
 
-def _together(groups: list[Group], outcomes: Outcomes) -> list[Group]:
-    """Prepare all builds one after the other, then time them in rounds; returns what a dead child left behind."""
+def _together(groups: list[Group], outcomes: Outcomes, crowded: list[Group] | None = None) -> list[Group]:
+    """Prepare all builds one after the other, then time them in rounds; returns what a dead child left behind.
+
+    ``crowded`` gets the trials that ran out of memory while other builds were loaded; without it they are ``oom``.
+    """
     kept: list[Kept] = []
     try:
         for group in groups:
             while group := outcomes.without_skipped(group):
                 kept.append(Kept(group, outcomes))
+                kept[-1].company = kept if crowded is not None else []
                 group = kept[-1].prepare()
         _rounds(kept, groups[0][0].protocol["repeats"])
     finally:
         for child in kept:
             child.close()
+    if crowded is not None:
+        crowded += [child.crowded for child in kept if child.crowded]
     return [[*child.left.values(), *child.again] for child in kept if child.left or child.again]
 
 
@@ -59,13 +73,16 @@ def _rounds(kept: list[Kept], rule: Any) -> None:
 class Kept(runner._Child):
     """A child that loads and warms up its trials, and then makes one timed call at a time.
 
-    ``parts`` holds what the records will have, by trial id; ``turn`` is the trial whose call is being made.
+    ``parts`` holds what the records will have, by trial id; ``turn`` is the trial whose call is being made. ``company``
+    are the children of the same rounds, ``crowded`` the trials that found no memory beside them.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.parts: dict[str, dict[str, Any]] = {}
         self.turn: str | None = None
+        self.company: list[Kept] = []
+        self.crowded: Group = []
         self.since = self.started, self.watch
 
     @property
@@ -110,9 +127,12 @@ class Kept(runner._Child):
             if value is not None:
                 self.parts[id]["timing"][name].append(value)
 
-    def _write(self, id: str, *args: Any, **parts: Any) -> None:
+    def _write(self, id: str, status: str, reason: str, **parts: Any) -> None:
         self.parts.pop(id, None)
-        super()._write(id, *args, **parts)
+        if status == "oom" and any(child is not self and child.process.is_alive() for child in self.company):
+            self.crowded.append(self.left.pop(id))
+            return
+        super()._write(id, status, reason, **parts)
 
     def _give_up(self) -> None:
         self.process.kill()

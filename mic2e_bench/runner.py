@@ -17,6 +17,8 @@ from mic2e_bench.progress import Progress
 from mic2e_bench.store import locked
 from mic2e_bench.trial import Trial
 
+HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
+
 
 def run(studies: Iterable[Study], results: Path, *, rerun: bool = False, force: bool = False) -> Summary:
     """Measure every trial that has no measured record yet, study by study; failures become records too.
@@ -93,6 +95,7 @@ class _Child:
         self.log = folder / "logs" / f"{group[0].id}{f'.{attempt + 1}' if attempt else ''}.log"
         self.stage, self.loaded = "load", False
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
+        self.card_before = self.watch.before["gpu"]
         self.process, self.pipe = server.child(group, folder / "images", self.log)
         self.deadline = time.monotonic() + self.timeout_s
 
@@ -149,10 +152,12 @@ class _Child:
         return kind == "done" or self._can_go_on(*content)
 
     def _can_go_on(self, id: str, status: str, reason: str) -> bool:
-        """Whether the same process can measure what is left after a failure."""
-        if "CUDA error" in reason:  # it stays with the process: whatever comes next would fail with it
-            return False
-        return not any(self.outcomes.cannot_fit(trial) for trial in self.left.values())
+        """Whether the same process can measure what is left after a failure.
+
+        Not after a call that ended half-way: a VAE may be left in another dtype, an offload's hooks half loaded, an
+        allocator full of what nobody frees, a device in an error that stays. ``unavailable`` came before any call.
+        """
+        return status == "unavailable" and not any(self.outcomes.cannot_fit(trial) for trial in self.left.values())
 
     def _done(self, id: str, parts: dict[str, Any]) -> None:
         receipts = parts["receipts"].items()
@@ -171,6 +176,15 @@ class _Child:
             self.again.append(trial)
             return
         times = {"started": self.started, "finished": environment.now()}
-        parts["environment"] = {"log": log, **self.watch.finish(), **times}
+        clocks = parts.get("timing", {}).get("sm_mhz", ())
+        parts["environment"] = {"log": log, **self.watch.finish(clocks), **times}
+        if status == "oom" and (held := self._held_by_others()):
+            parts["environment"]["held_by_others_bytes"] = held
+            reason += f"; {held / 2**30:.1f} GiB of the card were taken before it began: free them and run again"
         self.outcomes.write(trial, status, reason, **parts)
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
+
+    def _held_by_others(self) -> int:
+        """Bytes of the card that were in use before this child was started; 0 where they are too few to matter."""
+        used = (self.card_before or {}).get("used_bytes") or 0
+        return used if used > HELD else 0

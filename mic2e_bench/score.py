@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from mic2e_bench import inputs, pairs, record, registry, runner, server
 from mic2e_bench.metrics import perceptual
+from mic2e_bench.models import sources
 from mic2e_bench.trial import fingerprint
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
     except OSError as error:
         problems.append(f"{study.name}: its inputs cannot be read ({error})")
         return []
-    compared = pairs.Study(baseline, study.pipeline.task, results / study.name, answers)
+    noise = sources.pictures_may_lack(study.baseline.model)
+    compared = pairs.Study(baseline, study.pipeline.task, results / study.name, answers, noise)
     jobs = []
     for one in measured.values():
         given = [VERSION, study.pipeline.task, baseline and [baseline["id"], baseline["images"]], one["images"], seen]

@@ -1,4 +1,7 @@
-"""Children from a fork server that has imported the libraries once: a child starts in a tenth of a second."""
+"""Children from a fork server that has imported the libraries once: a child starts in a tenth of a second.
+
+Where no process can be forked that uses the GPU, children are spawned.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,50 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, record
+from mic2e_bench import environment, record, visible
 from mic2e_bench.errors import BadInput
 from mic2e_bench.trial import Trial
 
 
 @functools.cache
 def context() -> Any:
-    """The ``forkserver`` context with the heavy imports preloaded.
+    """How children are made: forked from a server with the heavy imports preloaded, or spawned (see ``spawn_instead``).
 
-    The server must not touch CUDA: PyTorch then asks NVML whether there is a device, instead of starting a context
-    that a fork would break.
+    The server is a fresh process: that this one may have CUDA in use does not matter to it. It must not start CUDA
+    itself, or its forks could not use it (see ``fork_safety``); children then ask NVML whether there is a device.
     """
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     # waiting threads sleep instead of spinning: on a machine with other work a call is else up to ten times slower
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    visible.look()  # it makes CUDA number the devices as the driver does
+    oom_kills_at_start()
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        spawn_instead("this platform has no fork server")
+    if _spawning:
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mic2e_bench.preload"])
-    oom_kills_at_start()
     with _without_interrupts():
         forkserver.ensure_running()
     return context
+
+
+_spawning: list[str] = []  # why children are spawned; empty where they are forked
+
+
+def spawn_instead(reason: str) -> None:
+    """From now on every child is a fresh interpreter that imports the libraries itself. Says so, once."""
+    _spawning.append(reason)
+    print(
+        f"{reason}: no process can be forked that uses the GPU. Each build starts an interpreter of its own instead, "
+        "which takes some 10 to 20 s longer; the measurements are the same.",
+        file=sys.stderr,
+    )
+
+
+def start_method() -> str:
+    """``fork`` or ``spawn``."""
+    return "spawn" if _spawning else "fork"
 
 
 @functools.cache
@@ -48,10 +74,19 @@ def oom_kills_at_start() -> int:
 def start() -> float:
     """Start the server; returns the seconds until its first child answered, which is one import of the libraries.
 
+    Where that child finds that the server has started CUDA, the server is ended and children are spawned from now on.
     Raises ``BadInput`` where the libraries cannot be imported.
     """
     begin = time.perf_counter()
-    _started(target=_nothing).join()
+    receiving, sending = context().Pipe(duplex=False)
+    process = _started(target=_first_words, args=(sending,))
+    sending.close()
+    words = receive(receiving)
+    process.join()
+    if words and words["started"] and not _spawning:
+        os.kill(words["server"], signal.SIGKILL)  # its CUDA context takes memory of the card
+        spawn_instead(words["started"])
+        context.cache_clear()
     return time.perf_counter() - begin
 
 
@@ -59,7 +94,7 @@ def _started(**arguments: Any) -> Any:
     """A process of these arguments. A server that has died (it is large, and memory runs out) is started anew, once."""
     for _ in range(2):
         process = context().Process(**arguments)
-        with contextlib.suppress(EOFError, ConnectionError), _without_main():
+        with contextlib.suppress(EOFError, ConnectionError), _without_main(), _without_interrupts():
             process.start()
             return process
     raise BadInput(
@@ -84,7 +119,8 @@ def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Conne
     except OSError as error:
         raise record.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
-    process = _started(target=_logged, args=(log, target, *args, sending), daemon=True)
+    # a spawned child may have to start processes of its own (``restarts``), which Python forbids to daemons
+    process = _started(target=_logged, args=(log, target, *args, sending), daemon=not _spawning)
     sending.close()
     return process, receiving
 
@@ -98,7 +134,7 @@ def receive(pipe: Connection) -> Any:
 
 
 def _worker(trials: list[Trial], images: Path, pipe: Connection) -> None:
-    from mic2e_bench import worker
+    from mic2e_bench import preload, worker  # noqa: F401 (forked: both are there; spawned: imported as the server does)
 
     worker.main(trials, images, pipe)
 
@@ -123,8 +159,11 @@ def _without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _nothing() -> None:
-    """The first child's work: to exist."""
+def _first_words(pipe: Connection) -> None:
+    """The first child's work: to say what it was forked from."""
+    from mic2e_bench import fork_safety
+
+    pipe.send({"server": os.getppid(), "started": fork_safety.started()})
 
 
 @contextlib.contextmanager

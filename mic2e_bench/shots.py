@@ -19,7 +19,14 @@ from mic2e_bench.kernels import can_count, count_kernels
 from mic2e_bench.witness import watch
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
-NAMES = ("rss_bytes", "vram_allocated_bytes", "vram_reserved_bytes", "device_bytes", "process_device_bytes")
+NAMES = (
+    "rss_bytes",
+    "vram_allocated_bytes",
+    "vram_reserved_bytes",
+    "device_bytes",
+    "process_device_bytes",
+    "beside_allocator_bytes",
+)
 
 
 class Shots:
@@ -52,6 +59,7 @@ class Shots:
             self._raise(f"peak_{name}", getattr(peaks, name))
         if first:
             self.memory |= {"rss_before_call_bytes": peaks.rss_before_bytes, "phases": peaks.phases}
+            self.memory |= probes.device_total(build.device)
             self.timing["witnessed_s"] = elapsed.seconds
         for index, picture in enumerate(pictures):
             stored = {"input": item.name, "seed": seed, **store(picture, self.folder)}

@@ -39,7 +39,15 @@ def plan(studies: Sequence[Study], results: Path) -> str:
             f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
             + table(rows, ("trial", "label", "state"))
         )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *([f"device auto is cpu here: {reason}"] if (reason := hidden_gpu()) else [])])
+
+
+def hidden_gpu() -> str:
+    """Why a machine with an NVIDIA driver has no CUDA device for its trials; empty where it has, or has no driver."""
+    from mic2e_bench import visible
+
+    found = visible.look()
+    return found.problem if found.driver else ""
 
 
 def _state(study: Study, trial: Trial, results: Path) -> str:

@@ -1,7 +1,8 @@
 """Is everything in a results folder what it was when it was written? Reads, and changes nothing.
 
 A problem is a record that cannot be trusted, an image that is not the one that was made, a published table that the
-records no longer give. A remark is what no record knows of: it does no harm and may be deleted.
+records no longer give. Images of random weights need not be kept; those that are there are checked. A remark is what
+no record knows of: it does no harm and may be deleted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from mic2e_bench import frame, record, registry
 from mic2e_bench.errors import BadInput
+from mic2e_bench.models import sources
 from mic2e_bench.trial import fingerprint, identifying
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
@@ -31,17 +33,25 @@ class Findings:
     remarks: list[str] = field(default_factory=list)
     records: int = 0
     images: int = 0
+    not_kept: int = 0  # images of random weights
 
 
 def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Findings:
-    """Check every study under ``results``; ``tell(count)`` is called with the number of files just looked at."""
+    """Check every study under ``results``, those that are kept as evidence too.
+
+    ``tell(count)`` is called with the number of files just looked at.
+    """
     found = Findings()
-    for folder in frame.folders(Path(results)):
+    for folder in frame.stored(Path(results)):
         images: dict[str, str] = {}
+        needed: set[str] = set()
         for path in record.paths(folder):
-            _record(path, found, images)
+            _record(path, found, images, needed)
             tell(1)
         for name, sha256 in images.items():
+            if name not in needed and not (folder / name).exists():
+                found.not_kept += 1
+                continue
             found.images += 1
             found.problems += image(folder / name, sha256)
             tell(1)
@@ -50,8 +60,8 @@ def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> 
     return found
 
 
-def _record(path: Path, found: Findings, images: dict[str, str]) -> None:
-    """One file: its problems, and the images that it names."""
+def _record(path: Path, found: Findings, images: dict[str, str], needed: set[str]) -> None:
+    """One file: its problems, the images that it names, and those of them that must be there."""
     try:
         one = record.read(path)
     except FileNotFoundError:  # a run has just set it aside
@@ -71,6 +81,8 @@ def _record(path: Path, found: Findings, images: dict[str, str]) -> None:
             for stored in (entry, *([entry["again"]] if entry.get("again") else [])):
                 if images.setdefault(stored["file"], stored["sha256"]) != stored["sha256"]:
                     found.problems.append(f"{path}: {stored['file']} has another hash in another record")
+                if not sources.pictures_may_lack(one["trial"]["model"]):
+                    needed.add(stored["file"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         found.problems.append(f"{path} is damaged: {type(error).__name__} {error}")
 

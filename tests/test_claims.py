@@ -8,43 +8,17 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
+from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal
 
-from mic2e_bench import environment, params, record
-from mic2e_bench.claims import judge, layout, publish, read, stored
+from mic2e_bench import record
+from mic2e_bench.claims import judge, layout, publish, read
 from mic2e_bench.errors import BadInput
-
-ORIGINAL = {"steps": 20, "resolution": 512, "guidance": 2.5, "precision": "fp32"}
-GIB = 2**30
 
 
 @pytest.fixture(scope="module")
 def claims():
     return {(claim.key, claim.of): claim for claim in reversed(read.load())}
-
-
-def put(results, settings, *, seconds=(1.0, 1.0, 1.0), status="ok", reason="", label="x", study="any", **parts):
-    """A record of these settings in the folder; labels and studies are what they like."""
-    given = {"pipeline": parts.pop("pipeline", "objectclear"), "model": parts.pop("model", "bundled")}
-    given |= {"study": study, "baseline": {"device": "cpu", **settings}, "metrics": []}
-    trial = params.resolve_study(given).baseline
-    trial = replace(trial, label=label, settings={**trial.settings, **settings})
-    here = {**environment.here("cpu"), "device": "a CPU", **parts.pop("environment", {})}
-    timing = {"load_s": 2.0, "first_call_s": 9.0, "latency_s": list(seconds)} if status in record.MEASURED else {}
-    quality = parts.pop("quality", {})
-    made = record.make(trial, status, reason, timing=timing, environment=here, **parts)
-    made["quality"] = quality
-    record.write(results, made)
-    return made
-
-
-def scored(value, against, **more):
-    entry = {"value": value, "ci95": None, "unit": "%", "better": "higher", "against": against, "visible": True}
-    return {"quality": {**entry, "backbone": "alex, untrained (seed 0) stand-in", **more}}
-
-
-def outcome(results, claim):
-    return judge.judge(claim, stored.load(results)[0])
 
 
 def test_every_claim_names_settings_that_exist(claims):

@@ -229,6 +229,16 @@ def test_stored_quality_of_pictures_that_are_gone_is_compared_by_its_intervals(t
     assert "a.png is missing" in "\n".join(found.remarks)
 
 
+def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_path):
+    made = study(tiny(vary={"steps": [2, 4]}, model="random"))
+    put(tmp_path / "base", made, SAME_TIMES, {"steps=2": 95.0})
+    put(tmp_path / "head", made, SAME_TIMES, {"steps=2": 90.0}, sha="1" * 64)
+    found = compare.compare(tmp_path / "base", tmp_path / "head")
+    assert words(found)["steps=2", "quality"] == WORSE
+    assert "random weights: the picture was not kept" in "\n".join(found.remarks)
+    assert "is missing" not in "\n".join(found.remarks)
+
+
 def test_the_command_exits_as_ci_needs_it_and_writes_every_form(capsys, tmp_path, made):
     base, head = tmp_path / "base", tmp_path / "head"
     put(base, made, SAME_TIMES)

@@ -209,6 +209,25 @@ def test_a_verdict_knows_cached_memory():
     assert made.on(made.on_card + MIB).spare == MIB
 
 
+def test_a_share_of_a_card_leaves_the_context_beside_it():
+    """PyTorch's share is of the whole card; the context takes its part only where the share leaves too little."""
+    made = estimated(memory_fraction=0.05)
+    assert made.on(20 * made.reserved).fits == "yes"  # the rest of the card has room for the context
+    assert made.on(20 * made.reserved - 20).fits != "yes"
+    almost = estimated(memory_fraction=0.99)
+    assert almost.on(made.on_card).fits == "yes" and almost.on(made.on_card - MIB).fits != "yes"
+
+
+def test_the_workspace_is_that_of_the_card():
+    made = estimated()
+    hopper, older = cards.workspace("NVIDIA H100 80GB HBM3"), cards.workspace("NVIDIA A100-SXM4-80GB")
+    assert (hopper, older) == (32 * MIB, 8320 * 1024) and cards.workspace("a card with 10GiB") == hopper
+    assert {cards.workspace(name) for name in ("RTX 3080", "NVIDIA A10G", "Tesla T4", "NVIDIA L4")} == {older}
+    assert made.peaks(hopper) == (made.allocated, made.reserved)
+    allocated, reserved = made.peaks(older)
+    assert abs(made.allocated - hopper + older - allocated) < MIB and reserved <= made.reserved
+
+
 @pytest.mark.parametrize(
     ("given", "card"),
     [("RTX 3080", "RTX 3080"), ("rtx3090", "RTX 3090"), ("NVIDIA GeForce RTX 4090", "RTX 4090"), ("h200", "H200"),

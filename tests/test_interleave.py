@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import helpers
+import psutil
 import pytest
 from helpers import on_disk, tiny
 
@@ -20,6 +21,23 @@ def study(**changes):
     """Four trials in two builds."""
     content = tiny(vary={"steps": [1, 2], "precision": ["fp32", "bf16"]}, protocol=TURNS)
     return {**content, **changes}
+
+
+def crowded(trials, images, pipe):
+    """The worker's process, in which bf16 finds no memory while another child holds a build."""
+    from mic2e_bench import worker
+
+    pipeline = registry.pipeline("objectclear")
+    real = pipeline.call
+
+    def call(build, item, seed):
+        others = psutil.Process(os.getppid()).children()
+        if build.settings["precision"] == "bf16" and len(others) > 1:
+            raise MemoryError
+        return real(build, item, seed)
+
+    object.__setattr__(pipeline, "call", call)
+    worker.main(trials, images, pipe)
 
 
 def watched(trials, images, journal, fault, pipe):
@@ -139,3 +157,16 @@ def test_rounds_end_when_every_median_is_known(tmp_path):
     for one in on_disk(tmp_path).values():
         assert 6 <= len(one["timing"]["latency_s"]) < 40 and one["timing"]["ended_by"]["repeats"] == "interval"
         assert one["timing"]["ended_by"]["warmup"] in ("steady", "cap") and len(one["timing"]["warmup_s"]) >= 3
+
+
+def test_what_finds_no_memory_beside_the_others_is_tried_alone(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(runner.server, "child", lambda trials, images, log: server.call(crowded, log, trials, images))
+    helpers.run(study(), tmp_path)
+    records = on_disk(tmp_path)
+    assert {label: one["status"] for label, one in records.items()} == dict.fromkeys(records, "ok")
+    rounds = {label: one["timing"]["rounds"] for label, one in records.items()}
+    assert rounds["baseline"] == rounds["steps=2, precision=fp32"]
+    alone = [rounds[f"steps={steps}, precision=bf16"] for steps in (1, 2)]
+    assert rounds["baseline"] not in alone
+    assert all(len(one["timing"]["latency_s"]) == 3 for one in records.values())
+    assert "no memory beside the other builds; tried alone" in capsys.readouterr().err

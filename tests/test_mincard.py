@@ -9,7 +9,7 @@ from mic2e_bench import environment, errors, mincard, runner
 GIB = 2**30
 
 
-@pytest.mark.parametrize("needed", (0.004, 0.01, 0.37, 0.5, 0.99, 1.0))
+@pytest.mark.parametrize("needed", (0.0004, 0.001, 0.004, 0.0432, 0.1, 0.37, 0.5, 0.99, 1.0))
 def test_the_least_share_that_passes_is_found(needed):
     asked = []
 
@@ -18,8 +18,9 @@ def test_the_least_share_that_passes_is_found(needed):
         return share >= needed
 
     found = mincard.smallest(passes)
-    assert found == pytest.approx(max(0.01, needed)) and found >= needed
-    assert len(asked) <= 9 and asked[0] == 1 and all(0 < share <= 1 for share in asked)
+    step = 0.01 if needed > 0.1 else 0.001  # a hundredth of a large card is much where little is needed
+    assert needed <= found < max(needed, 0.001) + step
+    assert len(asked) <= 12 and asked[0] == 1 and all(0 < share <= 1 for share in asked)
 
 
 def test_what_does_not_fit_at_all_is_asked_once():
@@ -38,7 +39,8 @@ def card(monkeypatch):
         probes.append(trial)
         large, share = trial.settings["resolution"] == 128, trial.settings["memory_fraction"]
         status = "ok" if not large and share * 20 >= 3 else "oom"
-        memory = {"peak_process_device_bytes": int(3.4 * GIB), "peak_vram_reserved_bytes": 3 * GIB}
+        # what CUDA counts is a little less than what the driver does
+        memory = {"device_total_bytes": int(19.9 * GIB), "peak_beside_allocator_bytes": int(0.4 * GIB)}
         one = {"status": status, "reason": "" if status == "ok" else "CUDA out of memory", "memory": memory}
         return runner.Summary(records={trial.id: one})
 
@@ -51,8 +53,8 @@ def test_every_trial_of_a_study(card, tmp_path):
     base = {**tiny()["baseline"], "device": "cuda"}
     study = helpers.study(tiny(baseline=base, vary={"resolution": [64, 128]}, protocol={"seeds": [3, 4], "cost": True}))
     fits, does_not = mincard.of_study(study, tmp_path)
-    assert fits.fraction == 0.15 and does_not.fraction is None
-    assert fits.text == "tiny baseline: 3.0 GiB for PyTorch (15% of this card), and 0.4 GiB beside it: 3.4 GiB"
+    assert fits.fraction == 0.15 and fits.card_bytes == int(19.9 * GIB) and does_not.fraction is None
+    assert fits.text == "tiny baseline: 3.0 GiB for PyTorch (15 % of this card), and 0.4 GiB beside it: 3.4 GiB"
     assert does_not.text == "tiny resolution=128: oom with the whole card: CUDA out of memory"
     shares = [trial.settings["memory_fraction"] for trial in card if trial.settings["resolution"] == 64]
     assert shares[0] == 1 and min(shares) < 0.15 and len(set(shares)) == len(shares)

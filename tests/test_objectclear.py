@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import diffusers
+import golden
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -28,15 +29,12 @@ from mic2e_bench.objectclear import (
 from mic2e_bench.objectclear.capture import first_cross_attention, to_8bit
 from mic2e_bench.objectclear.fusion import fuse, lowest_band, soften
 
-GOLDEN = Path(__file__).parent / "objectclear_golden"
-MODEL = GOLDEN / "model"
-if not MODEL.is_dir():
-    pytest.skip(f"{GOLDEN.name}/ is not here: its data is not packed", allow_module_level=True)
+GOLDEN = golden.FOLDER
 CASES = json.loads((GOLDEN / "cases.json").read_text())
 
 
-def load(folder=MODEL, **arguments):
-    pipe = load_objectclear(folder, **arguments)
+def load(folder=None, **arguments):
+    pipe = load_objectclear(folder or golden.model(), **arguments)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -489,7 +487,7 @@ def test_resize_names_the_resamplings():
 @pytest.mark.parametrize("entry", ["absent", [None, None], ["transformers", "CLIPModel"]], ids=str)
 def test_custom_components_in_the_index_do_not_matter(tmp_path, entry):
     folder = tmp_path / "model"
-    shutil.copytree(MODEL, folder, symlinks=True)
+    shutil.copytree(golden.model(), folder)
     index = json.loads((folder / "model_index.json").read_text())
     for name in ("image_prompt_encoder", "postfuse_module"):
         index.pop(name, None)
@@ -506,7 +504,7 @@ def test_saving_writes_the_published_layout(pipe, tmp_path):
     assert index["image_prompt_encoder"] == ["transformers", "CLIPModel"]
     assert json.loads((tmp_path / "image_prompt_encoder/config.json").read_text())["architectures"] == ["CLIPModel"]
     for file in ("postfuse_module/model.safetensors", "image_prompt_encoder/model.safetensors"):
-        saved, published = load_file(tmp_path / file), load_file(MODEL / file)
+        saved, published = load_file(tmp_path / file), load_file(golden.model() / file)
         assert saved.keys() == published.keys()
         assert all(torch.equal(saved[key], published[key]) for key in saved)
     again = ObjectClearPipeline.from_pretrained(tmp_path)
@@ -534,11 +532,26 @@ def test_fusion_can_be_off_in_the_index(shared):
 def test_published_widths():
     shapes = {key: tuple(value.shape) for key, value in PostfuseModule(2048, 768).state_dict().items()}
     assert shapes["mlp1.fc1.weight"] == (2048, 768) and shapes["mlp2.fc1.weight"] == (2048, 2048)
-    assert shapes.keys() == load_file(MODEL / "postfuse_module/model.safetensors").keys()
+    assert shapes.keys() == load_file(golden.model() / "postfuse_module/model.safetensors").keys()
 
 
 def test_loading_complaints(tmp_path):
     with pytest.raises(TypeError, match=r"torch\.float16"):
-        load_objectclear(MODEL, dtype="fp16")
+        load_objectclear(golden.model(), dtype="fp16")
     with pytest.raises(OSError, match="model_index"):
         load_objectclear(tmp_path)
+
+
+# The golden model itself
+
+
+def test_the_golden_model_is_drawn_without_a_trace():
+    before = torch.random.get_rng_state()
+    golden.draw()
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_torch_that_draws_other_numbers_is_told_apart_from_a_wrong_pipeline(monkeypatch):
+    monkeypatch.setattr(golden, "SEED", golden.SEED + 1)
+    with pytest.raises(pytest.fail.Exception, match=r"draws other numbers .* says nothing of the pipeline"):
+        golden.model.__wrapped__()

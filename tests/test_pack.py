@@ -104,12 +104,11 @@ def checkout(tmp_path_factory):
         (bundled / model).mkdir(exist_ok=True)
         (bundled / model / file).write_bytes(content)
     (bundled / "two" / "linked.safetensors").symlink_to("../one/led-to.safetensors")
-    for name in ("params", "notebooks", "tests/x_golden", "tests/__pycache__", "mic2e_bench/__pycache__"):
+    for name in ("params", "notebooks", "tests/__pycache__", "mic2e_bench/__pycache__"):
         (folder / name).mkdir(parents=True)
         (folder / name / "x.pyc").touch()
     (folder / "params" / "study.yaml").write_text("pipeline: sam3\nmodel: random\ninputs: bundled\n")
     (folder / "tests" / "test_x.py").write_text("def test_x(): pass\n")
-    (folder / "tests" / "x_golden" / "x.bin").write_bytes(WEIGHTS[::-1])
     return folder
 
 
@@ -170,7 +169,7 @@ def test_what_is_in_it(packed, checkout):
     assert [name for name in names if "libbitsandbytes_cuda" in name] == [
         "site/bitsandbytes/libbitsandbytes_cuda130.so"
     ]
-    for word in ("rocm", "xpu", ".pyc", ".pyi", "_golden", "/tests/test_it", "direct_url", "site/bin", "site/tests"):
+    for word in ("rocm", "xpu", ".pyc", ".pyi", "/tests/test_it", "direct_url", "site/bin", "site/tests"):
         assert not [name for name in names if word in name], word
     record = names["site/diffusers-0.42.1.dist-info/RECORD"].decode()
     assert "diffusers/test_of_it.py" in record and "test_it.py" not in record

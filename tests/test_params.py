@@ -6,9 +6,10 @@ import math
 
 import helpers
 import pytest
+import yaml
 from helpers import tiny
 
-from mic2e_bench import params, registry, settings
+from mic2e_bench import api, environment, params, places, presets, registry, runner, score, settings
 from mic2e_bench.errors import BadInput
 
 BASE = {"steps": 2, "resolution": 64}
@@ -146,7 +147,6 @@ def test_points_of_a_study():
 
 
 def test_every_file_of_the_workbench_is_good():
-    from mic2e_bench import places
     from mic2e_bench.tuning import read
 
     studies = [path for path in (places.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
@@ -155,4 +155,94 @@ def test_every_file_of_the_workbench_is_good():
         if "\nspace:" in path.read_text():
             assert read.read(path)[1].axes
         else:
-            assert params.read(path).trials
+            assert all(study.trials for study in params.read_all(path))
+
+
+def test_a_file_of_several_studies(tmp_path, capsys):
+    one, two = (yaml.safe_dump(tiny(study=name)) for name in ("one", "two"))
+    path = helpers.file(tmp_path / "several.yaml", f"# of two\n---\n{one}---\n{two}---\n")
+    studies = params.read_all(path, ("baseline.steps=3",))
+    assert [(study.name, study.baseline.settings["steps"]) for study in studies] == [("one", 3), ("two", 3)]
+    code, out, _ = helpers.command(capsys, "plan", path, "--results", tmp_path / "results")
+    assert code == 0 and "one: objectclear" in out and "two: objectclear" in out
+    (single,) = params.read_all(helpers.file(tmp_path / "single.yaml", one))
+    assert [trial.id for trial in single.trials] == [trial.id for trial in params.read(tmp_path / "single.yaml").trials]
+    line = helpers.refusal(capsys, "tune", path)
+    assert "it holds 2 studies, and one is wanted here" in line and "mincard" in line
+
+
+def test_python_takes_a_file_of_several_studies_to_run_and_not_as_one(tmp_path, monkeypatch):
+    path = helpers.file(tmp_path / "several.yaml", f"{yaml.safe_dump(tiny())}---\n{yaml.safe_dump(tiny(study='two'))}")
+    ran = []
+    monkeypatch.setattr(runner, "run", lambda studies, *_, **__: ran.extend(studies))
+    monkeypatch.setattr(score, "studies", lambda *_: [])
+    api.run(path, tiny(study="three"), helpers.study(tiny(study="four")), results=tmp_path)
+    assert [study.name for study in ran] == ["tiny", "two", "three", "four"]
+    with pytest.raises(BadInput, match="holds 2 studies"):
+        api.study(path)
+
+
+@pytest.mark.parametrize(
+    "second, named",
+    [
+        (tiny(study="one"), ["study 2", "another study of this file is named 'one'"]),
+        (tiny(study="two", metric=[]), ["study 2: unknown key 'metric'"]),
+        ("- 1", ["maps keys to values"]),
+        ("a: [1", ["not valid YAML"]),
+    ],
+)
+def test_bad_files_of_several_studies(second, named, tmp_path, capsys):
+    second = second if isinstance(second, str) else yaml.safe_dump(second)
+    path = helpers.file(tmp_path / "s.yaml", f"{yaml.safe_dump(tiny(study='one'))}---\n{second}\n")
+    line = helpers.refusal(capsys, "run", path, "--results", tmp_path / "results")
+    assert str(path) in line and all(text in line for text in named)
+
+
+def test_evidence_is_no_name_of_a_study(tmp_path, capsys):
+    path = helpers.file(tmp_path / "study.yaml", tiny(study="evidence"))
+    assert "the folder of the records that are kept" in helpers.refusal(capsys, "plan", path)
+
+
+GPU_FILES = sorted((places.root() / "params" / "gpu").glob("*.yaml"))
+
+
+def test_without_a_gpu_its_studies_are_planned_and_nothing_of_them_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(environment, "gpu", lambda: None)
+    code, out, _ = helpers.command(capsys, "plan", *GPU_FILES, "--results", tmp_path)
+    assert code == 0
+    studies = [study for path in GPU_FILES for study in params.read_all(path)]
+    assert out.count("unavailable here: ") == sum(len(study.trials) for study in studies)
+    assert len({study.name for study in studies}) == len(studies)
+    assert not any(study.refused for study in studies)
+    assert {study.baseline.settings["device"] for study in studies} == {"cuda"}
+    assert not any(study.metrics for study in studies)
+    compiled = [t for s in studies for t in s.trials if t.settings["compile"] != "none"]
+    assert all(trial.protocol["warmup"] >= 2 for trial in compiled)
+
+
+def test_trials_of_the_gpu_that_are_labelled_as_presets_are_these():
+    study = params.read(places.root() / "params" / "gpu" / "01-objectclear.yaml")
+    labelled = {trial.label: trial.settings for trial in study.trials if trial.label.isupper()}
+    assert set(labelled) == {"BALANCED", "ULTRA_FAST", "LOW_MEMORY"}
+    for name, found in labelled.items():
+        assert found == {**found, **presets.settings_of(name, study.pipeline, "")}
+
+
+SHOWN_BY_A_GPU = ("precision", "attention", "quantize", "compile", "offload", "vae_tiling", "channels_last", "tf32",
+                  "cudnn_benchmark", "memory_fraction", "expandable_segments", "scheduler", "guidance", "guidance_stop",
+                  "batch", "step_cache", "grad_mode", "cache_clearing", "fused_qkv", "prompt_kind")  # fmt: skip
+
+
+def test_the_smoke_study_has_each_pipeline_and_each_kind_of_setting():
+    studies = params.read_all(places.root() / "params" / "gpu" / "smoke.yaml")
+    assert {study.pipeline.name for study in studies} == set(registry.pipelines())
+    changed = {key for study in studies for trial in study.trials for key, value in trial.settings.items()
+               if value != study.baseline.settings[key]}  # fmt: skip
+    assert changed == set(SHOWN_BY_A_GPU)
+    used = {(key, str(value).partition(":")[0]) for study in studies for trial in study.trials
+            for key, value in trial.settings.items()}  # fmt: skip
+    kinds = {"attention": ("native", "math", "efficient", "flash", "cudnn", "xformers", "sliced"),
+             "quantize": ("bnb-int8", "bnb-nf4", "torchao-int8wo", "torchao-fp8dyn", "fp8-layerwise"),
+             "compile": ("default", "reduce-overhead"), "offload": ("model", "group", "sequential"),
+             "precision": ("fp32", "fp16", "bf16")}  # fmt: skip
+    assert {(key, value) for key, values in kinds.items() for value in values} <= used

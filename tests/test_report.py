@@ -4,9 +4,11 @@ import csv
 import io
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from PIL import Image
 
 from mic2e_bench import environment, params, record
 from mic2e_bench.errors import BadInput
-from mic2e_bench.report import about, findings, numbers, page, plots, strips, tables
+from mic2e_bench.report import about, findings, frontier, numbers, page, plots, strips, tables
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
@@ -208,6 +210,19 @@ def test_a_strip_names_trials_stand_ins_amplification_and_what_is_equal(tmp_path
     assert re.search(r"amplified ×\d+", html) and "timeout: longer than 5 s" in html
     assert html.count("<img") == 5  # the input, three images, one difference
     assert max(map(int, re.findall(r";width:(\d+)px", html))) <= 220
+
+
+def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_path):
+    """In the strips of the page and the notebook; the chooser then has no thumbnail."""
+    results = tmp_path / "results"
+    for model, words in {"random": "random weights: the picture was not kept", "bundled": "no image of this"}.items():
+        study = resolve(tmp_path, vary={"steps": [2, 3]}, model=model, study=model)
+        for number, trial in enumerate(study.trials, 2):
+            measured(study, results, trial, number)
+        shutil.rmtree(results / model / "images")
+        found = findings.read(study, results)
+        assert strips.html(found).count(words) == len(study.trials)
+        assert frontier.thumbnail(SimpleNamespace(row=found.baseline)) == ""
 
 
 def test_masks_are_laid_over_the_image_and_compared(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import helpers
 import numpy as np
@@ -236,6 +237,16 @@ def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, i
     clean(0).rotate(180).save(tmp_path / "in" / "in0.truth.png")
     score.study(one, results)
     assert quality(one, results, 0)["psnr.truth"]["value"] < 30
+
+
+def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_path, inline):
+    one = study(tmp_path, metrics=["psnr", "lpips"], model="random")
+    results = measured(one, tmp_path / "out", blurred)
+    shutil.rmtree(results / "s" / "images")
+    problems = score.study(one, results)
+    assert len(problems) == len(one.trials)
+    assert all(problem.endswith("random weights: the picture was not kept") for problem in problems)
+    assert quality(one, results, 1)["psnr"]["value"] is None
 
 
 def test_what_cannot_be_scored_is_named(tmp_path, inline, capsys):

@@ -97,8 +97,17 @@ def test_cuda_graphs_are_said_to_be_skipped_on_a_cpu(monkeypatch):
         found = compile_toggle.observe(made, mode)
         assert found.value == seen
         assert "CUDA graphs skipped: the denoiser runs on a CPU" in found.how
+
+
+@pytest.mark.parametrize("recorded, seen", [(0, "default"), (3, "reduce-overhead")])
+def test_cuda_graphs_are_in_force_only_where_one_was_recorded(monkeypatch, recorded, seen):
+    monkeypatch.setattr(compiling, "graphs_in_process", lambda: 1)
+    made, _ = build("sdxl-inpaint", compile="reduce-overhead")
     made.device = "cuda"
-    assert compile_toggle.observe(made, "max-autotune").how.endswith("CUDA graphs skipped 0 times")
+    made.notes["compile"]["prepared"]["CUDAGRAPH_RECORDING"] = recorded
+    found = compile_toggle.observe(made, "reduce-overhead")
+    assert found.value == seen and found.how.endswith(f"CUDA graphs recorded {recorded} times, skipped 0 times")
+    assert bool(found.reason) == (seen == "default")
 
 
 def test_settings_of_the_compiler_without_it_change_nothing():

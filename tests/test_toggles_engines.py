@@ -133,12 +133,31 @@ def test_collisions():
         assert not refused("objectclear", engine=ONNX, **fine)
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float16, torch.int64), ids=str)
+def test_tensors_are_bound_where_they_are(dtype):
+    """As on a GPU, whose tensors no session may copy through main memory."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    kind = getattr(TensorProto, engines.ELEMENTS[dtype])
+    ends = [helper.make_tensor_value_info(name, kind, [2, 3]) for name in ("input_0", "y")]
+    graph = helper.make_graph([helper.make_node("Neg", ["input_0"], ["y"])], "negation", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = torch.arange(6).reshape(2, 3).to(dtype)
+    (made,) = engines.bound(session, {"input_0": given}, torch.device("cpu"))
+    assert made.dtype == dtype and torch.equal(made, -given)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("value", ("onnxruntime-cuda", "tensorrt"))
 def test_on_a_gpu(value):
     half = {"device": "cuda", "precision": "fp16"}
     if lacking := engine.missing(value, "cuda"):
         pytest.skip(lacking)
+    offered = pytest.importorskip("onnxruntime").get_available_providers()
+    if value in engines.PROVIDERS and engines.PROVIDERS[value] not in offered:
+        pytest.skip(f"this onnxruntime has no {engines.PROVIDERS[value]}: it is the CPU build")
     shot = run("objectclear", engine=value, **half)
     assert shot.receipts["engine"]["seen"] == value, shot.receipts["engine"]
     assert shot.differs(baseline("objectclear", **half)) < 0.03

@@ -113,6 +113,28 @@ def test_reasons_of_a_gpu(change, says):
     assert list(conditions.reasons({**QUIET, "gpu": {"before": CARD, "after": {**CARD, **change}}})) == says
 
 
+LIMITED = {"throttled": {"power_s": 8.0, "thermal_s": None}, "throttled_by": ["its power limit"]}
+SAYS = "its power limit held the GPU's clocks down for 5.0 s"
+
+
+@pytest.mark.parametrize(
+    "clocks, disturbed, remarks",
+    [
+        ([1500, 1485, 1500], [], [SAYS]),  # all the time alike: that is how the card is
+        ([], [], [SAYS]),
+        ([1980, 1500], [SAYS, "the GPU's clock was 1500 to 1980 MHz between the calls"], []),
+    ],
+)
+def test_a_power_limit_disturbs_only_where_the_clock_moves(monkeypatch, clocks, disturbed, remarks):
+    watch = object.__new__(conditions.Watch)
+    watch.before, watch.on_gpu = {}, True
+    gpu = {"before": CARD, "after": {**CARD, **LIMITED}}
+    monkeypatch.setattr(conditions, "_reading", lambda on_gpu: {})
+    monkeypatch.setattr(conditions, "compare", lambda before, after: {**QUIET, "gpu": gpu})
+    found = watch.finish(clocks)
+    assert (found["disturbed"], found["remarks"]) == (disturbed, remarks)
+
+
 def test_a_clock_that_is_set_back_while_a_trial_runs(monkeypatch):
     watch = conditions.Watch("cpu")
     wall = conditions.time.time
@@ -134,8 +156,8 @@ def card(monkeypatch):
 
     answers = {
         "nvmlInit": lambda: None,
+        "nvmlDeviceGetCount": lambda: 1,
         "nvmlDeviceGetHandleByIndex": lambda index: f"device {index}",
-        "nvmlDeviceGetHandleByUUID": lambda uuid: f"device {uuid}",
         "nvmlDeviceGetClockInfo": lambda handle, kind: 1980,
         "nvmlDeviceGetTemperature": lambda handle, kind: 71,
         "nvmlDeviceGetEnforcedPowerLimit": lambda handle: 700_000,
@@ -171,12 +193,6 @@ def test_others_on_the_card(card):
     # in a container the driver has other ids for the same processes: three are there, and one may be ours
     assert conditions._gpu([100, 101, 102])["others"] == 2
     assert conditions._gpu([100, 101, 102, 103, 104])["others"] == 0
-
-
-@pytest.mark.parametrize("visible, chosen", [("1,0", "device 1"), ("GPU-abc", "device GPU-abc"), ("2", "device 2")])
-def test_the_card_that_cuda_sees(visible, chosen, card):
-    card.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert nvidia.handle() == chosen
 
 
 def test_no_card(monkeypatch):

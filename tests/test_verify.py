@@ -8,6 +8,7 @@ import pytest
 from helpers import tiny
 
 from mic2e_bench import cli, record, verify
+from mic2e_bench.trial import fingerprint, identifying
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,33 @@ def test_an_image_that_changed_or_went(results, capsys):
     changed, gone = sorted(problems(results, capsys), key=lambda line: "missing" in line)
     assert str(images[0]) in changed and "not the image that was made" in changed
     assert gone == f"problem: {images[1]}: missing, and a record names it"
+
+
+def test_images_of_random_weights_need_not_be_kept(results, capsys):
+    """The same records, as if they were measured with random weights; what is there is checked all the same."""
+    for path in record.paths(results / "tiny"):
+        one = json.loads(path.read_text())
+        one["trial"]["model"] = {"source": "random"}
+        path.unlink()
+        record.write(results, {**one, "id": fingerprint(identifying(one["trial"]))})
+    changed, gone = sorted((results / "tiny" / "images").iterdir())
+    gone.unlink()
+    code, out, _ = helpers.command(capsys, "verify", "--results", results)
+    assert (code, out) == (0, "2 records and 1 images, 1 of random weights not kept: no problems\n")
+    changed.write_bytes(b"another")
+    (problem,) = problems(results, capsys)
+    assert str(changed) in problem and "not the image that was made" in problem
+
+
+def test_an_image_that_one_record_needs_must_be_there(results, capsys):
+    """Though a record of random weights names it as well."""
+    path = first(results)
+    one = json.loads(path.read_text())
+    one["trial"]["model"] = {"source": "random"}
+    record.write(results, {**one, "id": fingerprint(identifying(one["trial"]))})
+    image = results / "tiny" / one["images"][0]["file"]
+    image.unlink()
+    assert problems(results, capsys) == [f"problem: {image}: missing, and a record names it"]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def theirs() -> tuple[float, float]:
 
 def older_tokenizers(folder: Path) -> Path:
     """The bundled FLUX with its tokenizers under the names that transformers 4 knows them by; the rest is linked."""
-    source, made = sources.BUNDLED / "flux-schnell", folder / "model"
+    source, made = sources.bundled("flux-schnell", "bench peer"), folder / "model"
     made.mkdir()
     for path in source.iterdir():
         if not path.name.startswith("tokenizer") and path.name != "model_index.json":

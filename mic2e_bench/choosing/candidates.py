@@ -82,8 +82,8 @@ def read(studies: Sequence[str], results: Path, metric: str = "", with_disturbed
 def _records(given: str, results: Path) -> tuple[list[tuple[dict, Path]], list[tuple[str, str]]]:
     """The records of one study with their paths, and the damaged files with what is wrong."""
     if given.endswith((".yaml", ".yml")):
-        study = params.read(given)
-        paths = [record.path_of(results, study.name, trial.id) for trial in study.trials]
+        trials = [trial for study in params.read_all(given) for trial in study.trials]
+        paths = [record.path_of(results, trial.study, trial.id) for trial in trials]
         paths = [path for path in paths if path.is_file()]
     else:
         if not (results / given).is_dir():

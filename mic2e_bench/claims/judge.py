@@ -60,8 +60,14 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> Outcome:
 
 
 def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
-    """Pipelines side by side: no record holds several, but no peak of all is above the sum of their own."""
-    parts = [judge(part, stored) for part in claim.together]
+    """Pipelines side by side: no record holds several, but no peak of all is above the sum of their own.
+
+    All on one device: the first that the rule prefers and that has them all.
+    """
+    firsts, _ = answers(claim.together[0], stored)
+    devices = dict.fromkeys(answer.after.device for answer in firsts) or [""]
+    tried = [[judge(part, [s for s in stored if s.device == device]) for part in claim.together] for device in devices]
+    parts = next((each for each in tried if all(part.value is not None for part in each)), tried[0])
     for part in parts:
         if part.value is None:
             return Outcome(claim, UNKNOWN, f"{part.claim.pipeline.name}: {part.why}", records=part.records)
@@ -88,14 +94,9 @@ def _verdict(claim: Claim, answer: Answer, value: float, ci95: Sequence[float] |
         return words.get(visible, (UNKNOWN, "no measure of the noise in its pictures"))
     if claim.of in ABSOLUTE and not one.is_full_size:
         return UNKNOWN, f"an absolute figure needs weights of the published size; measured with the {one.place}"
-    if claim.devices and not _on(claim.devices, one):
+    if claim.devices and not one.is_on(claim.devices):
         return UNKNOWN, f"claimed for {' or '.join(claim.devices)}; measured on another device"
     return compare(claim, value, ci95)
-
-
-def _on(devices: Sequence[str], one: Stored) -> bool:
-    device = str(one.record["environment"].get("device", ""))
-    return any(name.lower() in device.lower() or (name == "CPU" and not one.on_gpu) for name in devices)
 
 
 def compare(claim: Claim, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:

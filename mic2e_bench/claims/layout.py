@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mic2e_bench.claims.judge import Outcome
-from mic2e_bench.claims.sheet import MEASURED, NOTHING, Cell, Sheet, judged, listing, row
+from mic2e_bench.claims.sheet import MEASURED, NOTHING, PLACE, Cell, Sheet, judged, listing, row, told_apart
 from mic2e_bench.report.numbers import digits
 from mic2e_bench.settings import show
 
@@ -20,7 +20,7 @@ def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
     comparison, notes, server = "Performance Comparison", "Model Optimization Notes", "Speed Optimizations Guide"
     lists = ("Expected Inference Times (on RTX 3090)", "VRAM Usage, single model loaded")
     lists += ("VRAM Usage, all models loaded", "CPU RAM During Model Loading")
-    return [
+    made = [
         _presets("ObjectClear Pipeline", comparison, OBJECTCLEAR, found),
         _presets("Flux Pipeline", comparison, FLUX, found),
         _sam3(comparison, found),
@@ -33,6 +33,7 @@ def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
             for guide in dict.fromkeys(outcome.claim.guide for outcome in outcomes)
         ),
     ]
+    return [told_apart(sheet) for sheet in made]
 
 
 OBJECTCLEAR = {
@@ -111,7 +112,7 @@ def _gpus(guide: str, found: Found) -> Sheet:
         rows.append([name, f"{memory}GB" if memory != 40 else "40-80GB", status, cell, verdict, place])
     cpu = found["cpu", "seconds"]
     rows.append(["CPU", "-", "⚠️ Supported but ~5 minutes per inference", *row(cpu)])
-    header = ["GPU", "VRAM", "Status", "measured peak", "verdict", "measured with"]
+    header = ["GPU", "VRAM", "Status", "measured peak", "verdict", PLACE]
     return Sheet("Target GPU Requirements (SDXL inpainting)", guide, header, rows)
 
 

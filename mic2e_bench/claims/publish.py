@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mic2e_bench import claims, environment, record
-from mic2e_bench.claims import read, stored
+from mic2e_bench.claims import by_device, read, stored
 from mic2e_bench.claims.judge import Outcome, judge
 from mic2e_bench.claims.layout import sheets
 from mic2e_bench.claims.sheet import Cell, Sheet
@@ -26,17 +26,18 @@ SCHEMA = 1
 def make(results: Path, mixed: bool = False) -> dict[str, str]:
     """The content of each file by its name, from the stored records alone.
 
-    Damaged records are named on standard error. Raises ``BadInput`` where the figures come from different
-    environments, unless ``mixed``; a single ratio never does.
+    Damaged records are named on standard error. Raises ``BadInput`` where the figures of one device come from
+    different environments, unless ``mixed``; a single ratio never does.
     """
     records, damaged = stored.load(Path(results))
     for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
-    outcomes = [judge(claim, records) for claim in read.load()]
+    claimed = read.load()
+    made = sheets([judge(claim, records) for claim in claimed]) + by_device.sheets(claimed, records)
     if not mixed:
-        shown = (outcome for outcome in outcomes if outcome.value is not None)
-        environment.require_one(one.record for outcome in shown for one in outcome.records)
-    made = sheets(outcomes)
+        shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
+        for of_one in by_device.grouped(shown).values():
+            environment.require_one(one.record for one in of_one)
     return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
 
 
@@ -161,5 +162,6 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "why": outcome.why,
         "remark": outcome.remark,
+        "place": outcome.place,
         "records": [{"id": one.record["id"], "path": one.path} for one in outcome.records],
     }

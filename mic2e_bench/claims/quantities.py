@@ -50,6 +50,17 @@ def _quality(answer: Answer) -> Value:
     return entry["value"] * factor, entry["ci95"] and [end * factor for end in entry["ci95"]], ""
 
 
+def _loading(measure: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
+    """A quantity of loading, which random weights have none of."""
+
+    def of(answer: Answer) -> Value:
+        if answer.after.trial["model"]["source"] == "random":
+            return None, None, "random weights are made in place, not loaded"
+        return measure(answer)
+
+    return of
+
+
 def _first(answer: Answer) -> Value:
     timing = answer.after.record["timing"]
     if not timing["latency_s"] or timing["first_call_s"] is None:
@@ -79,14 +90,14 @@ MEASURES: Mapping[str, Callable[[Answer], Value]] = {
     "speed": _speed,
     "throughput": _speed,
     "vram": _ratio("memory", "peak_vram_reserved_bytes"),
-    "ram": _ratio("memory", "load_peak_rss_bytes"),
-    "load": _ratio("timing", "load_s"),
+    "ram": _loading(_ratio("memory", "load_peak_rss_bytes")),
+    "load": _loading(_ratio("timing", "load_s")),
     "first": _first,
     "quality": _quality,
     "seconds": _seconds,
     "images_per_minute": _images_per_minute,
     "vram_gb": _single("memory", "peak_vram_reserved_bytes", 1e-9),
-    "ram_gb": _single("memory", "load_peak_rss_bytes", 1e-9),
-    "load_s": _single("timing", "load_s"),
+    "ram_gb": _loading(_single("memory", "load_peak_rss_bytes", 1e-9)),
+    "load_s": _loading(_single("timing", "load_s")),
     "first_s": _single("timing", "first_call_s"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mic2e_bench import frame
 from mic2e_bench.claims.judge import Outcome
@@ -38,9 +38,14 @@ class Sheet:
         return (cell for row in self.rows for cell in row if isinstance(cell, Cell))
 
     @property
+    def shown(self) -> list[Outcome]:
+        """The outcomes with a figure."""
+        return [cell.outcome for cell in self.cells if cell.outcome.value is not None]
+
+    @property
     def caption(self) -> str:
         """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
-        shown = [cell.outcome for cell in self.cells if cell.outcome.value is not None]
+        shown = self.shown
         if not shown:
             return "Nothing in this table is measured: each cell says why."
         places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
@@ -80,7 +85,21 @@ def row(outcome: Outcome) -> list[str | Cell]:
     return [Cell(outcome, outcome.measured), verdict, outcome.place]
 
 
-MEASURED = ("measured", "verdict", "measured with")
+def told_apart(sheet: Sheet) -> Sheet:
+    """The sheet with the place behind each figure, where they are of several and no column says of which."""
+    if PLACE in sheet.header or len({one.place for one in sheet.shown}) < 2:
+        return sheet
+    return replace(sheet, rows=[[_placed(cell) for cell in row] for row in sheet.rows])
+
+
+def _placed(cell: str | Cell) -> str | Cell:
+    if isinstance(cell, str) or cell.outcome.value is None:
+        return cell
+    return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
+
+
+PLACE = "measured with"
+MEASURED = ("measured", "verdict", PLACE)
 
 
 def listing(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:

@@ -53,14 +53,25 @@ class Stored:
         return str(self.settings["device"]).startswith("cuda")
 
     @property
+    def device(self) -> str:
+        return str(self.record["environment"].get("device", "an unknown device"))
+
+    def is_on(self, devices: Sequence[str]) -> bool:
+        """Whether it was measured on one of these devices, as guides name them."""
+        return any(name.lower() in self.device.lower() or (name == "CPU" and not self.on_gpu) for name in devices)
+
+    @property
     def is_full_size(self) -> bool:
         return self.trial["model"]["source"] in FULL_SIZE
 
     @property
     def place(self) -> str:
         """The weights and the device, as tables name them."""
-        device = self.record["environment"].get("device", "an unknown device")
-        return f"{sources.label(self.trial['model'])} on {device}"
+        return f"{self.weights} on {self.device}"
+
+    @property
+    def weights(self) -> str:
+        return sources.label(self.trial["model"])
 
     @property
     def unapplied(self) -> dict[str, Mapping[str, Any]]:
@@ -82,9 +93,9 @@ class Answer:
 
 
 def load(results: Path) -> tuple[list[Stored], list[str]]:
-    """The records of every study under ``results``, and a line for each file that is none."""
+    """The records of every study under ``results``, evidence too, and a line for each file that is none."""
     found, damaged = [], []
-    for path in (path for folder in frame.folders(Path(results)) for path in record.paths(folder)):
+    for path in (path for folder in frame.stored(Path(results)) for path in record.paths(folder)):
         try:
             one = Stored(record.read(path), path.relative_to(results).as_posix())
         except FileNotFoundError:  # a run has just set it aside
@@ -100,8 +111,8 @@ def load(results: Path) -> tuple[list[Stored], list[str]]:
 def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Answer], str]:
     """Answers to a claim, the best first; where there is none, why.
 
-    Published weights come before random ones and bundled ones, a GPU before a CPU, the claim's own settings before
-    those that may stand in for them, then settings near the pipeline's defaults.
+    The order of devices and weights is in the package's docstring; then come the claim's own settings before those that
+    may stand in for them, and settings near the pipeline's defaults.
     """
     mine = [one for one in stored if one.trial["pipeline"] == claim.pipeline.name]
     found = []
@@ -109,7 +120,7 @@ def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Answer], str]:
         before, after = _completed(claim, after)
         remark = f"with {words(after)}" if index else ""
         answering = _of(claim, before, after, remark, mine)
-        found += [(_rank(answer, index, {**before, **after}), answer) for answer in answering]
+        found += [(_rank(claim, answer, index, {**before, **after}), answer) for answer in answering]
     ordered = [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
     return ordered, "" if ordered else _why_none(claim, mine)
 
@@ -189,15 +200,18 @@ def _alike(name: str, one: Stored, other: Stored) -> bool:
     return bool(mine and its) and [mine["asked"], mine["seen"]] == [its["asked"], its["seen"]]
 
 
-def _rank(answer: Answer, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
+def _rank(claim: Claim, answer: Answer, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
     one = answer.after
+    place = not one.is_on(claim.devices), not one.is_full_size, not one.on_gpu
     default = defaults(one.trial["pipeline"])
     far = sum(one.settings[name] != value for name, value in default.items() if name not in (*named, "device"))
     scored = answer.before and one.record["quality"].get("quality", {}).get("against") == answer.before.record["id"]
-    source = RANKS.index(one.trial["model"]["source"])
+    weights = RANKS.index(one.trial["model"]["source"])
     samples = len(one.record["timing"]["latency_s"])
+    apart = bool(answer.before) and answer.before.record["study"] != one.record["study"]  # another time, then
     ids = [each.path for each in answer.records]
-    return bool(answer.problem), source, not one.on_gpu, variant, not scored, far, bool(answer.remark), -samples, ids
+    remarked = bool(answer.remark)
+    return bool(answer.problem), *place, weights, variant, not scored, far, remarked, apart, -samples, ids
 
 
 def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:

@@ -32,7 +32,7 @@ def studies(options: argparse.Namespace) -> list:
     """The studies that the arguments of ``add_studies`` name. Raises ``BadInput``."""
     from mic2e_bench import params
 
-    return [params.read(path, tuple(options.set)) for path in options.params]
+    return [study for path in options.params for study in params.read_all(path, tuple(options.set))]
 
 
 def results(options: argparse.Namespace) -> Path:

@@ -32,5 +32,6 @@ def execute(options: argparse.Namespace) -> int:
         print(f"problem: {line}")
     for line in () if options.quiet else found.remarks:
         print(f"remark: {line}")
-    print(f"{found.records} records and {found.images} images: {len(problems) or 'no'} problems")
+    left_out = f", {found.not_kept} of random weights not kept" if found.not_kept else ""
+    print(f"{found.records} records and {found.images} images{left_out}: {len(problems) or 'no'} problems")
     return commands.NOT_OK if problems else commands.OK

@@ -14,6 +14,7 @@ import numpy as np
 from mic2e_bench import pairs, registry, server
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
 from mic2e_bench.ending import died
+from mic2e_bench.models import sources
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -86,7 +87,8 @@ def _study(run: Run) -> pairs.Study:
         answers = pairs.known(trial["inputs"])
     except OSError:  # the inputs' folder is gone: nothing is known of them
         answers = {name: {} for name in trial["inputs"]["items"]}
-    return pairs.Study(_absolute(run), registry.pipeline(trial["pipeline"]).task, Path("/"), answers)
+    task, noise = registry.pipeline(trial["pipeline"]).task, sources.pictures_may_lack(trial["model"])
+    return pairs.Study(_absolute(run), task, Path("/"), answers, noise)
 
 
 def _absolute(run: Run) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import inputs, record
+from mic2e_bench import frame, inputs, record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import stored
+from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import estimate
 from mic2e_bench.fitting.rehearsal import made
 from mic2e_bench.models import sources
@@ -42,9 +43,9 @@ class Compared:
 
 
 def records(pipeline: Pipeline, results: Path) -> tuple[list[Compared], list[str]]:
-    """Every measured record of a pipeline under ``results``, and the reasons why some could not be compared."""
+    """Every measured record of a pipeline under ``results``, evidence too; why some could not be compared."""
     found, left_out = [], []
-    for path in sorted(Path(results).glob("*/*.json")):
+    for path in (path for folder in frame.stored(Path(results)) for path in record.paths(folder)):
         try:
             one = record.read(path)
         except record.Damaged:
@@ -73,7 +74,8 @@ def compare(one: Mapping[str, Any]) -> Iterator[Compared]:
         )  # fmt: skip
     if memory["peak_vram_reserved_bytes"]:
         wanted = estimate(pipeline, model, settings, largest(trial["inputs"]))
-        for of, value in (("allocated", wanted.allocated), ("reserved", wanted.reserved)):
+        peaks = wanted.peaks(workspace(one["environment"].get("device") or ""))
+        for of, value in zip(("allocated", "reserved"), peaks, strict=True):
             yield Compared(**same, of=of, measured=memory[f"peak_vram_{of}_bytes"], estimated=value)
 
 

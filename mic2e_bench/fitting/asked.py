@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mic2e_bench import presets, registry
+from mic2e_bench import fork_safety, presets, registry
 from mic2e_bench.choosing import limits
 from mic2e_bench.errors import BadInput
-from mic2e_bench.fitting import cards
+from mic2e_bench.fitting import cards as card_table
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import resolve
@@ -79,10 +79,23 @@ def answer(
     source = {"source": "hub", "id": pipeline.hub, "revision": "main"}
     if model != "published":
         source = sources.resolve(model, pipeline, "--model")
+    with fork_safety.without_device():  # an estimate takes no memory of the card
+        return _answer(pipeline, source, settings, image_size(image), preset, model, cards, results)
+
+
+def _answer(
+    pipeline: Pipeline,
+    source: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    size: tuple[int, int] | None,
+    preset: str | None,
+    model: str,
+    cards: Mapping[str, float],
+    results: Path,
+) -> Answer:
     from mic2e_bench.fitting import against
     from mic2e_bench.fitting.estimate import estimate
 
-    size = image_size(image)
     made = estimate(pipeline, source, settings, size)
     columns: dict[str, Estimate | str] = {}
     for other in presets.load():
@@ -109,13 +122,14 @@ def _relief(
     from mic2e_bench.fitting.estimate import estimate
 
     ((card, memory),) = cards.items()
-    if made.on(memory).fits != "no":
+    workspace = card_table.workspace(card)
+    if made.on(memory, workspace).fits != "no":
         return ""
     known = registry.toggles_of(pipeline)
     for change in RELIEF:
         if all(name in known for name in change):
             try:
-                found = estimate(pipeline, source, {**settings, **change}, size).on(memory)
+                found = estimate(pipeline, source, {**settings, **change}, size).on(memory, workspace)
             except BadInput:
                 continue
             if found.fits != "no":
@@ -153,8 +167,8 @@ def image_size(text: str | None) -> tuple[int, int] | None:
 def cards_of(gpu: str | None, vram: str | None) -> dict[str, float]:
     """The cards to answer for, in bytes: the named one, one of that memory, or all that are known."""
     if gpu:
-        name, size = cards.memory(gpu)
+        name, size = card_table.memory(gpu)
         return {name: size}
     if vram:
         return {f"a card with {vram}": limits.size(vram, "--vram")}
-    return {name: size * cards.GIB for name, size in cards.CARDS.items()}
+    return {name: size * card_table.GIB for name, size in card_table.CARDS.items()}

@@ -26,6 +26,16 @@ CARDS: Mapping[str, float] = MappingProxyType(
     }
 )
 
+MIB = 1 << 20
+# bytes of cuBLAS's workspace as PyTorch sets it: ':4096:8' on Hopper and later, ':4096:2:16:8' (in KiB) on older cards
+WORKSPACE, OLDER_WORKSPACE = 32 * MIB, (4096 * 2 + 16 * 8) * 1024
+OLDER = ("rtx", "gtx", "a10", "a30", "a40", "l4", "t4", "v100")  # how their names begin
+
+
+def workspace(name: str) -> int:
+    """Bytes of cuBLAS's workspace on a card or device of this name; of an unknown one the larger."""
+    return OLDER_WORKSPACE if _plain(name).startswith(OLDER) else WORKSPACE
+
 
 def memory(name: str, where: str = "--gpu") -> tuple[str, float]:
     """The card of that name and its bytes. Raises ``BadInput`` naming the nearest, and the way to do without a name."""

@@ -11,16 +11,16 @@ from typing import Any, Literal
 from mic2e_bench import conflicts, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting.allocator import Allocator
+from mic2e_bench.fitting.cards import OLDER_WORKSPACE, WORKSPACE
 from mic2e_bench.fitting.rehearsal import Rehearsed, rehearse
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import resolve
 
 MIB, GIB = 1 << 20, 1 << 30
 CONTEXT = 512 * MIB  # on the card beside what PyTorch's allocator reserves
-WORKSPACE = 32 * MIB  # inside of it
 ASSUMED = (
     f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator",
-    f"cuBLAS's workspace is {WORKSPACE // MIB} MiB",
+    f"cuBLAS's workspace is {WORKSPACE // MIB} MiB; on cards before Hopper {OLDER_WORKSPACE / MIB:.1f} MiB",
     "a convolution copies its channels-first input and output for cuDNN's tensor cores; not where channels_last",
     "fused attention kernels hold no matrix of scores, whichever of them it is",
     "the allocator follows the rules of PyTorch 2.10 with the default settings, and nothing else runs on the card",
@@ -31,6 +31,7 @@ NOT_MODELLED = {
     "engine": (lambda value: value != "torch", "the engine's workspace; its copy of the weights is counted"),
     "step_cache": (lambda value: value != "none", "what the cache keeps from step to step"),
     "cudnn_benchmark": (bool, "the fastest convolutions may have larger workspaces"),
+    "offload": (lambda value: value == "group", "the side stream of group offload, which has cached memory of its own"),
     "guidance_stop": (lambda value: value < 1, "nothing: the guided steps decide the peak"),
 }
 # settings that decide memory; others share an estimate
@@ -70,15 +71,26 @@ class Estimate:
     def on_card(self) -> int:
         return self.reserved + CONTEXT
 
-    def on(self, memory: float) -> Verdict:
-        """Whether it fits a card with so many bytes."""
-        capacity = memory * self.settings.get("memory_fraction", 1.0) - CONTEXT
-        if self.reserved <= capacity:
-            return Verdict("yes", capacity - self.reserved)
+    def on(self, memory: float, workspace: int = WORKSPACE) -> Verdict:
+        """Whether it fits a card with so many bytes, on which cuBLAS takes this workspace."""
+        # the share that PyTorch may take is of the whole card, and the context lies beside it
+        capacity = min(memory - CONTEXT, memory * self.settings.get("memory_fraction", 1.0))
+        allocated, reserved = self.peaks(workspace)
+        if reserved <= capacity:
+            return Verdict("yes", capacity - reserved)
         if self.settings.get("expandable_segments"):
-            return Verdict("no", capacity - self.reserved)
-        least = _replay(self.rehearsed, capacity)
-        return Verdict("no", capacity - self.allocated) if least.failed else Verdict("tight", capacity - self.allocated)
+            return Verdict("no", capacity - reserved)
+        least = _replay(self.rehearsed, workspace, capacity)
+        return Verdict("no" if least.failed else "tight", capacity - allocated)
+
+    def peaks(self, workspace: int) -> tuple[int, int]:
+        """Bytes allocated and reserved at most, where cuBLAS takes this workspace."""
+        if workspace == WORKSPACE:
+            return self.allocated, self.reserved
+        engine = self.allocated - _replay(self.rehearsed).most_allocated
+        replayed = _replay(self.rehearsed, workspace)
+        allocated = replayed.most_allocated + engine
+        return allocated, allocated if self.settings.get("expandable_segments") else replayed.most_reserved + engine
 
 
 def estimate(
@@ -118,9 +130,9 @@ def _made(pipeline: Pipeline, settings: Mapping[str, Any], size: tuple[int, int]
     return Estimate(pipeline.name, settings, size, weights, _stages(done), allocated, reserved, notes, done)
 
 
-def _replay(done: Rehearsed, capacity: float = float("inf")) -> Allocator:
+def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float("inf")) -> Allocator:
     allocator = Allocator(capacity)
-    allocator.take(WORKSPACE)
+    allocator.take(workspace)
     return allocator.replay(done.events)
 
 

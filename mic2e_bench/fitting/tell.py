@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mic2e_bench.fitting.against import Compared
-from mic2e_bench.fitting.cards import GIB
+from mic2e_bench.fitting.cards import GIB, workspace
 from mic2e_bench.fitting.estimate import ASSUMED, Estimate, Verdict
 from mic2e_bench.report.numbers import digits
 from mic2e_bench.settings import show
@@ -65,7 +65,7 @@ def requirements(columns: Mapping[str, Estimate | str], cards: Mapping[str, floa
         ["reserved + context", "", *(e if isinstance(e, str) else f"{gib(e.on_card)} GiB" for e in columns.values())]
     ]
     for card, size in cards.items():
-        cells = (verdict(e) if isinstance(e, str) else verdict(e.on(size)) for e in columns.values())
+        cells = (verdict(e if isinstance(e, str) else e.on(size, workspace(card))) for e in columns.values())
         rows.append([card, f"{gib(size)} GiB", *cells])
     return table(rows, ("card", "memory", *columns))
 
@@ -104,7 +104,7 @@ def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mappin
     def one(given: Estimate | str) -> dict[str, Any]:
         if isinstance(given, str):
             return {"refused": given}
-        verdicts = {card: given.on(size) for card, size in cards.items()}
+        verdicts = {card: given.on(size, workspace(card)) for card, size in cards.items()}
         return {
             "allocated_bytes": given.allocated,
             "reserved_bytes": given.reserved,

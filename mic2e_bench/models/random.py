@@ -1,6 +1,7 @@
 """The published architecture at full size with random weights: real work for speed and memory, pictures of noise.
 
-Made from its configuration straight on the device and in the asked precision; no float32 copy ever exists.
+Made from its configuration straight on the device and in the asked precision; no float32 copy ever exists. Random
+numbers are drawn many times faster on a GPU, so what must begin in main memory is made there too, part by part.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mic2e_bench import probes
 from mic2e_bench.build import Build
 from mic2e_bench.models import sources
 
@@ -25,10 +27,22 @@ def assemble(build: Build) -> Any:
     torch.manual_seed(SEED)
     dtype = build.load["dtype"]
     wanted = build.pipeline.architecture(build.load)
-    # what is offloaded must never have been on the device as a whole
-    device = build.device if build.settings.get("offload", "none") == "none" else "cpu"
-    made = {name: component(path, config, device, dtype) for name, (path, config) in wanted.items()}
+    made = {}
+    for name, (path, config) in wanted.items():
+        made[name] = component(path, config, build.device, dtype)
+        if _begins_in_main_memory(build):
+            made[name].to("cpu")
+            probes.start_afresh(build.device)  # nothing of this is a peak of loading
     return build.pipeline.assemble({**made, **unweighted(sources.BUNDLED / build.pipeline.name)}, build.load)
+
+
+def _begins_in_main_memory(build: Build) -> bool:
+    """Whether the weights must not be on the device when they are loaded, as those of a file are not.
+
+    What is offloaded was never there as a whole; bitsandbytes quantises on the way to the device, and only then.
+    """
+    asked = build.settings.get("offload", "none"), build.settings.get("quantize", "none")
+    return build.device.startswith("cuda") and asked != ("none", "none")
 
 
 def component(path: str, config: Mapping[str, Any], device: str, dtype: torch.dtype) -> torch.nn.Module:
@@ -58,7 +72,8 @@ def made_in(device: str, dtype: torch.dtype) -> Iterator[None]:
 
 
 def unweighted(folder: Path) -> dict[str, Any]:
-    """The parts of a saved pipeline that have no weights: tokenizers and scheduler."""
+    """The parts of a saved pipeline that have no weights: tokenizers and scheduler. Raises ``BadInput``."""
+    sources.check_links(folder, "tokenizers")
     found: dict[str, Any] = {}
     index = json.loads(path.read_text()) if (path := folder / "model_index.json").is_file() else {}
     for name, entry in index.items():

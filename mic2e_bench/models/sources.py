@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ BUNDLED = Path(__file__).parent.parent / "bundled"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE_BYTES = 64 << 20  # weight files above this enter the fingerprint by their size and both ends
 END_BYTES = 1 << 20
+NOT_KEPT = "random weights: the picture was not kept"
+LINK_TEXT_BYTES = 512  # more than the text of a link between bundled models
 
 
 def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -31,8 +34,9 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
             raise unknown("key", key, ("source", "revision"), f"{where}: model")
     source, revision = str(given.get("source", "bundled")), given.get("revision")
     if source == "bundled":
-        return {"source": "bundled", "fingerprint": fingerprint(_folder(BUNDLED / pipeline.name, where))}
+        return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where))}
     if source == "random":
+        check_links(BUNDLED / pipeline.name, where)  # tokenizers are the bundled model's
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
@@ -47,6 +51,11 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     return {"source": "hub", "id": source, "revision": str(revision or "main")}
 
 
+def bundled(name: str, where: str) -> Path:
+    """The folder of a bundled model. Raises ``BadInput`` where it is not whole."""
+    return _folder(BUNDLED / name, where)
+
+
 def _folder(path: Path, where: str) -> Path:
     if not any((path / name).is_file() for name in ("model_index.json", "config.json")):
         raise BadInput(
@@ -54,7 +63,26 @@ def _folder(path: Path, where: str) -> Path:
         )
     if not any(path.rglob("*.safetensors")):
         raise BadInput(f"{where}: model: {path} holds no .safetensors files (other weight formats are not loaded).")
+    check_links(path, where)
     return path
+
+
+def check_links(folder: Path, where: str) -> None:
+    """Files that bundled models have in common are links. Git without links writes where they lead as a small text."""
+    for path in folder.rglob("*"):
+        if path.suffix not in (".json", ".safetensors"):
+            continue
+        if not path.exists():
+            raise BadInput(
+                f"{where}: model: {path} is a link to {os.readlink(path)}, which is not there: copy the models with "
+                "what they link to (cp -rL), or put the missing file back."
+            )
+        if path.stat().st_size < LINK_TEXT_BYTES and path.read_bytes().startswith(b"../"):
+            raise BadInput(
+                f"{where}: model: {path} is no file of a model but the text of a link, as a checkout without symbolic "
+                f"links leaves it: git config core.symlinks true, then git checkout -f -- {folder}; or put a copy of "
+                f"{path.read_text().strip()} in its place."
+            )
 
 
 def fingerprint(folder: Path) -> str:
@@ -82,6 +110,11 @@ def _content(path: Path) -> bytes:
         start = file.read(END_BYTES)
         file.seek(size - END_BYTES)
         return start + file.read()
+
+
+def pictures_may_lack(model: Mapping[str, Any]) -> bool:
+    """Pictures of random weights are noise: such a record may keep their hashes without the files."""
+    return model["source"] == "random"
 
 
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:

@@ -27,11 +27,13 @@ def architecture(arguments: Mapping[str, Any]) -> dict[str, tuple[str, dict[str,
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    from mic2e_bench.models.sources import BUNDLED
+    from mic2e_bench.models import sources
     from mic2e_bench.segmenter import Segmenter, processor_for
 
     model, kind = components["model"], arguments["prompt_kind"]
-    processor = processor_for(str(BUNDLED / "sam3"), kind, size=model.config.vision_config.image_size)
+    processor = processor_for(
+        str(sources.bundled("sam3", "processor")), kind, size=model.config.vision_config.image_size
+    )
     return Segmenter(model, processor, kind)
 
 

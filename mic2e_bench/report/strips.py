@@ -11,6 +11,7 @@ from PIL import Image
 
 from mic2e_bench import inputs
 from mic2e_bench.errors import BadInput
+from mic2e_bench.models import sources
 from mic2e_bench.report import pixels
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.numbers import missing, worded
@@ -111,6 +112,8 @@ def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item:
     marked, masks = row["status"] != "ok", found.study.pipeline.task == "segmentation"
     status = "NOT APPLIED" if row["status"] == "not_applied" else row["status"]
     if image is None:
+        if row["images"] and sources.pictures_may_lack(found.study.baseline.model):
+            return Cell(row["label"], note=sources.NOT_KEPT, marked=marked)
         why = f"{status}: {row['reason']}" if marked else "no image of this input and seed"
         return Cell(row["label"], note=why, marked=True)
     shown = pixels.overlaid(image, item.image if item else None) if masks else image

@@ -14,6 +14,10 @@ def disturbed(found: Findings, id: str) -> list[str]:
     return found.records[id]["environment"].get("disturbed", []) if id in found.records else []
 
 
+def _remarks(found: Findings, id: str) -> list[str]:
+    return found.records[id]["environment"].get("remarks", []) if id in found.records else []
+
+
 def mark(found: Findings, id: str) -> str:
     """What is put behind the latency of a trial that was disturbed."""
     return DISTURBED if disturbed(found, id) else ""
@@ -21,12 +25,16 @@ def mark(found: Findings, id: str) -> str:
 
 def caption(found: Findings) -> list[str]:
     """Sentences on the marks and on what does not repeat itself; none where there is nothing to say."""
-    rows = zip(found.trials["label"], found.trials["id"], strict=True)
+    rows = list(zip(found.trials["label"], found.trials["id"], strict=True))
     texts = [f"{label}: {', '.join(why)}" for label, id in rows if (why := disturbed(found, id))]
     parts = []
     if texts:
         more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
         parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({'; '.join(texts[:MOST])}{more}).")
+    remarks = [f"{label}: {', '.join(said)}" for label, id in rows if (said := _remarks(found, id))]
+    if remarks:
+        more = f" and {len(remarks) - MOST} more" if len(remarks) > MOST else ""
+        parts.append(f"How the device is, the same for every call: {'; '.join(remarks[:MOST])}{more}.")
     if different := _different(found):
         parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
     return parts

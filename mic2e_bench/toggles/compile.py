@@ -37,7 +37,11 @@ def _with_cuda_graphs(build: Build, mode: str, how: str, skipped: int) -> Seen:
     if mode not in ("reduce-overhead", "max-autotune"):
         return Seen(mode, how)
     if build.device.startswith("cuda"):
-        return Seen(mode, f"{how}; CUDA graphs skipped {skipped} times")
+        recorded = compiling.recorded_graphs(build)
+        how += f"; CUDA graphs recorded {recorded} times, skipped {skipped} times"
+        if recorded or mode == "max-autotune":
+            return Seen(mode, how)
+        return Seen("default", how, reason="no CUDA graph was recorded; without them this is the default mode")
     how += "; CUDA graphs skipped: the denoiser runs on a CPU"
     if mode == "max-autotune":
         return Seen(mode, how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import environment
+from mic2e_bench import environment, nvidia
 from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.pipeline import Pipeline
@@ -19,15 +19,16 @@ def parse(value: Any, pipeline: Any) -> str:
 
 
 def missing(value: str, device: str) -> str:
-    absent = value == "cuda" and not environment.gpu()
-    return "this machine has no CUDA device; use device: cpu or auto" if absent else ""
+    if value != "cuda" or environment.gpu():
+        return ""
+    return f"no CUDA device: {nvidia.problem()}; use device: cpu or auto"
 
 
 def apply(build: Build, value: str) -> None:
     import torch
 
     if value == "cuda" and not torch.cuda.is_available():
-        raise Unavailable("device cuda: PyTorch finds no CUDA device; use device: cpu or auto")
+        raise Unavailable(f"device cuda: PyTorch finds no CUDA device: {nvidia.problem()}; use device: cpu or auto")
     if build.settings.get("offload", "none") == "none":  # an offload places the weights itself
         build.pipe.to(value)
 

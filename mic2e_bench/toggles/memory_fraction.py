@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,9 @@ def observe(build: Build, value: float) -> Seen:
     if build.device != "cuda":
         reason = f"it caps the memory of a CUDA device; the device is {build.device}"
         return Seen(1.0, reason, applied=value == 1, reason=reason)
-    return Seen(torch.cuda.get_per_process_memory_fraction(), "torch.cuda.get_per_process_memory_fraction()")
+    seen = torch.cuda.get_per_process_memory_fraction()
+    # PyTorch keeps whole bytes and gives back bytes / total, which is rarely the number that was set
+    return Seen(seen, "torch.cuda.get_per_process_memory_fraction()", applied=math.isclose(seen, value, rel_tol=1e-6))
 
 
 def code(value: float, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
@@ -36,9 +39,9 @@ def code(value: float, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
 MEMORY_FRACTION = Toggle(
     name="memory_fraction",
     phase=Phase.LOAD,
-    values="number from 0.01 to 1",
+    values="number from 0.001 to 1",
     default=1.0,
-    parse=number(float, 0.01, 1),
+    parse=number(float, 0.001, 1),
     apply=apply,
     observe=observe,
     cost="none",

@@ -21,6 +21,8 @@ def observe(build: Build, value: str) -> Seen:
         return Seen("kept", "every call was made by the process that loaded the pipeline")
     calls, processes = len(restarts["pid"]), len(set(restarts["pid"]))
     how = f"{calls} timed calls by {processes} processes, each from its start and the loading to the image"
+    if restarts.get("method") == "spawn":  # an old record has no method: it was forked
+        how += "; spawned, so that each imports the libraries as well"
     return Seen("per_call" if calls == processes else "kept", how)
 
 

@@ -10,7 +10,7 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
-from mic2e_bench.train import architectures, sam3_parts
+from mic2e_bench.train import architectures, sam3_parts, sharing
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 NAMES = ("objectclear", "sdxl-inpaint", "flux-schnell", "z-image-turbo", "sam3")
@@ -76,6 +76,7 @@ def save(name: str, parts, folder: Path) -> None:
 def install(name: str, parts, where: Path = BUNDLED, vae_facts: Path | None = None) -> Path:
     """Replace the bundled folder of `name` by `parts`; a reader sees the old folder or the new one, whole.
 
+    Files that models have in common are stored once; models that shared a file with this one keep what they had.
     vae_facts: the training.json of the autoencoder, which the model's card quotes.
     """
     target, fresh, old = where / name, where / f".{name}.new", where / f".{name}.old"
@@ -87,8 +88,13 @@ def install(name: str, parts, where: Path = BUNDLED, vae_facts: Path | None = No
             shutil.copy2(target / kept, fresh / kept)
     if vae_facts and vae_facts.exists():
         shutil.copy2(vae_facts, fresh / "vae" / "training.json")
-    if target.exists():
-        os.rename(target, old)
-    os.rename(fresh, target)
+    models = [where / model for model in NAMES]
+    with sharing.alone(where):
+        sharing.disown(target, models)
+        if target.exists():
+            os.rename(target, old)
+        os.rename(fresh, target)
+        if name in NAMES:  # else `where` is a training's own folder
+            sharing.share(models)
     shutil.rmtree(old, ignore_errors=True)
     return target

@@ -27,7 +27,6 @@ NEVER = {
     "tensorrt, torch-tensorrt": "over a gigabyte; `engine: tensorrt` is unavailable there",
     "flash-attn": "the index has no wheels of it, and building one needs a compiler and the source",
     ", ".join(site.NOTEBOOKS): "notebooks and reports are made where the results are read",
-    "tests/*_golden": "data of a few tests, which are skipped there",
 }
 
 

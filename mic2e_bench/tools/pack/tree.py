@@ -17,7 +17,6 @@ PACKAGE, BUNDLED, TESTS = "mic2e_bench", "bundled", "tests"
 FOLDERS = (PACKAGE, "params", "notebooks")
 FILES = ("Makefile", "pyproject.toml", "README.md", "LICENSE")
 CACHES = {"__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
-GOLDEN = "_golden"  # how the folders of golden data in tests/ end
 INPUTS = "inputs"  # not a model
 
 
@@ -50,9 +49,7 @@ def parts(folder: Path, without: Iterable[str], commit: str) -> list[Part]:
             made[inside].files[f"code/{name.as_posix()}"] = path
     tests = Part(TESTS, optional=TESTS)
     if TESTS not in without and (folder / TESTS).is_dir():
-        held = (path.relative_to(folder) for path in walk(folder / TESTS))
-        kept = (path for path in held if not path.parts[1].endswith(GOLDEN))
-        tests.files = {f"code/{path.as_posix()}": folder / path for path in kept}
+        tests.files = {f"code/{path.relative_to(folder).as_posix()}": path for path in walk(folder / TESTS)}
     return [part for part in (code, *made.values(), tests) if part.files]
 
 

@@ -1,0 +1,66 @@
+"""Files that bundled models have in common lie in the first folder that has them; the others link to it."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+LEAST_BYTES = 16 << 10  # smaller files are not worth a link
+SUFFIXES = (".safetensors", ".json")
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other process is in such a block for this folder: trainings of several models may run side by side."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def share(models: Iterable[Path]) -> None:
+    """Replace files that are equal to one of an earlier model by relative links to that.
+
+    A file system without links keeps the copies.
+    """
+    owners: dict[tuple[int, bytes], Path] = {}
+    for path in _large(models):
+        if path.is_symlink():
+            continue
+        with path.open("rb") as file:
+            content = path.stat().st_size, hashlib.file_digest(file, "sha256").digest()
+        owner = owners.setdefault(content, path)
+        if owner != path:
+            fresh = _beside(path)
+            with contextlib.suppress(OSError):
+                fresh.symlink_to(os.path.relpath(owner, path.parent))
+                os.replace(fresh, path)
+
+
+def disown(model: Path, models: Iterable[Path]) -> None:
+    """Give ``models`` copies of what they link to in the folder ``model``, which may then be replaced or deleted."""
+    for path in _large(models):
+        if path.is_symlink() and path.resolve().is_relative_to(model.resolve()):
+            fresh = _beside(path)
+            shutil.copyfile(path, fresh)
+            os.replace(fresh, path)  # takes the link's place: what it leads to is not written
+
+
+def _large(models: Iterable[Path]) -> Iterator[Path]:
+    """The files of models, and links to files, that are worth a link."""
+    for model in models:
+        for path in sorted(model.rglob("*")):
+            if path.suffix in SUFFIXES and path.is_file() and path.stat().st_size > LEAST_BYTES:
+                yield path
+
+
+def _beside(path: Path) -> Path:
+    """Where to write what shall take the place of ``path``; what a killed process left there is gone."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    return fresh

@@ -1,0 +1,143 @@
+"""Nobody starts CUDA before the children that use it; where somebody has, they are spawned and measure the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import helpers
+import pretended
+import pytest
+import torch
+from helpers import on_disk, tiny
+from pretended import card
+
+from mic2e_bench import fork_safety, nvidia, runner, server
+
+HERE = Path(__file__).parent
+
+
+def starts(*arguments, **environment):
+    """Who starts CUDA in a process of this kind, on a machine whose driver shows one card."""
+    command = [sys.executable, HERE / "pretended.py", *map(str, arguments)]
+    variables = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables)
+    lines = done.stderr.strip().splitlines()
+    assert lines and "Traceback" not in done.stderr, done.stderr
+    return json.loads(lines[-1])
+
+
+def test_importing_the_libraries_starts_nothing():
+    """bitsandbytes and xFormers ask for the device's capability on import; the driver answers."""
+    assert starts("mic2e_bench.preload") == []
+
+
+def test_no_command_starts_cuda_in_its_own_process(tmp_path):
+    path = helpers.file(tmp_path / "x.yaml", tiny(baseline={**tiny()["baseline"], "device": "cpu"}, vary=None))
+    where = ("--results", tmp_path)
+    fit = ("fit", "sdxl-inpaint", "--model", "bundled", "--settings", "resolution=64", "--gpu", "T4", *where)
+    export = ("export", "BALANCED", "--pipeline", "objectclear")
+    commands = [("plan", path), ("run", path, "--dry-run"), ("list", "toggles"), ("verify", *where), ("tables", *where)]
+    together = [argument for one in (*commands, export, fit, ("run", path, *where)) for argument in ("+", *one)][1:]
+    assert starts("mic2e_bench.cli", *together) == []
+
+
+def test_the_doctor_asks_in_children_that_were_forked_before():
+    """Its own process, the one that forks for each library, and the library of the child alone."""
+    assert starts("mic2e_bench.checks", "torch") == []
+    script = "from mic2e_bench import doctor; doctor.libraries = dict; print(doctor.text(doctor.examine()))"
+    code = f"import runpy, sys; sys.path.insert(0, {str(HERE)!r}); import pretended; starts = []\n"
+    code += (
+        f"pretended.driver(setattr, [pretended.card()]); pretended.recorder(setattr, starts)\n{script}\nprint(starts)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "trials   on NVIDIA H100 80GB HBM3" in done.stdout and done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_driver_answers_and_who_asks_cuda_itself_is_noted(monkeypatch):
+    pretended.driver(monkeypatch.setattr, [card(), card("NVIDIA L4", capability=(8, 9), uuid="GPU-2")])
+    monkeypatch.setattr(fork_safety, "_started_at", [])
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    with fork_safety.answered_by_driver():
+        assert torch.cuda.is_available() and torch.cuda.device_count() == 2 and torch.cuda.current_device() == 0
+        assert torch.cuda.get_device_capability() == torch.cuda.get_device_capability("cuda") == (9, 0)
+        assert torch.cuda.get_device_capability(torch.cuda.device(1)) == torch.cuda.get_device_capability(1) == (8, 9)
+        assert torch.cuda.get_device_name(torch.device("cuda:1")) == "NVIDIA L4"
+        assert fork_safety.may_fork() and fork_safety.started() == ""
+        torch.cuda._lazy_init()
+    assert not fork_safety.may_fork() and "test_fork_safety.py" in fork_safety.started()
+    with fork_safety.without_device():
+        assert not torch.cuda.is_available() and torch.cuda.device_count() == 0
+    nvidia.handle.cache_clear()
+
+
+@pytest.fixture
+def forgets(monkeypatch):
+    """What a test decides on how children are made is forgotten after it."""
+    monkeypatch.setattr(server, "_spawning", [])
+    server.context.cache_clear()
+    yield
+    monkeypatch.undo()
+    server.context.cache_clear()
+
+
+def same(one, other):
+    """What two records of one trial have in common however their processes were made."""
+    kept = ("id", "status", "reason", "trial", "images", "receipts")
+    return {key: one[key] for key in kept} == {key: other[key] for key in kept}
+
+
+def test_spawned_children_leave_the_same_records(forgets, monkeypatch, tmp_path, capsys):
+    study = tiny(vary=None)
+    helpers.run(study, tmp_path / "forked")
+    server.context.cache_clear()
+    monkeypatch.setattr(server.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    capsys.readouterr()
+    helpers.run(study, tmp_path / "spawned")
+    assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err
+    forked, spawned = (on_disk(tmp_path / name)["baseline"] for name in ("forked", "spawned"))
+    assert same(forked, spawned)
+    assert [one["environment"]["start_method"] for one in (forked, spawned)] == ["fork", "spawn"]
+
+
+def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
+    """The first child says so; the server, whose context takes memory of the card, goes."""
+    seen = []
+
+    def receive(pipe):
+        seen.append(pipe.recv())
+        return {**seen[-1], "started": "CUDA was started by some/library.py:7"}
+
+    monkeypatch.setattr(server, "receive", receive)
+    server.start()
+    assert "CUDA was started by some/library.py:7: no process can be forked" in capsys.readouterr().err
+    assert server.start_method() == "spawn" and server.context().get_start_method() == "spawn"
+    ended = seen[0]["server"]
+    for _ in range(100):
+        if not Path(f"/proc/{ended}").exists() or "Z" in Path(f"/proc/{ended}/stat").read_text().split()[2]:
+            break
+        runner.time.sleep(0.1)
+    else:
+        pytest.fail("the server lives on")
+
+
+def test_processes_of_one_call_are_spawned_where_none_can_be_forked(forgets, monkeypatch, tmp_path):
+    """Also from a child that is spawned itself, with the same images; the receipt says that they were."""
+    study = tiny(baseline={**tiny()["baseline"], "process": "per_call"}, vary=None)
+    helpers.run(study, tmp_path / "forked")
+    server.context.cache_clear()
+    server.spawn_instead("a test")
+    monkeypatch.setattr(server, "child", lambda trials, images, log: server.call(_cannot_fork, log, trials, images))
+    helpers.run(study, tmp_path / "spawned")
+    forked, spawned = (on_disk(tmp_path / name)["baseline"] for name in ("forked", "spawned"))
+    assert (spawned["status"], spawned["images"]) == ("ok", forked["images"])
+    assert spawned["timing"]["restarts"]["method"] == "spawn" and forked["timing"]["restarts"]["method"] == "fork"
+    assert "spawned, so that each imports the libraries" in spawned["receipts"]["process"]["how"]
+
+
+def _cannot_fork(trials, images, pipe):
+    from mic2e_bench import fork_safety, worker
+
+    fork_safety._started_at.append("a/library.py:1")
+    worker.main(trials, images, pipe)
