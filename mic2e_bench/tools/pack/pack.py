@@ -103,12 +103,13 @@ def _beside(to: Path) -> Iterator[tuple[Path, Path]]:
     """A new folder for the pack and one to work in, in the folder that will hold it; both are gone afterwards."""
     work = None
     try:
-        to.absolute().parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.absolute().parent))
+        whole = to.absolute()
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=whole.parent))
         (work / "pack").mkdir()
         yield work / "pack", work
     except OSError as error:
-        raise BadInput(f"--to {to}: cannot be written: {error.strerror}.") from error
+        raise BadInput(f"--to {to}: cannot be written: {error.filename or to}: {error.strerror or error}.") from error
     finally:
         if work:
             shutil.rmtree(work, ignore_errors=True)
