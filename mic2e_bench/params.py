@@ -161,9 +161,14 @@ def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -> str:
     """The study's name, which is its folder under results; by default what is varied on which pipeline."""
     name = str(given) if given is not None else "-".join((pipeline.name, *varied))
-    if not name.strip(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
+    if not is_name(name):
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
     return name
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may have this name: it can be a folder's, and leads nowhere else."""
+    return bool(text.strip(".")) and all(c.isalnum() or c in "-_." for c in text) and len(text) <= 100
 
 
 def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:
     """Measure the groups whose protocol interleaves; returns the others, and those that a dead child left behind."""
     mine = [group for group in groups if group[0].is_in_rounds]
     left = [group for group in groups if group not in mine]
-    while mine:
+    while mine and (outcomes.budget is None or outcomes.budget.begins(mine)):  # as a whole or not at all
         mine = _together(mine, outcomes)
     return left
 
