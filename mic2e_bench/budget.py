@@ -71,6 +71,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         self.start = time.monotonic() - self.passed_s
+        self.ready_s = self.passed_s  # until measuring can begin, but for the import of the libraries
         self.rounds: tuple[str, float] = "", 0.0  # the interleaved trials that were begun last, and when
 
     @property
@@ -131,16 +132,17 @@ class Budget:
         studies = list(studies)
         for study in studies:
             self.durations.read(results / study.name)
+        self.ready_s = time.monotonic() - self.start
         left = [trial for study in studies for trial in left_of(study, results, self.force)]
         if not left:
             return
         trial, least = self.least(left)
         import_s = 0.0 if server.context.cache_info().currsize else self.durations.import_s
         if import_s + least > self.left_s:
-            needed = math.ceil(self.passed_s + import_s + least + self.reserve_s) + 1
+            needed = math.ceil(self.ready_s + import_s + least + self.reserve_s) + 1
             raise BadInput(
                 f"--budget {self.seconds:g}s is too short for any trial that is left. The shortest, '{trial.label}' of "
-                f"{trial.study}, needs about {words(least)} (estimated), after {words(self.passed_s + import_s)} until "
+                f"{trial.study}, needs about {words(least)} (estimated), after {words(self.ready_s + import_s)} until "
                 f"the libraries are imported and before {words(self.reserve_s)} that are kept for the end. Give "
                 f"--budget {needed}s or more; nothing was started."
             )
@@ -155,9 +157,8 @@ class Budget:
         return min(needs, key=lambda pair: pair[1])
 
     @contextlib.contextmanager
-    def alarm(self, until: float | None = None, reserving: float = 0.0) -> Iterator[None]:
-        """Raise ``UsedUp`` in the block at ``until`` (default: ``reserving`` seconds before the deadline), whatever it
-        waits for.
+    def alarm(self, until: float | None = None) -> Iterator[None]:
+        """Raise ``UsedUp`` in the block at ``until`` (default: the deadline), whatever it waits for.
 
         Python has signals in the main thread only: elsewhere the block takes as long as it takes.
         """
@@ -166,11 +167,22 @@ class Budget:
             return
         before = signal.signal(signal.SIGALRM, _raise)
         try:
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, (until or self.deadline - reserving) - time.monotonic()))
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, (until or self.deadline) - time.monotonic()))
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+    @contextlib.contextmanager
+    def importing(self, least_s: float = 0.0) -> Iterator[None]:
+        """Bound a wait for the import of the libraries. Raises ``UsedUp``, at once where no ``least_s`` are left.
+
+        A server that runs already answers at once, and one that is interrupted then would end.
+        """
+        if self.left_s <= least_s:
+            raise UsedUp
+        with contextlib.nullcontext() if server.context.cache_info().currsize else self.alarm():
+            yield
 
     def closing(self, studies: Sequence[Study], results: Path) -> str:
         """What was done within the budget and what is left, in one line."""
@@ -187,7 +199,7 @@ class Budget:
         parts += [f"{len(left)} {'is' if len(left) == 1 else 'are'} left (about "
                   f"{words(sum(map(self.durations.group_s, groups)))}, estimated)"]  # fmt: skip
         parts += [scores] if scores else []
-        needed = self.passed_s + self.durations.import_s + self.least(left)[1] + self.reserve_s
+        needed = self.ready_s + self.durations.import_s + self.least(left)[1] + self.reserve_s
         if needed > self.seconds:
             parts += [f"none of them fits into such a budget: give --budget {math.ceil(needed) + 1}s or more"]
         else:

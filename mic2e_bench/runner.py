@@ -125,7 +125,7 @@ def _start(budget: Budget | None) -> float:
         return server.start()
     begin = time.perf_counter()
     try:
-        with budget.alarm():
+        with budget.importing():
             return server.start()
     finally:
         if (seconds := time.perf_counter() - begin) > 1:  # else it was running already

@@ -113,7 +113,7 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
     problems: list[str] = []
     log = results / jobs[0].study / "logs" / "score.log"
     try:
-        with budget.alarm(reserving=LEAST_S) if budget else contextlib.nullcontext():  # of an import of the libraries
+        with budget.importing(LEAST_S) if budget else contextlib.nullcontext():
             process, pipe = server.call(_child, log, jobs, weights)
     except UsedUp:
         budget.unscored = len(waiting)

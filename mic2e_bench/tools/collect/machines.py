@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,16 +26,21 @@ def lines(records: Iterable[Mapping[str, Any]], lock: Path) -> list[str]:
     return list(found)
 
 
-def _locked(lock: Path) -> dict[str, str]:
-    try:
-        return dict(LOCKED.findall(lock.read_text(encoding="utf-8")))
-    except OSError:
-        return {}
+def _locked(lock: Path) -> dict[str, list[str]]:
+    """The versions of each package; there are several where they depend on Python's."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name, version in LOCKED.findall(lock.read_text(encoding="utf-8")):
+            found.setdefault(name, []).append(version.partition("+")[0])
+    return found
 
 
-def _differences(packages: Mapping[str, Any], locked: Mapping[str, str]) -> str:
+def _differences(packages: Mapping[str, Any], locked: Mapping[str, list[str]]) -> str:
     if not locked:
         return "no lock to compare with"
-    others = [f"{name} {version} (locked: {locked[name]})" for name, version in packages.items()
-              if name in locked and str(version).partition("+")[0] != locked[name].partition("+")[0]]  # fmt: skip
+    others = [
+        f"{name} {version} (locked: {' or '.join(locked[name])})"
+        for name, version in packages.items()
+        if name in locked and str(version).partition("+")[0] not in locked[name]
+    ]
     return f"not the locked set: {', '.join(others)}" if others else "the locked set"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ MOST_FILES = 8  # in the folder: the parts and the summary
 SUMMARY = "summary.md"
 LOG_BYTES, LOGS_BYTES = 8_000, 128_000  # of one child's log (its end), and of all of a study
 EXAMINED_S = 300.0  # of a budget: with less the doctor does not call the libraries, which takes half a minute
+OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 LEAST_PART = 1 << 16
 
 
@@ -151,8 +153,9 @@ def study_log(folder: Path) -> bytes:
     texts: list[str] = []
     with contextlib.suppress(OSError):
         for path in sorted((folder / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime):
-            if content := path.read_bytes()[-LOG_BYTES:]:
-                texts.append(f"== {path.name}\n{clean(content.decode(errors='replace')).rstrip()}\n")
+            # of a progress bar only what it came to
+            if content := OVERWRITTEN.sub("", path.read_bytes()[-LOG_BYTES:].decode(errors="replace")):
+                texts.append(f"== {path.name}\n{clean(content).rstrip()}\n")
     return "\n".join(texts).encode()[-LOGS_BYTES:]
 
 
