@@ -265,6 +265,11 @@ def test_a_byte_that_flipped(packed, tmp_path, capsys):
     assert "damaged" in refused(capsys, packed, tmp_path / "e")
 
 
+def changed(files, old, new):
+    """One of its records, with other words in it."""
+    files[of(files, ".json")] = files[of(files, ".json")].replace(old, new)
+
+
 def of(files, end):
     return next(name for name in sorted(files) if name.startswith("tiny/") and name.endswith(end))
 
@@ -281,9 +286,9 @@ def of(files, end):
         (lambda f: f.update({of(f, ".json"): b"{"}), "is damaged"),
         (lambda f: f.update({of(f, ".png"): b"no picture"}), "not the image that was made"),
         (lambda f: f.pop(of(f, ".png")), "missing, and a record names it"),
-        (lambda f: f.update({of(f, ".json"): f[of(f, ".json")].replace(b'"resolution": 64', b'"resolution": 65')}), "identity"),
-        (lambda f: f.update({of(f, ".json"): f[of(f, ".json")].replace(b'"tiny"', b'"../x"')}), "of study"),
-        (lambda f: f.update({of(f, ".json"): f[of(f, ".json")].replace(b'"A Card"', b'"..."')}), "on which device"),
+        (lambda f: changed(f, b'"resolution": 64', b'"resolution": 65'), "identity"),
+        (lambda f: changed(f, b'"tiny"', b'"../x"'), "of study"),
+        (lambda f: changed(f, b'"A Card"', b'"..."'), "on which device"),
     ],
 )  # fmt: skip
 def test_files_that_no_pack_has(change, says, packed, tmp_path, capsys):
