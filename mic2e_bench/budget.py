@@ -181,8 +181,20 @@ class Budget:
         """
         if self.left_s <= least_s:
             raise UsedUp
-        with contextlib.nullcontext() if server.context.cache_info().currsize else self.alarm():
+        if server.context.cache_info().currsize:
             yield
+            return
+        others = set(psutil.Process().children())
+        try:
+            with self.alarm():
+                yield
+        except UsedUp:
+            # it would go on importing, with this process's output held open
+            for child in set(psutil.Process().children()) - others:
+                with contextlib.suppress(psutil.Error):
+                    if any("forkserver" in word for word in child.cmdline()):
+                        child.kill()
+            raise
 
     def closing(self, studies: Sequence[Study], results: Path) -> str:
         """What was done within the budget and what is left, in one line."""
@@ -218,10 +230,10 @@ def left_of(study: Study, results: Path, force: bool = False) -> Group:
 
 
 def grouped(trials: Iterable[Trial]) -> list[Group]:
-    """Trials by the build that they share."""
-    groups: dict[str, Group] = {}
+    """The trials of each study by the build that they share."""
+    groups: dict[tuple[str, str], Group] = {}
     for trial in trials:
-        groups.setdefault(trial.build_key, []).append(trial)
+        groups.setdefault((trial.study, trial.build_key), []).append(trial)
     return list(groups.values())
 
 

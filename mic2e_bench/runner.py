@@ -209,7 +209,7 @@ class _Child:
     def _next_fits(self) -> bool:
         """Whether the budget has time for the next trial on this build; those that take turns are one whole."""
         budget = self.outcomes.budget
-        if not budget or not self.left or self.current.is_in_rounds:
+        if not budget or not self.left or next(iter(self.left.values())).is_in_rounds:
             return True
         return budget.has_time_for(budget.durations.trial_s(self.current))
 
