@@ -7,12 +7,13 @@ is ended without a record, and the time it had is remembered, so that it is not 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,16 @@ def process_age_s() -> float:
 def of_process(text: str, where: str = "--budget") -> Budget:
     """The budget of a command, from the start of its process. Raises ``BadInput``."""
     seconds = parse(text, where)
+    atexit.register(end_servers)
     return Budget(seconds, process_age_s())
+
+
+def end_servers(but: Collection[psutil.Process] = ()) -> None:
+    """End this process's fork servers: they import on, or take seconds to end, and hold its output open."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if child not in but and any("forkserver" in word for word in child.cmdline()):
+                child.kill()
 
 
 @dataclass
@@ -189,11 +199,7 @@ class Budget:
             with self.alarm():
                 yield
         except UsedUp:
-            # it would go on importing, with this process's output held open
-            for child in set(psutil.Process().children()) - others:
-                with contextlib.suppress(psutil.Error):
-                    if any("forkserver" in word for word in child.cmdline()):
-                        child.kill()
+            end_servers(but=others)
             raise
 
     def closing(self, studies: Sequence[Study], results: Path) -> str:
