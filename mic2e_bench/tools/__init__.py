@@ -1,0 +1,1 @@
+"""One room for each command that is no part of measuring."""
