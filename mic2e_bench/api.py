@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench.errors import BadInput
+
 if TYPE_CHECKING:
     import pandas
 
     from mic2e_bench.applying import Applied
+    from mic2e_bench.budget import Budget
     from mic2e_bench.params import Study
     from mic2e_bench.runner import Summary
 
@@ -33,21 +37,38 @@ def run(
     rerun: bool = False,
     force: bool = False,
     lpips_weights: str | Path | None = None,
+    budget: str | Budget | None = None,
+    pack_results: str | Path | None = None,
+    part: str = "15MiB",
 ) -> Summary:
     """Measure and score studies (params files, their content, or resolved ones).
 
     What has a measured record already is not measured again.
 
     ``results`` is the results folder (default: the workbench's own); ``lpips_weights`` a file of ImageNet weights for
-    LPIPS (default: torch's hub cache, else a stand-in that is named). Returns the run's ``Summary``. Raises
-    ``BadInput``.
+    LPIPS (default: torch's hub cache, else a stand-in that is named). ``budget`` is the time from now on after which
+    the call has returned (``90s``, ``10m``): what does not fit is left for the next call, and ``Summary.left`` says so.
+    ``pack_results`` is a folder in which the records are packed, in parts of at most ``part``, after every study and at
+    the end (see ``tools.collect.pack``). Returns the run's ``Summary``. Raises ``BadInput``.
     """
+    from mic2e_bench import budget as budgets
     from mic2e_bench import places, runner, score
+    from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]
     results = Path(results) if results else places.results()
-    summary = runner.run(studies, results, rerun=rerun, force=force)
-    score.studies(studies, results, Path(lpips_weights) if lpips_weights else None)
+    limit = budgets.Budget(budgets.parse(budget, "budget")) if isinstance(budget, str) else budget
+    if limit and rerun:
+        raise BadInput("--rerun measures all anew, so that a run with --budget would never get further: give one.")
+    if limit:
+        limit.force = force
+    packing = pack.Packing(Path(pack_results), studies, results, part, limit) if pack_results else None
+    with packing or contextlib.nullcontext():
+        after = packing.write if packing else lambda: None
+        summary = runner.run(studies, results, rerun=rerun, force=force, budget=limit, after=after)
+        score.studies(studies, results, Path(lpips_weights) if lpips_weights else None, limit)
+    if limit:
+        summary.left = limit.closing(studies, results)
     return summary
 
 

@@ -29,15 +29,18 @@ PACKAGES = {
 }
 
 
-def examine() -> dict[str, Any]:
-    """Everything the doctor finds, JSON-able. Every library is called in a process of its own: half a minute."""
+def examine(call_libraries: bool = True) -> dict[str, Any]:
+    """Everything the doctor finds, JSON-able. Every library is called in a process of its own: half a minute.
+
+    Without ``call_libraries`` nothing is said of them.
+    """
     return {
         "python": f"{platform.python_version()} on {platform.platform()}",
         "versions": versions.examine(),
         "cpu": cpu(),
         "gpus": gpus(),
         "trials_on": trials_on(),
-        "libraries": libraries(),
+        "libraries": libraries() if call_libraries else {},
         "lpips": lpips_weights(),
         "hub": hub(),
         "storage": storage(places.results()),
@@ -201,6 +204,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"lpips    {lpips['backbone']}: {lpips['weights'] or 'no weights at ' + ', '.join(lpips['looked_for'])}"
     yield f"hub      {found['hub']['cache']}, downloads {'forbidden' if found['hub']['offline'] else 'allowed'}"
     yield from (f"         {name}: in the cache: {state}" for name, state in found["hub"]["models"].items())
+    if not found["libraries"]:
+        yield "\nThe libraries were not called: there was no time for it."
+        return
     rows = [
         (name, one["version"] or "-", "works" if one["works"] else "-" if not one["version"] else "NO", one["detail"])
         for name, one in found["libraries"].items()

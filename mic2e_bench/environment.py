@@ -7,7 +7,7 @@ import functools
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,8 @@ PACKAGES = (
 )  # fmt: skip
 # two records can be compared only where these agree
 SAME = ("host", "device", "driver", "python", "packages")
+# figures that stand side by side, each with its device: a GPU that is lent has another host's name each time
+SAME_DEVICE = tuple(name for name in SAME if name != "host")
 
 
 def now() -> str:
@@ -113,12 +115,15 @@ def oom_kills() -> int:
     return 0
 
 
-def require_one(records: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse to put records of different environments into one table. Raises ``BadInput`` naming what differs."""
+def require_one(records: Iterable[Mapping[str, Any]], names: Sequence[str] = SAME) -> None:
+    """Refuse to put records of different environments into one table. Raises ``BadInput`` naming what differs.
+
+    ``names``: in what they must agree.
+    """
     first = None
     for record in (r for r in records if r["status"] in ("ok", "not_applied")):
         first = first or record
-        for name in SAME:
+        for name in names:
             mine, other = record["environment"].get(name), first["environment"].get(name)
             if mine != other:
                 raise BadInput(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import environment, record, server, skipping
+from mic2e_bench.budget import Budget
 from mic2e_bench.progress import Progress
 from mic2e_bench.trial import Trial
 
@@ -22,6 +23,7 @@ class Summary:
     wall_s: float = 0.0
     calls_s: float = 0.0
     import_s: float = 0.0
+    left: str = ""  # what a budget left for the next run, in one line
 
     @property
     def failed(self) -> dict[str, dict[str, Any]]:
@@ -37,6 +39,7 @@ class Outcomes:
     summary: Summary
     progress: Progress | None = None
     force: bool = False  # nothing is skipped
+    budget: Budget | None = None
     too_large: list[Trial] = field(default_factory=list)  # what ran out of memory
     attempts: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # failures that were tried again, by trial
 
@@ -54,8 +57,17 @@ class Outcomes:
         made = record.make(trial, status, reason, **{**parts, "environment": here})
         record.write(self.results, made)
         self.summary.records[trial.id] = made
+        if self.budget:
+            self.budget.durations.add(made)
         if self.progress:
             self.progress.done(trial, status)
+
+    def next_group(self, groups: list[list[Trial]]) -> list[Trial]:
+        """Take the next trials of one build that may fit into memory and into the budget; empty where none are left."""
+        while groups and (group := self.budget.take(groups) if self.budget else groups.pop(0)):
+            if group := self.without_skipped(group):
+                return group
+        return []
 
     def without_skipped(self, group: list[Trial]) -> list[Trial]:
         """The trials that may fit; the others get their record."""

@@ -192,9 +192,14 @@ def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -
     name = str(given) if given is not None else "-".join((pipeline.name, *varied))
     if name == places.EVIDENCE:
         raise BadInput(f"{where}: study: '{name}' is the folder of the records that are kept; use another name.")
-    if not name.strip(".") or not all(c.isalnum() or c in "-_." for c in name) or len(name) > 100:
+    if not is_name(name):
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
     return name
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may have this name: it can be a folder's, and leads nowhere else."""
+    return bool(text.strip(".")) and all(c.isalnum() or c in "-_." for c in text) and len(text) <= 100
 
 
 def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
 from mic2e_bench.trial import Trial
+
+if TYPE_CHECKING:
+    from mic2e_bench.budget import Budget
 
 # tqdm's own lock is a semaphore, which a runner that is killed would leave behind
 tqdm.set_lock(threading.RLock())
@@ -21,7 +24,8 @@ class Progress:
     A bar in a terminal and in a notebook; elsewhere (a log of CI) one line for each trial that is done.
     """
 
-    def __init__(self, trials: list[Trial]) -> None:
+    def __init__(self, trials: list[Trial], budget: Budget | None = None) -> None:
+        self.budget = budget
         self.places = {trial.id: index for index, trial in enumerate(trials, 1)}
         self.finished, self.total, self.start = 0.0, sum(trial.work for trial in trials), time.monotonic()
         layout = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}, {remaining} left]"
@@ -48,7 +52,7 @@ class Progress:
             elapsed = time.monotonic() - self.start
             left = elapsed / self.finished * (self.total - self.finished)
             print(
-                f"{self._place(trial)}: {status} [{elapsed:.0f} s, about {left:.0f} s left]",
+                f"{self._place(trial)}: {status} [{elapsed:.0f} s, about {left:.0f} s left{self._rest()}]",
                 file=sys.stderr,
                 flush=True,
             )
@@ -56,7 +60,10 @@ class Progress:
     def _place(self, trial: Trial) -> str:
         return f"{trial.study} {self.places[trial.id]}/{len(self.places)} {trial.label}"
 
+    def _rest(self) -> str:
+        return f"; {self.budget.left_s:.0f} s of the budget" if self.budget else ""
+
     def _move(self, position: float, text: str) -> None:
-        self.bar.set_description_str(text, refresh=False)
+        self.bar.set_description_str(text + self._rest(), refresh=False)
         self.bar.update(position - self.bar.n)
         self.bar.refresh()

@@ -25,14 +25,19 @@ def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:
     mine = [group for group in groups if group[0].is_in_rounds]
     left = [group for group in groups if group not in mine]
     crowded: list[Group] = []
-    while mine:
+    while mine and _fits(mine, outcomes):
         mine = _together(mine, outcomes, crowded)
     for group in crowded:
         print(f"{group[0].study} {group[0].label}: no memory beside the other builds; tried alone", file=sys.stderr)
         alone = [group]
-        while alone:
+        while alone and _fits(alone, outcomes):
             alone = [each for group in alone for each in _together([group], outcomes)]
     return left
+
+
+def _fits(groups: list[Group], outcomes: Outcomes) -> bool:
+    """Whether these fit into the budget, where there is one: as a whole or not at all."""
+    return outcomes.budget is None or outcomes.budget.begins(groups)
 
 
 def _together(groups: list[Group], outcomes: Outcomes, crowded: list[Group] | None = None) -> list[Group]:

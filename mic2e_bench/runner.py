@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench import conditions, environment, record, server, store, versions
+from mic2e_bench.budget import Budget, UsedUp, grouped
 from mic2e_bench.ending import died
 from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.params import Study
@@ -20,22 +23,61 @@ from mic2e_bench.trial import Trial
 HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
 
 
-def run(studies: Iterable[Study], results: Path, *, rerun: bool = False, force: bool = False) -> Summary:
+def run(
+    studies: Iterable[Study],
+    results: Path,
+    *,
+    rerun: bool = False,
+    force: bool = False,
+    budget: Budget | None = None,
+    after: Callable[[], None] = lambda: None,
+) -> Summary:
     """Measure every trial that has no measured record yet, study by study; failures become records too.
 
-    ``rerun`` measures all anew; ``force`` measures the refused trials and those that could not fit as well. Raises
-    ``BadInput`` where ``results`` cannot be written, ``KeyboardInterrupt`` after a clean stop.
+    ``rerun`` measures all anew; ``force`` measures the refused trials and those that could not fit as well. With a
+    ``budget`` what has no record comes first, then what failed in an earlier run, as far as it fits. ``after()`` is
+    called after each study. Raises ``BadInput`` where ``results`` cannot be written or the budget is too short for
+    anything, ``KeyboardInterrupt`` after a clean stop.
     """
     summary, start = Summary(), time.perf_counter()
-    results = Path(results)
-    for study in studies:
-        with locked(results / study.name):
-            outcomes = Outcomes(results, summary, force=force)
-            pending = _pending(study, outcomes, rerun)
-            if pending:
-                _measure(pending, outcomes)
+    results, studies = Path(results), list(studies)
+    if budget:
+        budget.check(studies, results)
+    with contextlib.suppress(UsedUp):
+        for only in (is_new, was_tried) if budget else (None,):
+            for study in studies:
+                with _held(results / study.name, budget):
+                    outcomes = Outcomes(results, summary, force=force, budget=budget)
+                    pending = [trial for trial in _pending(study, outcomes, rerun) if not only or only(trial, outcomes)]
+                    if pending:
+                        _measure(pending, outcomes)
+                if pending or only is not was_tried:
+                    after()
     summary.wall_s = time.perf_counter() - start
     return summary
+
+
+@contextlib.contextmanager
+def _held(folder: Path, budget: Budget | None) -> Iterator[None]:
+    """A study's lock; a budget bounds the waiting for another runner's end."""
+    with contextlib.ExitStack() as stack:
+        with budget.alarm() if budget else contextlib.nullcontext():
+            stack.enter_context(locked(folder))
+        yield
+
+
+def is_new(trial: Trial, outcomes: Outcomes) -> bool:
+    """Whether a trial has no record."""
+    return not record.path_of(outcomes.results, trial.study, trial.id).exists()
+
+
+def was_tried(trial: Trial, outcomes: Outcomes) -> bool:
+    """Whether an earlier run left the record of a failure; it stands in the summary until there is a better one."""
+    if is_new(trial, outcomes) or trial.id in outcomes.summary.records:
+        return False
+    if old := record.read_if_there(record.path_of(outcomes.results, trial.study, trial.id)):
+        outcomes.summary.records[trial.id] = old
+    return True
 
 
 def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
@@ -71,15 +113,26 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
     summary = outcomes.summary
     if not summary.import_s:
         versions.warn()
-        summary.import_s = server.start()
-    groups: dict[str, list[Trial]] = {}
-    for trial in pending:
-        groups.setdefault(trial.build_key, []).append(trial)
-    with Progress(pending) as progress:
+        summary.import_s = _start(outcomes.budget)
+    with Progress(pending, outcomes.budget) as progress:
         outcomes.progress = progress
-        for group in rounds.measure(list(groups.values()), outcomes):
-            while group := outcomes.without_skipped(group):
-                group = _Child(group, outcomes).run()
+        groups = rounds.measure(grouped(pending), outcomes)
+        while group := outcomes.next_group(groups):
+            if left := _Child(group, outcomes).run():
+                groups.insert(0, left)
+
+
+def _start(budget: Budget | None) -> float:
+    """Start the server; returns the seconds that the import of the libraries took, of which a budget learns."""
+    if not budget:
+        return server.start()
+    begin = time.perf_counter()
+    try:
+        with budget.importing():
+            return server.start()
+    finally:
+        if (seconds := time.perf_counter() - begin) > 1:  # else it was running already
+            budget.durations.imports = [seconds]
 
 
 class _Child:
@@ -97,7 +150,8 @@ class _Child:
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
         self.card_before = self.watch.before["gpu"]
         self.process, self.pipe = server.child(group, folder / "images", self.log)
-        self.deadline = time.monotonic() + self.timeout_s
+        self.deadline = self.began = time.monotonic()  # of the build, then of the trial
+        self.deadline += self.timeout_s
 
     def run(self) -> list[Trial]:
         """Wait for its messages until it ends; returns the trials that are left for a fresh child."""
@@ -122,11 +176,14 @@ class _Child:
     def _step(self) -> bool:
         """Wait for one message, the child's end or the deadline; returns whether the child still works."""
         current = self.current
-        left_s = max(0.0, self.deadline - time.monotonic())
+        budget = self.outcomes.budget
+        left_s = max(0.0, min(self.deadline, budget.deadline if budget else math.inf) - time.monotonic())
         ready = wait([self.pipe, self.process.sentinel], timeout=left_s)
         # without a build none of the group can be measured; later only the one in flight is to blame
         blamed = [current.id] if self.loaded else list(self.left)
         if not ready:
+            if budget and time.monotonic() >= budget.deadline:
+                budget.cut(current, self.loaded, time.monotonic() - self.began, self.log.parent.parent)
             for id in blamed:
                 self._write(id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
             return False
@@ -141,15 +198,24 @@ class _Child:
         kind, *content = message
         if kind == "stage":
             self.stage, share = content
-            self.loaded = self.loaded or self.stage != "load"
+            if not self.loaded and self.stage != "load":
+                self.loaded, self.began = True, time.monotonic()
             self.progress.at(current, self.stage, share)
             return True
         if kind == "done":
             self._done(*content)
         else:
             self._write(*content)
-        self.deadline = time.monotonic() + self.timeout_s
-        return kind == "done" or self._can_go_on(*content)
+        self.began = time.monotonic()
+        self.deadline = self.began + self.timeout_s
+        return self._next_fits() and (kind == "done" or self._can_go_on(*content))
+
+    def _next_fits(self) -> bool:
+        """Whether the budget has time for the next trial on this build; those that take turns are one whole."""
+        budget = self.outcomes.budget
+        if not budget or not self.left or next(iter(self.left.values())).is_in_rounds:
+            return True
+        return budget.has_time_for(budget.durations.trial_s(self.current))
 
     def _can_go_on(self, id: str, status: str, reason: str) -> bool:
         """Whether the same process can measure what is left after a failure.

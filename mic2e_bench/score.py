@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from mic2e_bench import inputs, pairs, record, registry, runner, server
+from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.models import sources
 from mic2e_bench.trial import fingerprint
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mic2e_bench.params import Study
 
 VERSION = 3  # of the scores: raised when the same images would give other numbers
+LEAST_S = 2.0  # of a budget: with less no scoring is begun
 BATCH = 16  # records that are scored together, input by input: a reference is then read and looked at once for all
 
 
@@ -40,18 +43,21 @@ def study(study: Study, results: Path, weights: Path | None = None) -> list[str]
     return studies([study], results, weights)
 
 
-def studies(studies: Iterable[Study], results: Path, weights: Path | None = None) -> list[str]:
+def studies(
+    studies: Iterable[Study], results: Path, weights: Path | None = None, budget: Budget | None = None
+) -> list[str]:
     """Write ``quality`` into every measured record of the studies; returns (and prints) what could not be scored.
 
     Each record is compared with its study's baseline on the same input and seed, and with the inputs' known answers.
     ``weights`` is a file of ImageNet weights for LPIPS (default: torch's hub cache). Raises ``BadInput`` for such a
-    file that cannot be used and for results that cannot be written.
+    file that cannot be used and for results that cannot be written. What a ``budget`` has no time for is counted in it
+    and left for the next run.
     """
     perceptual.choose(weights)
     problems: list[str] = []
     jobs = [job for study in studies for job in _jobs(study, Path(results), problems)]
     if jobs:
-        problems += _score(jobs, Path(results), weights)
+        problems += _score(jobs, Path(results), weights, budget)
     for problem in problems:
         print(f"not scored: {problem}", file=sys.stderr)
     return problems
@@ -103,15 +109,21 @@ def _stamp(metric: str, given: list[Any]) -> str:
     return fingerprint([metric, backbone and backbone(), *given])
 
 
-def _score(jobs: list[Job], results: Path, weights: Path | None) -> list[str]:
+def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget | None) -> list[str]:
     """Run the child, write what it finds; returns the problems."""
     waiting = {(job.study, job.id): job for job in jobs}
     problems: list[str] = []
+    log = results / jobs[0].study / "logs" / "score.log"
+    try:
+        with budget.importing(LEAST_S) if budget else contextlib.nullcontext():
+            process, pipe = server.call(_child, log, jobs, weights)
+    except UsedUp:
+        budget.unscored = len(waiting)
+        return problems
     # None: no bar where there is no terminal
     bar = tqdm(total=len(jobs), desc="scoring", unit="record", leave=False, disable=None)
-    process, pipe = server.call(_child, results / jobs[0].study / "logs" / "score.log", jobs, weights)
     try:
-        while waiting and (message := server.receive(pipe)):
+        while waiting and (not budget or pipe.poll(budget.left_s)) and (message := server.receive(pipe)):
             name, id, quality = message
             job = waiting.pop((name, id))
             _write(results, job, quality)
@@ -123,6 +135,9 @@ def _score(jobs: list[Job], results: Path, weights: Path | None) -> list[str]:
         process.join()
         pipe.close()
         bar.close()
+    if budget and not budget.left_s:
+        budget.unscored = len(waiting)
+        return problems
     for job in waiting.values():
         status, reason = runner.died(process.exitcode, "score")
         problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")

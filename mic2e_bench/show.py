@@ -9,11 +9,14 @@ from typing import Any
 
 from mic2e_bench import presets as preset_file
 from mic2e_bench import record, registry
+from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.runner import Summary
 from mic2e_bench.settings import missing
 from mic2e_bench.trial import Trial
+
+LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 
 
 def table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> str:
@@ -60,8 +63,19 @@ def _state(study: Study, trial: Trial, results: Path) -> str:
     return f"unavailable here: {lacking}" if lacking else "to measure"
 
 
-def results(studies: Sequence[Study], folder: Path, mixed: bool) -> str:
-    """The main figures of every trial of the studies."""
+def prepare() -> None:
+    """Import what ``results`` needs: some seconds, which a budget shall not find at its end."""
+    from mic2e_bench.report import feasibility, findings, tables  # noqa: F401
+
+
+def results(studies: Sequence[Study], folder: Path, mixed: bool, budget: Budget | None = None) -> str:
+    """The main figures of every trial of the studies; where a budget ends before they are there, that they are not."""
+    if budget:
+        try:
+            with budget.alarm(budget.start + budget.seconds - LAST_WORDS_S):
+                return results(studies, folder, mixed)
+        except UsedUp:
+            return "no time is left for the tables: mic2e-bench report writes them"
     from mic2e_bench.report import feasibility, findings, tables
 
     parts = []
@@ -72,6 +86,8 @@ def results(studies: Sequence[Study], folder: Path, mixed: bool) -> str:
 
 def summary(done: Summary) -> str:
     """What the run did, what failed, and how its wall time compares with the pipeline calls' own."""
+    if not done.records and done.left:
+        return done.left
     counts = Counter(found["status"] for found in done.records.values())
     lines = [f"{len(done.records)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.most_common())]
     lines += [f"  {r['status']}: {r['study']} {r['label']}: {r['reason']}" for r in done.failed.values()]
@@ -81,7 +97,7 @@ def summary(done: Summary) -> str:
             f"{done.measured} measured now in {done.wall_s:.1f} s of wall time: {done.wall_s / own:.2f} times the "
             f"{done.calls_s:.1f} s of pipeline calls + {done.import_s:.1f} s of one import of the libraries"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *([done.left] if done.left else [])])
 
 
 def pipelines() -> str:

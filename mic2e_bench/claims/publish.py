@@ -37,7 +37,8 @@ def make(results: Path, mixed: bool = False) -> dict[str, str]:
     if not mixed:
         shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
         for of_one in by_device.grouped(shown).values():
-            environment.require_one(one.record for one in of_one)
+            names = environment.SAME_DEVICE if of_one[0].on_gpu else environment.SAME
+            environment.require_one((one.record for one in of_one), names)
     return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
 
 

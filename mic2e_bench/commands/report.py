@@ -1,4 +1,4 @@
-"""``mic2e-bench report``."""
+"""``mic2e-bench report``. With ``--budget`` the page has what is there at its end; writing it comes on top."""
 
 from __future__ import annotations
 

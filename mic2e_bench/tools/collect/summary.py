@@ -1,0 +1,73 @@
+"""The page beside the packed records: what was measured, what is left, where. Markdown, from the records alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mic2e_bench import __version__, record
+from mic2e_bench.budget import grouped, left_of, words
+from mic2e_bench.choosing import limits
+from mic2e_bench.metrics.latency import spread
+
+if TYPE_CHECKING:
+    from mic2e_bench.budget import Budget
+    from mic2e_bench.params import Study
+
+
+def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) -> str:
+    """The whole page."""
+    found = {study.name: [one for path in record.paths(results / study.name) if (one := record.read_if_there(path))]
+             for study in studies}  # fmt: skip
+    lines = ["# Measured with mic2e-bench", "", f"mic2e-bench {__version__}."]
+    lines += _machines([one for records in found.values() for one in records])
+    left = [trial for study in studies for trial in left_of(study, results)]
+    if budget and left:
+        seconds = sum(map(budget.durations.group_s, grouped(left)))
+        lines += ["", f"{len(left)} trials are left: about {words(seconds)}, estimated."]
+    for study in studies:
+        lines += ["", *_study(study, found[study.name], len(left_of(study, results)))]
+    return "\n".join(lines) + "\n"
+
+
+def _machines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each machine with the packages, once."""
+    seen: dict[str, None] = {}
+    for one in records:
+        here = one["environment"]
+        packages = ", ".join(f"{name} {version}" for name, version in (here.get("packages") or {}).items())
+        seen[
+            f"{here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}, "
+            f"commit {here.get('git') or 'unknown'}; {packages}."
+        ] = None
+    yield from seen or ["No record yet."]
+
+
+def _study(study: Study, records: Sequence[Mapping[str, Any]], left: int) -> Iterator[str]:
+    counts = Counter(one["status"] for one in records)
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no record yet"
+    yield f"## {study.name}"
+    yield ""
+    yield f"{len(records)} of {len(study.trials)} trials: {statuses}; {left} left."
+    known = {one["id"]: one for one in records}
+    ordered = [known[trial.id] for trial in study.trials if trial.id in known]
+    if ordered:
+        yield ""
+        yield "| trial | id | status | latency (median ± half the quartiles' distance) | peak VRAM, or RSS | weights |"
+        yield "| :--- | :--- | :--- | ---: | ---: | ---: |"
+        yield from map(_row, ordered)
+
+
+def _row(one: Mapping[str, Any]) -> str:
+    samples, memory = one["timing"]["latency_s"], one["memory"]
+    peak = memory.get("peak_vram_reserved_bytes") or memory.get("peak_rss_bytes")
+    latency = limits.write(statistics.median(samples), "s") if samples else ""
+    if len(samples) >= 3:
+        latency += f" ± {100 * spread(list(samples)):.0f} %"
+    reason = f": {one['reason'][:200]}" if one["reason"] else ""
+    cells = [one["label"], one["id"], one["status"] + reason, latency,
+             *(limits.write(value, "B") if value else "" for value in (peak, memory.get("weights_bytes")))]  # fmt: skip
+    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "/") for cell in cells) + " |"
