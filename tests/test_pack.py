@@ -105,7 +105,7 @@ def checkout(tmp_path_factory):
         (bundled / model / file).write_bytes(content)
     (bundled / "two" / "linked.safetensors").symlink_to("../one/led-to.safetensors")
     for name in ("params", "notebooks", "tests/__pycache__", "mic2e_bench/__pycache__"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "x.pyc").touch()
     (folder / "params" / "study.yaml").write_text("pipeline: sam3\nmodel: random\ninputs: bundled\n")
     (folder / "tests" / "test_x.py").write_text("def test_x(): pass\n")
