@@ -382,8 +382,8 @@ def test_uv_brings_the_locks_wheels(tmp_path, monkeypatch):
     if not Path(tool).is_file():
         pytest.skip("uv is not installed")
     made = wheel(tmp_path, "optuna", "5.0")
-    for name, value in (("UV_NO_INDEX", "1"), ("UV_FIND_LINKS", str(tmp_path)), ("UV_NO_CONFIG", "1")):
-        monkeypatch.setenv(name, value)
+    settings = helpers.file(tmp_path / "uv.toml", f"[pip]\nno-index = true\nfind-links = ['{tmp_path}']\n")
+    monkeypatch.setenv("UV_CONFIG_FILE", str(settings))
     digest = hashlib.sha256(made.read_bytes()).hexdigest()
     machine = target.read(HERE, None, None)
     (good,) = versions.pins(f"optuna==5.0 \\\n    --hash=sha256:{digest}\n    # via x\n")
