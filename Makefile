@@ -25,8 +25,9 @@ full: setup  ## the longer studies, then the guides' tables from their records
 test: setup  ## every test that needs no GPU
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
-test-gpu: setup  ## the tests that need a CUDA device
-	$(PYTHON) -m pytest -m gpu
+# with another Python (make test-gpu PYTHON=python3) nothing is set up: it has what the tests need
+test-gpu: $(if $(filter .venv/%,$(PYTHON)),setup)  ## the tests that need a CUDA device
+	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) tests/gpu.py
 
 lab: setup  ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab notebooks

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import environment, places, registry
+from mic2e_bench import environment, places, registry, versions
 from mic2e_bench.checks import CHECKS
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
@@ -36,6 +36,7 @@ def examine(call_libraries: bool = True) -> dict[str, Any]:
     """
     return {
         "python": f"{platform.python_version()} on {platform.platform()}",
+        "versions": versions.examine(),
         "cpu": cpu(),
         "gpus": gpus(),
         "trials_on": trials_on(),
@@ -182,6 +183,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
     processor, store = found["cpu"], found["storage"]
     yield f"python   {found['python']}"
+    yield f"versions {versions.text(found['versions'])}"
     yield (
         f"cpu      {processor['model']}, {processor['cores']} cores, {processor['usable_threads']} usable threads, "
         f"load {processor['load_1min']:.1f}; {' '.join(processor['features']) or 'no features known'}"

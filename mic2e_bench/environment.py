@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import machine
+from mic2e_bench import machine, places
 from mic2e_bench.errors import BadInput
 
 PACKAGES = (
@@ -84,13 +84,26 @@ def gpu() -> Mapping[str, Any] | None:
 
 
 def git() -> str | None:
-    """The commit of the working folder, with ``-dirty`` where it was changed; ``None`` outside a repository."""
+    """The commit of the working folder, with ``-dirty`` where it was changed; ``None`` outside a repository.
+
+    A copy without a history has it in its file COMMIT, wherever that copy lies.
+    """
+    own = Path(__file__).resolve().parent.parent
+    if not (own / ".git").exists() and (written := _written(own)):
+        return written
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
-        return None
+        return _written(places.root())
     return found.stdout.strip()
+
+
+def _written(folder: Path) -> str | None:
+    try:
+        return (folder / "COMMIT").read_text(encoding="utf-8").strip()[:80] or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def oom_kills() -> int:

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conditions, environment, record, server, store
+from mic2e_bench import conditions, environment, record, server, store, versions
 from mic2e_bench.budget import Budget, UsedUp, grouped
 from mic2e_bench.ending import died
 from mic2e_bench.outcomes import Outcomes, Summary
@@ -112,6 +112,7 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
 
     summary = outcomes.summary
     if not summary.import_s:
+        versions.warn()
         summary.import_s = _start(outcomes.budget)
     with Progress(pending, outcomes.budget) as progress:
         outcomes.progress = progress

@@ -4,16 +4,12 @@ import ast
 from pathlib import Path
 
 import helpers
-import nbformat
-import papermill
 import pytest
 from helpers import tiny
-from IPython.display import HTML
 
 from mic2e_bench import environment, params, record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.report import execute, findings, interactions, payoff
-from mic2e_bench.report.notebook import Bench
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 BASE = {"steps": 8, "resolution": 64, "guidance": 2.5, "precision": "fp32", "device": "cpu"}
@@ -229,6 +225,11 @@ def test_the_figure_shows_what_ran(compiled, tmp_path):
 
 @pytest.mark.parametrize(("name", "example"), [("ablation.ipynb", "ablate"), ("compile.ipynb", "vary")])
 def test_a_notebook_is_stored_clean_and_its_cells_run(tmp_path, name, example):
+    nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
+    from IPython.display import HTML
+
+    from mic2e_bench.report.notebook import Bench
+
     content = nbformat.read(NOTEBOOKS / name, as_version=4)
     nbformat.validate(content)
     code = [cell for cell in content.cells if cell.cell_type == "code"]

@@ -12,7 +12,7 @@ from PIL import Image
 from mic2e_bench import record, registry, runner, server
 from mic2e_bench.metrics import components, memory, startup
 from mic2e_bench.metrics.latency import quartiles
-from mic2e_bench.report import breakdown, findings, notebook
+from mic2e_bench.report import breakdown, findings
 
 NEW = {  # what records of before do not have
     "timing": ("witnessed_s", "import_s", "load_parts_s", "ended_by", "outliers", "warnings", "energy_j"),
@@ -65,6 +65,13 @@ def test_tables_of_what_there_is(measured):
     assert {"import", "load", "first call", "first image"} <= set(start.header)
     assert "bytes moved (estimate)" in work.header and "energy an image" not in work.header  # nothing counts it here
     assert all("stand-in" in table.caption for table in (time, peaks, start, work))
+
+
+def test_they_are_a_notebooks_as_well(measured):
+    results, content = measured
+    pytest.importorskip("IPython")
+    from mic2e_bench.report import notebook
+
     html = notebook.Bench(helpers.study(content), results).breakdown().data
     assert html.count("<table") == 4
 

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import nbformat
 import numpy as np
-import papermill
 import pytest
 from PIL import Image
 from test_recommend import grid
 
 from mic2e_bench.errors import BadInput
-from mic2e_bench.report import chooser, execute, frontier
+
+nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
+from mic2e_bench.report import chooser, execute, frontier  # noqa: E402
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"

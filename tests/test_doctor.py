@@ -92,6 +92,7 @@ def test_the_command(few, monkeypatch, capfd, tmp_path):
     found = json.loads(out)
     assert (code, err) == (0, "")
     libraries = found["libraries"]
+    assert found["versions"]["locked"] is not bool(found["versions"]["differences"])
     assert list(libraries) == list(few)
     assert libraries["torch"]["works"] and libraries["bitsandbytes"]["works"]
     assert libraries["no_such_package"] == {"version": None, "works": False, "detail": "not installed"}

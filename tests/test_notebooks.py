@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
-import papermill
 import pytest
 import yaml
 from test_report import STAND_INS, measured, resolve
 
 from mic2e_bench import params
-from mic2e_bench.report import execute, notebook
+
+nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
+from mic2e_bench.report import execute, notebook  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("sweep.ipynb", "presets.ipynb")

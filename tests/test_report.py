@@ -245,6 +245,7 @@ def test_rounding_is_for_people():
 
 
 def test_the_page_is_one_file_that_needs_nothing_else(sweep, capsys):
+    pytest.importorskip("nbformat")
     study, results = sweep
     path = page.write([study], results)
     assert path == results / study.name / "report.html"
@@ -259,6 +260,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(sweep, capsys):
 
 
 def test_reading_needs_no_torch(sweep):
+    pytest.importorskip("IPython")
     study, results = sweep
     code = (
         "import sys\nfrom pathlib import Path\nfrom mic2e_bench.report import notebook\n"

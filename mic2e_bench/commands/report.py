@@ -12,6 +12,10 @@ arguments = run.arguments
 
 
 def execute(options: argparse.Namespace) -> int:
+    from mic2e_bench.report import execute as notebooks
+
+    if not options.dry_run:
+        notebooks.check()
     code = run.execute(options)
     if not options.dry_run:
         from mic2e_bench.report import page

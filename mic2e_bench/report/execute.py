@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +22,17 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
 
 AT_ONCE = 2
+NEEDED = ("papermill", "nbformat", "nbconvert", "ipykernel")
 PREPARING = {"compile", "compile_cache", "compile_dynamic", "compile_fullgraph", "engine"}
+
+
+def check() -> None:
+    """Raise ``BadInput`` where what executes notebooks is missing: a machine that is only measured on, say."""
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise BadInput(
+            f"report: {', '.join(missing)} not installed here, so no notebook can be executed. "
+            "Measure with `run`, and make the report where the results are read."
+        )
 
 
 def notebook_of(study: Study) -> str:

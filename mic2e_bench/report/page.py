@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import nbformat
-
 from mic2e_bench import __version__, environment, record
 from mic2e_bench.params import Study
 from mic2e_bench.report import about, execute, feasibility, findings, tables
@@ -68,6 +66,7 @@ def _section(found: Findings, notebook: Path, page_folder: Path) -> str:
 
 def _body(notebook: Path) -> str:
     """The executed notebook as HTML, its headings one level down, code and streams left out."""
+    import nbformat
     from nbconvert import HTMLExporter  # slow to import, and only needed here
 
     content = nbformat.read(notebook, as_version=4)
