@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, protocol, record
+from mic2e_bench import environment, protocol, record, server
 from mic2e_bench.trial import Trial
 
 MARGIN = 1.1  # of what the records say: the next one may be a little slower
@@ -95,10 +95,13 @@ class Durations:
         return MARGIN * statistics.median(self.imports) if self.imports else IMPORT_S
 
     def load_s(self, trial: Trial) -> float:
-        """Making the build of a trial."""
+        """Making the build of a trial; a spawned process imports the libraries for it."""
+        import_s = self.import_s if server.start_method() == "spawn" else 0.0
         known = next((self.loads[level] for level in (*_own(trial), _kind(trial)) if level in self.loads), None)
         prior = LOAD_S.get(trial.model["source"], LOAD_OTHER_S)
-        return max(MARGIN * statistics.median(known) if known else prior, self.bounds.get(trial.build_key, 0.0))
+        return import_s + max(
+            MARGIN * statistics.median(known) if known else prior, self.bounds.get(trial.build_key, 0.0)
+        )
 
     def trial_s(self, trial: Trial) -> float:
         """Measuring a trial on a build that is loaded."""

@@ -13,7 +13,8 @@ import time
 import uuid
 from typing import Any
 
-from mic2e_bench import runner, sampling
+from mic2e_bench import sampling
+from mic2e_bench.child import Child
 from mic2e_bench.outcomes import Outcomes
 from mic2e_bench.trial import Trial
 
@@ -75,7 +76,7 @@ def _rounds(kept: list[Kept], rule: Any) -> None:
         child.finish(name, ended)
 
 
-class Kept(runner._Child):
+class Kept(Child):
     """A child that loads and warms up its trials, and then makes one timed call at a time.
 
     ``parts`` holds what the records will have, by trial id; ``turn`` is the trial whose call is being made. ``company``

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import inputs, pairs, record, registry, runner, server
+from mic2e_bench import ending, inputs, pairs, record, registry, server, store
 from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.models import sources
@@ -139,14 +139,14 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
         budget.unscored = len(waiting)
         return problems
     for job in waiting.values():
-        status, reason = runner.died(process.exitcode, "score")
+        status, reason = ending.died(process.exitcode, "score")
         problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")
     return problems
 
 
 def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
-    with runner.locked(results / job.study):
+    with store.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
         kept = {key: entry for key, entry in one["quality"].items() if root(key) not in job.stamps}
         record.write(results, {**one, "quality": {**kept, **quality}})

@@ -225,9 +225,9 @@ def test_a_trial_that_failed_is_tried_again_after_all_others(running, tmp_path, 
     failed = record.make(one.baseline, "error", "by an earlier run", environment={"host": "here"})
     record.write(tmp_path, failed)
     order = []
-    real = runner._Child._write
+    real = runner.Child._write
     monkeypatch.setattr(
-        runner._Child, "_write", lambda self, id, *a, **k: (order.append(id), real(self, id, *a, **k))[1]
+        runner.Child, "_write", lambda self, id, *a, **k: (order.append(id), real(self, id, *a, **k))[1]
     )
     summary = api.run(tiny(), results=tmp_path, budget="60s")
     assert order == [one.trials[1].id, one.baseline.id]

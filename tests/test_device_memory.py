@@ -163,7 +163,7 @@ def test_the_words_of_a_device_without_memory(card, monkeypatch, text, reserved,
     ],
 )
 def test_a_process_that_a_call_left_half_way_measures_nothing_more(status, reason, goes_on):
-    child = object.__new__(runner._Child)
+    child = object.__new__(runner.Child)
     child.left, child.outcomes = {}, SimpleNamespace(cannot_fit=lambda trial: "")
     assert child._can_go_on("id", status, reason) is goes_on
 

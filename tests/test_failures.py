@@ -269,7 +269,7 @@ def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
     """Its workers die with it, and the next one starts it anew."""
     server.start()
 
-    class Watched(runner._Child):
+    class Watched(runner.Child):
         def _step(self):
             going_on = super()._step()
             if self.stage.startswith("repeat"):
@@ -277,7 +277,7 @@ def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
                 os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
             return going_on
 
-    monkeypatch.setattr(runner, "_Child", Watched)
+    monkeypatch.setattr(runner, "Child", Watched)
     helpers.run(tiny(), tmp_path)
     records = on_disk(tmp_path)
     assert [records[label]["status"] for label in ("baseline", "steps=2")] == ["error", "ok"]

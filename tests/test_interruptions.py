@@ -44,7 +44,7 @@ def process(target, *args):
 
 def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL)):
     """Run the study; at ``moment``, a stage of the second trial or a step of writing its record, end without a word."""
-    stages, replace = runner._Child._step, os.replace
+    stages, replace = runner.Child._step, os.replace
 
     def step(self):
         going_on = stages(self)
@@ -60,7 +60,7 @@ def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL))
         if second and moment == "after the record":
             act()
 
-    runner._Child._step, os.replace = step, replacing
+    runner.Child._step, os.replace = step, replacing
     helpers.run(CONTENT, results)
 
 

@@ -8,7 +8,7 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import runner, server
+from mic2e_bench import environment, runner, server
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_cannot_be_had_is_a_row(tmp_path):
         "breaks": ({"attention": "sliced:99"}, "error", "ValueError: size 99"),
         "fallback": ({"attention": "xformers"}, "not_applied", "fell back to attention slicing"),
     }
-    if runner.environment.gpu():
+    if environment.gpu():
         del cases["cuda"], cases["fallback"]
     trials = [{"label": label, **settings} for label, (settings, *_) in cases.items()]
     summary = helpers.run(tiny(vary=None, trials=trials), tmp_path)
@@ -112,7 +112,7 @@ def test_a_conflict_is_refused_and_can_be_forced(tmp_path):
 def when(monkeypatch, stage, act):
     """Do ``act(pid of the worker)`` once, when the worker says that it has reached ``stage``."""
 
-    class Watched(runner._Child):
+    class Watched(runner.Child):
         def _step(self):
             before, going_on = self.stage, super()._step()
             if self.stage.startswith(stage) and self.stage != before:
@@ -120,7 +120,7 @@ def when(monkeypatch, stage, act):
                 act(self.process.pid)
             return going_on
 
-    monkeypatch.setattr(runner, "_Child", Watched)
+    monkeypatch.setattr(runner, "Child", Watched)
 
 
 def test_a_killed_worker_costs_its_trial_only(tmp_path, monkeypatch):

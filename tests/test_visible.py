@@ -126,7 +126,7 @@ def test_a_card_that_others_hold_is_told_from_a_setting_that_does_not_fit(driver
     study = helpers.study(tiny(baseline={**tiny()["baseline"], "device": "cuda"}, vary={"resolution": [64, 128]}))
     done = outcomes.Outcomes(tmp_path, outcomes.Summary())
     done.progress = runner.Progress(list(study.trials))
-    child = object.__new__(runner._Child)
+    child = object.__new__(runner.Child)
     child.left, child.again = {trial.id: trial for trial in study.trials}, []
     child.outcomes, child.progress, child.log, child.device = done, done.progress, tmp_path / "log", "cuda"
     child.started, child.watch = environment.now(), conditions.Watch("cuda")
