@@ -21,25 +21,32 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 from mic2e_bench.fork_safety import answered_by_driver
 
-with answered_by_driver():
-    import diffusers
-    import diffusers.models.attention_dispatch
-    import diffusers.models.attention_processor
-    import torch  # noqa: F401
-    import transformers
+try:
+    with answered_by_driver():
+        import diffusers
+        import diffusers.models.attention_dispatch
+        import diffusers.models.attention_processor
+        import torch  # noqa: F401
+        import transformers
 
-    from mic2e_bench import cost, measure, registry, worker  # noqa: F401
-    from mic2e_bench.models import load, random  # noqa: F401
+        from mic2e_bench import cost, measure, registry, worker  # noqa: F401
+        from mic2e_bench.models import load, random  # noqa: F401
 
-    # both libraries import a class's module when the class is first asked for
-    for owner, names in (
-        (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
-        (transformers, ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel")),
-    ):
-        for name in names:
-            getattr(owner, name)
-    registry.pipelines()
-    registry.toggles()
+        # both libraries import a class's module when the class is first asked for
+        for owner, names in (
+            (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
+            (
+                transformers,
+                ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel"),
+            ),
+        ):
+            for name in names:
+                getattr(owner, name)
+        registry.pipelines()
+        registry.toggles()
+except ImportError as error:
+    # the fork server passes over an ImportError: it would fork children that have to import, and fail, by themselves
+    raise RuntimeError(f"the libraries cannot be imported: {error}") from error
 
 # from the interpreter's start to here: what a process waits for before it can load anything
 IMPORT_S = time.time() - psutil.Process().create_time()
