@@ -94,7 +94,9 @@ def _started(**arguments: Any) -> Any:
     """A process of these arguments. A server that has died (it is large, and memory runs out) is started anew, once."""
     for _ in range(2):
         process = context().Process(**arguments)
-        with contextlib.suppress(EOFError, ConnectionError), _without_main(), _without_interrupts():
+        # a spawned child inherits what this process ignores; a server is waited for, and Ctrl-C ends that
+        quiet = _without_interrupts() if _spawning else contextlib.nullcontext()
+        with contextlib.suppress(EOFError, ConnectionError), _without_main(), quiet:
             process.start()
             return process
     raise BadInput(

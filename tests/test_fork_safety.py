@@ -83,25 +83,6 @@ def forgets(monkeypatch):
     server.context.cache_clear()
 
 
-def same(one, other):
-    """What two records of one trial have in common however their processes were made."""
-    kept = ("id", "status", "reason", "trial", "images", "receipts")
-    return {key: one[key] for key in kept} == {key: other[key] for key in kept}
-
-
-def test_spawned_children_leave_the_same_records(forgets, monkeypatch, tmp_path, capsys):
-    study = tiny(vary=None)
-    helpers.run(study, tmp_path / "forked")
-    server.context.cache_clear()
-    monkeypatch.setattr(server.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    capsys.readouterr()
-    helpers.run(study, tmp_path / "spawned")
-    assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err
-    forked, spawned = (on_disk(tmp_path / name)["baseline"] for name in ("forked", "spawned"))
-    assert same(forked, spawned)
-    assert [one["environment"]["start_method"] for one in (forked, spawned)] == ["fork", "spawn"]
-
-
 def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
     """The first child says so; the server, whose context takes memory of the card, goes."""
     seen = []
@@ -123,17 +104,21 @@ def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
         pytest.fail("the server lives on")
 
 
-def test_processes_of_one_call_are_spawned_where_none_can_be_forked(forgets, monkeypatch, tmp_path):
-    """Also from a child that is spawned itself, with the same images; the receipt says that they were."""
+def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path, capsys):
+    """Of a trial whose every call has its own process, so that a spawned child has to spawn as well."""
     study = tiny(baseline={**tiny()["baseline"], "process": "per_call"}, vary=None)
     helpers.run(study, tmp_path / "forked")
     server.context.cache_clear()
-    server.spawn_instead("a test")
+    monkeypatch.setattr(server.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     monkeypatch.setattr(server, "child", lambda trials, images, log: server.call(_cannot_fork, log, trials, images))
+    capsys.readouterr()
     helpers.run(study, tmp_path / "spawned")
+    assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err
     forked, spawned = (on_disk(tmp_path / name)["baseline"] for name in ("forked", "spawned"))
-    assert (spawned["status"], spawned["images"]) == ("ok", forked["images"])
-    assert spawned["timing"]["restarts"]["method"] == "spawn" and forked["timing"]["restarts"]["method"] == "fork"
+    same = ("id", "status", "reason", "trial", "images")
+    assert {name: forked[name] for name in same} == {name: spawned[name] for name in same}
+    assert [one["environment"]["start_method"] for one in (forked, spawned)] == ["fork", "spawn"]
+    assert [one["timing"]["restarts"]["method"] for one in (forked, spawned)] == ["fork", "spawn"]
     assert "spawned, so that each imports the libraries" in spawned["receipts"]["process"]["how"]
 
 

@@ -87,7 +87,7 @@ def test_the_allocator_of_a_gpu_is_none_of_a_cpus_business(name, toggle, value):
 
 def test_memory_fraction_values():
     for wrong in (0, 1.5, True, "half"):
-        with pytest.raises(ValueError, match=r"a number from 0\.01 to 1"):
+        with pytest.raises(ValueError, match=r"a number from 0\.001 to 1"):
             registry.toggles()["memory_fraction"].parse(wrong, None)
 
 
