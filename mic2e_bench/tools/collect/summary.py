@@ -27,7 +27,8 @@ def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) 
     left = [trial for study in studies for trial in left_of(study, results)]
     if budget and left:
         seconds = sum(map(budget.durations.group_s, grouped(left)))
-        lines += ["", f"{len(left)} trials are left: about {words(seconds)}, estimated."]
+        verb = "trial is" if len(left) == 1 else "trials are"
+        lines += ["", f"{len(left)} {verb} left: about {words(seconds)}, estimated."]
     for study in studies:
         lines += ["", *_study(study, found[study.name], len(left_of(study, results)))]
     return "\n".join(lines) + "\n"
