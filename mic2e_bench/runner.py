@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mic2e_bench import record, rounds, server, store, versions
+from mic2e_bench import record, rounds, server, store, versions, visible
 from mic2e_bench.budget import Budget, UsedUp, grouped
 from mic2e_bench.child import Child
 from mic2e_bench.outcomes import Outcomes, Summary
@@ -106,6 +106,8 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
     summary = outcomes.summary
     if not summary.import_s:
         versions.warn()
+        if hidden := visible.hidden():
+            print(hidden, file=sys.stderr)
         summary.import_s = _start(outcomes.budget)
     with Progress(pending, outcomes.budget) as progress:
         outcomes.progress = progress

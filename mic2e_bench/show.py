@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import presets as preset_file
-from mic2e_bench import record, registry
+from mic2e_bench import record, registry, visible
 from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
@@ -42,15 +42,7 @@ def plan(studies: Sequence[Study], results: Path) -> str:
             f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
             + table(rows, ("trial", "label", "state"))
         )
-    return "\n\n".join([*parts, *([f"device auto is cpu here: {reason}"] if (reason := hidden_gpu()) else [])])
-
-
-def hidden_gpu() -> str:
-    """Why a machine with an NVIDIA driver has no CUDA device for its trials; empty where it has, or has no driver."""
-    from mic2e_bench import visible
-
-    found = visible.look()
-    return found.problem if found.driver else ""
+    return "\n\n".join([*parts, *filter(None, [visible.hidden()])])
 
 
 def _state(study: Study, trial: Trial, results: Path) -> str:

@@ -49,6 +49,12 @@ def look() -> Visible:
     return _chosen(handles, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
+def hidden() -> str:
+    """One line for a machine with an NVIDIA driver that has no CUDA device all the same; else an empty text."""
+    found = look()
+    return f"device auto is cpu here: {found.problem}" if found.problem and found.driver else ""
+
+
 def _chosen(handles: list[Any], asked: str | None) -> Visible:
     """The devices among ``handles`` that ``CUDA_VISIBLE_DEVICES`` names; like CUDA it ends at the first bad name."""
     there = f"the driver sees {', '.join(f'{index}: {_name(handle)}' for index, handle in enumerate(handles))}"
