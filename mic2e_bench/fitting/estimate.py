@@ -87,10 +87,7 @@ class Estimate:
         """Bytes allocated and reserved at most, where cuBLAS takes this workspace."""
         if workspace == WORKSPACE:
             return self.allocated, self.reserved
-        engine = self.allocated - _replay(self.rehearsed).most_allocated
-        replayed = _replay(self.rehearsed, workspace)
-        allocated = replayed.most_allocated + engine
-        return allocated, allocated if self.settings.get("expandable_segments") else replayed.most_reserved + engine
+        return _peaks(registry.pipeline(self.pipeline), self.settings, self.rehearsed, workspace)
 
 
 def estimate(
@@ -120,14 +117,19 @@ def _rehearsed(name: str, key: str, size: tuple[int, int]) -> Rehearsed:
 
 
 def _made(pipeline: Pipeline, settings: Mapping[str, Any], size: tuple[int, int], done: Rehearsed) -> Estimate:
-    engine = done.weights[pipeline.denoiser] if settings.get("engine", "torch") != "torch" else 0
-    replayed = _replay(done)
-    allocated = replayed.most_allocated + engine
-    # segments that grow leave no gaps to speak of
-    reserved = allocated if settings.get("expandable_segments") else replayed.most_reserved + engine
+    allocated, reserved = _peaks(pipeline, settings, done, WORKSPACE)
     notes = tuple(text for name, (when, text) in NOT_MODELLED.items() if name in settings and when(settings[name]))
     weights = dict(done.weights)
     return Estimate(pipeline.name, settings, size, weights, _stages(done), allocated, reserved, notes, done)
+
+
+def _peaks(pipeline: Pipeline, settings: Mapping[str, Any], done: Rehearsed, workspace: int) -> tuple[int, int]:
+    """Bytes allocated and reserved at most."""
+    engine = done.weights[pipeline.denoiser] if settings.get("engine", "torch") != "torch" else 0
+    replayed = _replay(done, workspace)
+    allocated = replayed.most_allocated + engine
+    # segments that grow leave no gaps to speak of
+    return allocated, allocated if settings.get("expandable_segments") else replayed.most_reserved + engine
 
 
 def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float("inf")) -> Allocator:

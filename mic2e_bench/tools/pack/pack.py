@@ -23,8 +23,8 @@ MANIFEST, SUMS, UNPACK = "manifest.json", "SHA256SUMS", "unpack.sh"
 FORMAT = "mic2e-bench pack 1"
 # what a machine without network cannot be given, whatever the limit
 NEVER = {
-    "onnxruntime-gpu": "its wheel alone is 193 MiB and more; `engine: onnxruntime-cuda` is unavailable there",
-    "tensorrt, torch-tensorrt": "over a gigabyte; `engine: tensorrt` is unavailable there",
+    "onnxruntime-gpu": "its wheel alone (1.31.1) is 244 MiB; `engine: onnxruntime-cuda` is unavailable there",
+    "tensorrt, torch-tensorrt": "the index has no wheel of its libraries; `engine: tensorrt` is unavailable there",
     "flash-attn": "the index has no wheels of it, and building one needs a compiler and the source",
     ", ".join(site.NOTEBOOKS): "notebooks and reports are made where the results are read",
 }
