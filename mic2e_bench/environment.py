@@ -88,7 +88,7 @@ def git() -> str | None:
 
     A copy without a history has it in its file COMMIT, wherever that copy lies.
     """
-    own = Path(__file__).resolve().parent.parent
+    own = places.PACKAGE.parent
     if not (own / ".git").exists() and (written := _written(own)):
         return written
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mic2e_bench.pipeline import Pipeline
 
-BUNDLED = Path(__file__).parent / "bundled" / "inputs"
+BUNDLED = places.BUNDLED / "inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")

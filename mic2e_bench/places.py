@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parent
+BUNDLED = PACKAGE / "bundled"  # models, inputs and the network of the perceptual metric that come with the package
 EVIDENCE = "evidence"  # the folder beside the studies with the records that are kept in the repository
 
 
@@ -15,7 +17,7 @@ def root() -> Path:
     started in ``notebooks/`` and a command started above it work on the same results.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parent.parent):
+    for folder in (here, *here.parents, PACKAGE.parent):
         if (folder / "params").is_dir() and (folder / "notebooks").is_dir():
             return folder
     return here

@@ -62,7 +62,7 @@ def _needed_by(block: list[str]) -> Iterator[str]:
 
 def path() -> Path | None:
     """The lock beside this package, or else the workbench's."""
-    places_of_it = (Path(__file__).resolve().parent.parent, places.root())
+    places_of_it = (places.PACKAGE.parent, places.root())
     return next((folder / FILE for folder in places_of_it if (folder / FILE).is_file()), None)
 
 

@@ -11,7 +11,7 @@ import pytest
 from helpers import on_disk, tiny
 
 from mic2e_bench import cli, registry
-from mic2e_bench.models.sources import BUNDLED
+from mic2e_bench.places import BUNDLED
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mic2e_bench import registry
+from mic2e_bench import places, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 from mic2e_bench.train import sharing, store
@@ -98,13 +98,13 @@ def test_a_training_that_installs_in_its_own_folder_links_nothing(install, tmp_p
 @pytest.mark.parametrize("name", store.NAMES)
 def test_a_model_of_links_is_the_model_of_copies(name, tmp_path):
     """A trial's identity, and with it every record, does not change with how the files are stored."""
-    copies = shutil.copytree(sources.BUNDLED / name, tmp_path / "copies")
-    linked = shutil.copytree(sources.BUNDLED / name, tmp_path / "linked")
+    copies = shutil.copytree(places.BUNDLED / name, tmp_path / "copies")
+    linked = shutil.copytree(places.BUNDLED / name, tmp_path / "linked")
     for number, path in enumerate(sorted(linked.rglob("*.safetensors"))):
         path.rename(tmp_path / str(number))
         path.symlink_to(os.path.relpath(tmp_path / str(number), path.parent))
     assert not any(path.is_symlink() for path in copies.rglob("*"))
-    assert sources.fingerprint(copies) == sources.fingerprint(linked) == sources.fingerprint(sources.BUNDLED / name)
+    assert sources.fingerprint(copies) == sources.fingerprint(linked) == sources.fingerprint(places.BUNDLED / name)
 
 
 @pytest.fixture

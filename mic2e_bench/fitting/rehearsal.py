@@ -20,13 +20,13 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Module
 from transformers import pytorch_utils
 
-from mic2e_bench import registry
+from mic2e_bench import places, registry
 from mic2e_bench.build import Build
 from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
 from mic2e_bench.fitting.trace import Hollow, Trace, Tracing, as_fake, as_real
 from mic2e_bench.inputs import Item
-from mic2e_bench.models import random, sources
+from mic2e_bench.models import random
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.toggles.channels_last import PARTS
 from mic2e_bench.toggles.precision import DTYPES
@@ -74,7 +74,7 @@ def made(pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, An
     with warnings.catch_warnings(), hollow.quiet(*TALKATIVE):
         warnings.simplefilter("ignore")
         components = hollow.components(pipeline, model, load)
-        unweighted = random.unweighted(sources.BUNDLED / pipeline.name)
+        unweighted = random.unweighted(places.BUNDLED / pipeline.name)
         build.pipe = pipeline.assemble({**components, **unweighted}, load)
     if settings.get("fused_qkv"):
         registry.toggles()["fused_qkv"].apply(build, True)

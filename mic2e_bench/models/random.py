@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from mic2e_bench import probes
+from mic2e_bench import places, probes
 from mic2e_bench.build import Build
 from mic2e_bench.models import sources
 
@@ -33,7 +33,7 @@ def assemble(build: Build) -> Any:
         if _begins_in_main_memory(build):
             made[name].to("cpu")
             probes.start_afresh(build.device)  # nothing of this is a peak of loading
-    return build.pipeline.assemble({**made, **unweighted(sources.BUNDLED / build.pipeline.name)}, build.load)
+    return build.pipeline.assemble({**made, **unweighted(places.BUNDLED / build.pipeline.name)}, build.load)
 
 
 def _begins_in_main_memory(build: Build) -> bool:

@@ -14,7 +14,6 @@ from mic2e_bench import places
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
 
-BUNDLED = Path(__file__).parent.parent / "bundled"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WHOLE_FILE_BYTES = 64 << 20  # weight files above this enter the fingerprint by their size and both ends
 END_BYTES = 1 << 20
@@ -36,7 +35,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     if source == "bundled":
         return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where))}
     if source == "random":
-        check_links(BUNDLED / pipeline.name, where)  # tokenizers are the bundled model's
+        check_links(places.BUNDLED / pipeline.name, where)  # tokenizers are the bundled model's
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
@@ -53,7 +52,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 def bundled(name: str, where: str) -> Path:
     """The folder of a bundled model. Raises ``BadInput`` where it is not whole."""
-    return _folder(BUNDLED / name, where)
+    return _folder(places.BUNDLED / name, where)
 
 
 def _folder(path: Path, where: str) -> Path:
@@ -120,7 +119,7 @@ def pictures_may_lack(model: Mapping[str, Any]) -> bool:
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:
     """The folder or hub id to load from, and the revision. Not for ``random``."""
     if model["source"] == "bundled":
-        return str(BUNDLED / pipeline.name), None
+        return str(places.BUNDLED / pipeline.name), None
     if model["source"] == "folder":
         return model["path"], None
     return model["id"], model["revision"]

@@ -80,7 +80,7 @@ def surroundings() -> Iterator[dict[str, str]]:
         kernel.parent.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
-        package = str(Path(__file__).resolve().parents[2])
+        package = str(places.PACKAGE.parent)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         own = {"JUPYTER_PATH": folder, "JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
         quiet = {"PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}

@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-FOLDER = Path(__file__).parent.parent / "bundled" / "perceptual"
+from mic2e_bench import places
+
+FOLDER = places.BUNDLED / "perceptual"
 WIDTHS = (24, 48, 96, 128)  # channels of the four stages; each halves the image
 POOLED = 4  # pixels over which colour is averaged
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from mic2e_bench import places
+
 NAMES = {
     "objectclear": "evaluate_edit",
     "sdxl-inpaint": "evaluate_edit",
@@ -43,9 +45,8 @@ def measure(name: str, options) -> None:
     """Evaluate one model and write its figures and its card."""
     from mic2e_bench.train.card import write_card
     from mic2e_bench.train.loop import write_atomically
-    from mic2e_bench.train.store import BUNDLED
 
-    folder = (options.models or BUNDLED) / name
+    folder = (options.models or places.BUNDLED) / name
     if not options.card_only:
         import torch
 

@@ -10,9 +10,9 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
+from mic2e_bench import places
 from mic2e_bench.train import architectures, sam3_parts, sharing
 
-BUNDLED = Path(__file__).parents[1] / "bundled"
 NAMES = ("objectclear", "sdxl-inpaint", "flux-schnell", "z-image-turbo", "sam3")
 KEPT = ("README.md", "evaluation.json", "training.json")  # survive a replacement of the weights
 LIBRARIES = {"DDIMScheduler": "diffusers", "UNet2DConditionModel": "diffusers", "AutoencoderKL": "diffusers"}
@@ -73,7 +73,7 @@ def save(name: str, parts, folder: Path) -> None:
         parts.save_config(folder)
 
 
-def install(name: str, parts, where: Path = BUNDLED, vae_facts: Path | None = None) -> Path:
+def install(name: str, parts, where: Path = places.BUNDLED, vae_facts: Path | None = None) -> Path:
     """Replace the bundled folder of `name` by `parts`; a reader sees the old folder or the new one, whole.
 
     Files that models have in common are stored once; models that shared a file with this one keep what they had.

@@ -161,9 +161,8 @@ def study_log(folder: Path) -> bytes:
 
 def clean(text: str) -> str:
     """A text without the names of this machine's folders."""
-    package = Path(__file__).resolve().parents[2]
-    known = {sys.prefix: "ENV", sys.base_prefix: "PYTHON", package.parent: ".", places.root(): ".", Path.cwd(): ".",
-             Path.home(): "~"}  # fmt: skip
+    known = {sys.prefix: "ENV", sys.base_prefix: "PYTHON", places.PACKAGE.parent: ".", places.root(): ".",
+             Path.cwd(): ".", Path.home(): "~"}  # fmt: skip
     for folder, name in sorted(known.items(), key=lambda pair: -len(str(pair[0]))):
         text = text.replace(str(folder), name) if len(str(folder)) > 1 else text
     return text
