@@ -110,8 +110,9 @@ def test_a_model_of_links_is_the_model_of_copies(name, tmp_path):
 @pytest.fixture
 def lone(tmp_path, monkeypatch):
     """A bundled model whose links are kept, without the model that they lead to."""
-    monkeypatch.setattr(sources, "BUNDLED", tmp_path)
-    return shutil.copytree(store.BUNDLED / "sdxl-inpaint", tmp_path / "sdxl-inpaint", symlinks=True)
+    copied = shutil.copytree(places.BUNDLED / "sdxl-inpaint", tmp_path / "sdxl-inpaint", symlinks=True)
+    monkeypatch.setattr(places, "BUNDLED", tmp_path)
+    return copied
 
 
 @pytest.mark.parametrize("model", ["bundled", "random", "folder"])
