@@ -5,6 +5,6 @@ preset in force on a live pipeline.
 """
 
 from mic2e_bench.api import apply, load, run
+from mic2e_bench.version import VERSION as __version__
 
-__all__ = ["apply", "load", "run"]
-__version__ = "0.1.0"
+__all__ = ["__version__", "apply", "load", "run"]

@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mic2e_bench import __version__, commands, registry
+from mic2e_bench import commands, registry
 from mic2e_bench.commands import BAD_INPUT, INTERRUPTED, OK
 from mic2e_bench.errors import BadInput
+from mic2e_bench.version import VERSION
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line, a subcommand for each file of ``commands/``."""
     top = argparse.ArgumentParser(prog="mic2e-bench", description="Benchmark and tune the MIC2E diffusion pipelines.")
-    top.add_argument("--version", action="version", version=f"mic2e-bench {__version__}")
+    top.add_argument("--version", action="version", version=f"mic2e-bench {VERSION}")
     added = top.add_subparsers(required=True, metavar="COMMAND")
     for name, command in registry.modules(commands.__name__).items():
         made = added.add_parser(name, help=command.ABOUT, description=command.ABOUT)

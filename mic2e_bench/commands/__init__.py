@@ -7,7 +7,9 @@ code. They read arguments, call, print and choose the exit code; nothing else. B
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from mic2e_bench import places
 
@@ -38,3 +40,10 @@ def studies(options: argparse.Namespace) -> list:
 def results(options: argparse.Namespace) -> Path:
     """The results folder that was asked for, or the workbench's."""
     return options.results or places.results()
+
+
+def call(command: ModuleType, words: Sequence[str]) -> int:
+    """Execute another command with these words of its own command line; returns its exit code."""
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    return command.execute(parser.parse_args(words))

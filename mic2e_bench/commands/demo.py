@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mic2e_bench import commands, places
+from mic2e_bench.commands import report, tables
 from mic2e_bench.errors import BadInput
 
 ABOUT = "the demonstration studies on the bundled models, with the report"
@@ -12,13 +13,11 @@ arguments = commands.add_results
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.cli import main
-
     folder = places.root() / "params" / "demo"
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise BadInput(f"no params files in {folder}: run the demo from the workbench's folder.")
     where = ["--results", str(options.results)] if options.results else []
-    code = main(["report", *map(str, paths), *where]) or main(["tables", *where])
+    code = commands.call(report, [*map(str, paths), *where]) or commands.call(tables, where)
     print(f"Open {commands.results(options) / 'report.html'}")
     return code

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from mic2e_bench import __version__, environment
+from mic2e_bench import environment
 from mic2e_bench.comparing.compare import Comparison
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORDS, WORSE, Verdict
 from mic2e_bench.report.numbers import NONE, digits
 from mic2e_bench.report.page import NO_SOURCE
 from mic2e_bench.report.style import CSS
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.version import VERSION
 
 MARKS = {WORSE: "✗", BETTER: "✓", SAME: "=", INCONCLUSIVE: "?"}
 CLASSES = {WORSE: "error", INCONCLUSIVE: "not_applied", BETTER: "better", SAME: ""}
@@ -45,7 +46,7 @@ def html(made: Comparison) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{NO_SOURCE}">
 <title>{escape(_heading(made))} · mic2e-bench</title><style>{CSS}{extra}</style></head>
-<body><header><p class="brand">mic2e-bench {escape(__version__)}</p><h1>{escape(_heading(made))}</h1>
+<body><header><p class="brand">mic2e-bench {escape(VERSION)}</p><h1>{escape(_heading(made))}</h1>
 <p class="note">Written {environment.now()[:16].replace("T", " ")} UTC</p></header>
 <p class="summary">{escape(summary(made))}</p><ul class="note">{facts}</ul>
 {table(made, made.verdicts).html()}

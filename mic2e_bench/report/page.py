@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mic2e_bench import __version__, environment, record
+from mic2e_bench import environment, record
 from mic2e_bench.params import Study
 from mic2e_bench.report import about, execute, feasibility, findings, tables
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.style import CSS
+from mic2e_bench.version import VERSION
 
 NO_SOURCE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the page needs nothing from outside
 
@@ -40,7 +41,7 @@ def _page(all_found: Sequence[Findings], sections: Sequence[str]) -> str:
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{NO_SOURCE}">
 <title>{escape(title)} · mic2e-bench</title><style>{CSS}</style></head>
-<body><header><p class="brand">mic2e-bench {escape(__version__)}</p><h1>{escape(title)}</h1>
+<body><header><p class="brand">mic2e-bench {escape(VERSION)}</p><h1>{escape(title)}</h1>
 <p class="note">Written {environment.now()[:16].replace("T", " ")} UTC</p></header>
 {top}
 {"".join(sections)}

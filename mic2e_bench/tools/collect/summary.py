@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import __version__, record
+from mic2e_bench import record
 from mic2e_bench.budget import grouped, left_of, words
 from mic2e_bench.choosing import limits
 from mic2e_bench.metrics.latency import spread
+from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
@@ -22,7 +23,7 @@ def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) 
     """The whole page."""
     found = {study.name: [one for path in record.paths(results / study.name) if (one := record.read_if_there(path))]
              for study in studies}  # fmt: skip
-    lines = ["# Measured with mic2e-bench", "", f"mic2e-bench {__version__}."]
+    lines = ["# Measured with mic2e-bench", "", f"mic2e-bench {VERSION}."]
     lines += _machines([one for records in found.values() for one in records])
     left = [trial for study in studies for trial in left_of(study, results)]
     if budget and left:

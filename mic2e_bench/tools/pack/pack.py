@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import __version__, versions
+from mic2e_bench import versions
 from mic2e_bench.choosing import limits
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.tools.pack import anonymous, archive, site, tree
 from mic2e_bench.tools.pack.archive import Part
 from mic2e_bench.tools.pack.target import Target
+from mic2e_bench.version import VERSION
 
 MANIFEST, SUMS, UNPACK = "manifest.json", "SHA256SUMS", "unpack.sh"
 FORMAT = "mic2e-bench pack 1"
@@ -145,7 +146,7 @@ def _manifest(
     left_out: list[dict[str, str]],
 ) -> dict[str, Any]:
     return {
-        "format": FORMAT, "version": __version__, "commit": commit, "python": target.python, "torch": target.torch,
+        "format": FORMAT, "version": VERSION, "commit": commit, "python": target.python, "torch": target.torch,
         "cuda": target.cuda, "parts": [{"file": name, "bytes": size} for name, size in sizes.items()],
         "packages": brought, "expects": expects, "left_out": left_out,
     }  # fmt: skip
