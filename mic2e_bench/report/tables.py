@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas
 
-from mic2e_bench import record
+from mic2e_bench import files
 from mic2e_bench.params import Study
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
@@ -181,5 +181,5 @@ def _plain(value: Any) -> Any:
 def write(found: Findings) -> None:
     """Write ``table.md`` and ``table.csv`` beside the records."""
     heading = f"# {found.study.name}\n\n"
-    record.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
-    record.write_whole(found.folder / "table.csv", csv(found).encode())
+    files.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
+    files.write_whole(found.folder / "table.csv", csv(found).encode())

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record, store
+from mic2e_bench import files, frame, store
 from mic2e_bench.choosing import advice, front, limits
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, within
 from mic2e_bench.errors import BadInput
@@ -69,8 +69,8 @@ def tune(
         table = _table(outcome)
         content = _content(study, space, search, outcome)
         folder = search.folder
-        record.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
-        record.write_whole(folder / "front.md", table.markdown().encode())
+        files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        files.write_whole(folder / "front.md", table.markdown().encode())
     return _text(content, table, folder), bool(outcome.front)
 
 

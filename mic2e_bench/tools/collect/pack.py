@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mic2e_bench import doctor, places, record
 from mic2e_bench.choosing import limits
 from mic2e_bench.errors import BadInput
+from mic2e_bench.files import cannot_write, write_whole
 from mic2e_bench.tools.collect import parts, summary
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Packing:
                 p.name for p in self.folder.iterdir() if not (parts.NAME.fullmatch(p.name) or p.name == SUMMARY)
             ]
         except OSError as error:
-            raise record.cannot_write(self.folder, error) from None
+            raise cannot_write(self.folder, error) from None
         strangers = [name for name in strangers if not (name.startswith(".") and name.endswith(".part"))]
         if strangers:
             raise BadInput(f"--pack-results {self.folder}: holds other things ({strangers[0]}): give an empty folder.")
@@ -86,7 +87,7 @@ class Packing:
                 path.unlink()
                 self.written.pop(int(found[1]), None)
         text = summary.text(self.studies, self.results, self.budget)
-        record.write_whole(self.folder / SUMMARY, text.encode())
+        write_whole(self.folder / SUMMARY, text.encode())
         if self.budget:
             self.budget.packing_s = max(self.budget.packing_s, time.monotonic() - start)
 
