@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from mic2e_bench import fork_safety, presets, registry
+from mic2e_bench import files, fork_safety, presets, registry
 from mic2e_bench.choosing import limits
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import cards as card_table
@@ -147,10 +145,7 @@ def changed(changes: Sequence[str]) -> dict[str, Any]:
         key, separator, text = change.partition("=")
         if not separator or not key:
             raise BadInput(f"--settings {change}: write key=value, for example --settings precision=bf16.")
-        try:
-            found[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise BadInput(f"--settings {change}: '{text}' is not a YAML value.") from None
+        found[key] = files.yaml_value(text, f"--settings {change}")
     return found
 
 
