@@ -17,6 +17,7 @@ from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, resolve, show
 from mic2e_bench.trial import Trial
+from mic2e_bench.units import assignment
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
@@ -83,9 +84,7 @@ def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any
 
 def _change(params: dict[str, Any], change: str) -> None:
     """Apply one ``--set a.b=value``; the value is read as YAML."""
-    keys, separator, text = change.partition("=")
-    if not separator or not keys:
-        raise BadInput(f"--set {change}: write key=value, for example --set protocol.repeats=3.")
+    keys, value = assignment(change, "--set", "protocol.repeats=3")
     *parents, last = keys.split(".")
     place = params
     for parent in parents:
@@ -93,7 +92,7 @@ def _change(params: dict[str, Any], change: str) -> None:
         if not isinstance(child, dict):
             raise BadInput(f"--set {change}: '{parent}' holds {child!r}, which has no keys.")
         place = child
-    place[last] = files.yaml_value(text, f"--set {change}")
+    place[last] = value
 
 
 def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:

@@ -12,9 +12,10 @@ from mic2e_bench import files
 from mic2e_bench.params import Study
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
+from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
+from mic2e_bench.units import NONE, digits, missing, scale
 
 STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import doctor, places, record
-from mic2e_bench.choosing import limits
+from mic2e_bench import doctor, places, record, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.files import cannot_write, write_whole
 from mic2e_bench.tools.collect import parts, summary
@@ -36,7 +35,7 @@ class Packing:
 
     def __init__(self, folder: Path, studies: Sequence[Study], results: Path, part: str, budget: Budget | None) -> None:
         self.folder, self.studies, self.results, self.budget = folder, studies, Path(results), budget
-        self.most = int(limits.size(part, "--part"))
+        self.most = int(units.size(part, "--part"))
         if self.most < LEAST_PART:
             raise BadInput(f"--part {part}: too little for one record; the least is 64KiB.")
         self._check_folder()
