@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING
 import psutil
 
 from mic2e_bench import record, server
-from mic2e_bench.choosing import limits
 from mic2e_bench.durations import Durations, rounds_key
 from mic2e_bench.errors import BadInput
 from mic2e_bench.trial import Trial
+from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:
     from mic2e_bench.params import Study
 
-TIMES = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 END_S, END_SHARE, END_MOST_S = 3.0, 0.01, 10.0  # kept for the end: tables, the closing line, the interpreter's own end
 
 Group = list[Trial]
@@ -41,8 +40,7 @@ class UsedUp(Exception):
 
 def parse(text: str, where: str = "--budget") -> float:
     """Seconds of ``90s``, ``10m``, ``1h``. Raises ``BadInput``."""
-    seconds = limits.quantity(text, TIMES, where, "a time such as 90s, 10m or 1h")
-    return limits.above_zero(seconds, text, where)
+    return working_time(text, where)
 
 
 def process_age_s() -> float:
@@ -152,9 +150,9 @@ class Budget:
             needed = math.ceil(self.ready_s + import_s + least + self.reserve_s) + 1
             raise BadInput(
                 f"--budget {self.seconds:g}s is too short for any trial that is left. The shortest, '{trial.label}' of "
-                f"{trial.study}, needs about {words(least)} (estimated), after {words(self.ready_s + import_s)} until "
-                f"the libraries are imported and before {words(self.reserve_s)} that are kept for the end. Give "
-                f"--budget {needed}s or more; nothing was started."
+                f"{trial.study}, needs about {duration(least)} (estimated), after {duration(self.ready_s + import_s)} "
+                f"until the libraries are imported and before {duration(self.reserve_s)} that are kept for the end. "
+                f"Give --budget {needed}s or more; nothing was started."
             )
 
     def least(self, left: Sequence[Trial]) -> tuple[Trial, float]:
@@ -215,7 +213,7 @@ class Budget:
         groups = grouped(left)
         parts = [f"budget of {self.seconds:g} s used up: {total - len(left)} of {total} trials are measured"]
         parts += [f"{len(left)} {'is' if len(left) == 1 else 'are'} left (about "
-                  f"{words(sum(map(self.durations.group_s, groups)))}, estimated)"]  # fmt: skip
+                  f"{duration(sum(map(self.durations.group_s, groups)))}, estimated)"]  # fmt: skip
         parts += [scores] if scores else []
         needed = self.ready_s + self.durations.import_s + self.least(left)[1] + self.reserve_s
         if needed > self.seconds:
@@ -241,13 +239,6 @@ def grouped(trials: Iterable[Trial]) -> list[Group]:
     for trial in trials:
         groups.setdefault((trial.study, trial.build_key), []).append(trial)
     return list(groups.values())
-
-
-def words(seconds: float) -> str:
-    """A duration for people: ``40 s``, ``7 min``, ``2.5 h``."""
-    if seconds < 100:
-        return f"{math.ceil(seconds)} s"
-    return f"{math.ceil(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _raise(*signal_and_frame: object) -> None:

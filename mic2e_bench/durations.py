@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, protocol, record, server
+from mic2e_bench import environment, files, protocol, record, server
 from mic2e_bench.trial import Trial
 
 MARGIN = 1.1  # of what the records say: the next one may be a little slower
@@ -144,7 +144,7 @@ class Durations:
 
     def write(self, folder: Path) -> None:
         """Keep the lower bounds for the next run."""
-        record.write_whole(folder / FILE, json.dumps(self.bounds, indent=1, sort_keys=True).encode() + b"\n")
+        files.write_whole(folder / FILE, json.dumps(self.bounds, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def unit(trial: Trial) -> float:

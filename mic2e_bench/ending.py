@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from mic2e_bench import environment, record, server
+from mic2e_bench import environment, files, server
 from mic2e_bench.errors import Unavailable
 
 NO_MEMORY = (
@@ -46,7 +46,7 @@ def classify(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, Unavailable) or any(words in text for words in NO_DEVICE):
         return "unavailable"
-    if isinstance(error, record.CannotWrite) or (isinstance(error, OSError) and error.errno in NO_ROOM):
+    if isinstance(error, files.CannotWrite) or (isinstance(error, OSError) and error.errno in NO_ROOM):
         return "unwritable"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "oom"

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mic2e_bench import places
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.files import read_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,12 +69,9 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     """Every input of a folder: ``{name: {"files": {field: path}, text field: value}}``."""
     found: dict[str, dict[str, Any]] = {name: {"files": files} for name, files in _files(folder).items()}
     texts = folder / "prompts.yaml"
-    if not texts.is_file():
+    if not texts.exists():
         return found
-    try:
-        entries = yaml.safe_load(texts.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{where}: inputs: {texts} is not readable as YAML: {' '.join(str(error).split())}") from None
+    entries = read_yaml(texts, f"{where}: inputs") or {}
     if not isinstance(entries, dict):
         raise BadInput(f"{where}: inputs: {texts} must map each input's name to its prompts.")
     for name, entry in entries.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, record, server, skipping
+from mic2e_bench import environment, files, record, server, skipping
 from mic2e_bench.budget import Budget
 from mic2e_bench.progress import Progress
 from mic2e_bench.trial import Trial
@@ -44,9 +44,9 @@ class Outcomes:
     attempts: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # failures that were tried again, by trial
 
     def write(self, trial: Trial, status: str, reason: str, **parts: Any) -> None:
-        """The record of a trial. A full disk is no trial's fault: ``unwritable`` raises ``record.CannotWrite``."""
+        """The record of a trial. A full disk is no trial's fault: ``unwritable`` raises ``files.CannotWrite``."""
         if status == "unwritable":
-            raise record.CannotWrite(reason if reason.startswith("cannot write") else f"cannot write: {reason}")
+            raise files.CannotWrite(reason if reason.startswith("cannot write") else f"cannot write: {reason}")
         # what others held says nothing of the trial's size
         if status == "oom" and not parts.get("environment", {}).get("held_by_others_bytes"):
             self.too_large.append(trial)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mic2e_bench import ablation, conflicts, inputs, places, presets, protocol, registry
+from mic2e_bench import ablation, conflicts, files, inputs, places, presets, protocol, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, resolve, show
 from mic2e_bench.trial import Trial
+from mic2e_bench.units import assignment
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
@@ -72,16 +71,10 @@ def content(path: str | Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
 def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The mappings that a params file holds, at least one; what is empty between two ``---`` is none."""
     path = Path(path)
-    try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         near = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "no params files there"
-        raise BadInput(f"{path}: no such params file. In its folder: {near}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {error}.") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    documents = [document for document in documents if document is not None]
+        raise BadInput(f"{path}: no such params file. In its folder: {near}.")
+    documents = [document for document in files.read_documents(path) if document is not None]
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise BadInput(f"{path}: a params file maps keys to values. Keys: {', '.join(KEYS)}.")
     for document, change in itertools.product(documents, changes):
@@ -91,9 +84,7 @@ def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any
 
 def _change(params: dict[str, Any], change: str) -> None:
     """Apply one ``--set a.b=value``; the value is read as YAML."""
-    keys, separator, text = change.partition("=")
-    if not separator or not keys:
-        raise BadInput(f"--set {change}: write key=value, for example --set protocol.repeats=3.")
+    keys, value = assignment(change, "--set", "protocol.repeats=3")
     *parents, last = keys.split(".")
     place = params
     for parent in parents:
@@ -101,10 +92,7 @@ def _change(params: dict[str, Any], change: str) -> None:
         if not isinstance(child, dict):
             raise BadInput(f"--set {change}: '{parent}' holds {child!r}, which has no keys.")
         place = child
-    try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"--set {change}: '{text}' is not a YAML value.") from None
+    place[last] = value
 
 
 def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.places import find, root
@@ -21,12 +20,7 @@ def path() -> Path:
 
 def load() -> dict[str, dict[str, Any]]:
     """All presets as written: ``{name: {"about", "inherits", pipeline: settings}}``. Raises ``BadInput``."""
-    try:
-        presets = yaml.safe_load(path().read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise BadInput(f"no presets file at {path()}: run from the workbench's folder.") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path()}: not valid YAML: {' '.join(str(error).split())}") from None
+    presets = files.read_yaml(path(), advice="Run from the workbench's folder.") or {}
     if not isinstance(presets, dict) or not all(isinstance(preset, dict) for preset in presets.values()):
         raise BadInput(f"{path()}: write NAME: {{pipeline: {{setting: value}}}}.")
     return presets
@@ -79,12 +73,7 @@ def read(preset: str | Path | Mapping[str, Any], pipeline: Pipeline, where: str)
 
 
 def _file(place: Path, where: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{where}: {place}: cannot be read: {error}.") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{where}: {place}: not valid YAML: {' '.join(str(error).split())}") from None
+    content = files.read_yaml(place, where)
     if not isinstance(content, dict) or not content:
         raise BadInput(f"{where}: {place}: write NAME: {{pipeline: {{setting: value}}}}, or setting: value.")
     return {str(name): value for name, value in content.items()}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench.errors import BadInput
+from mic2e_bench import files
 from mic2e_bench.trial import Trial
 
 SCHEMA = 1
@@ -43,10 +42,6 @@ class Damaged(ValueError):
 
 class Newer(Damaged):
     """A record of a schema that only a newer version reads: whole, and to be left alone."""
-
-
-class CannotWrite(BadInput):
-    """A folder that cannot be written, or a disk that is full."""
 
 
 def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str, Any]:
@@ -87,31 +82,8 @@ def paths(folder: Path) -> list[Path]:
 def write(results: Path, record: Mapping[str, Any]) -> Path:
     """Write a record in one step: a reader sees the old file or the new one, never a part."""
     path = path_of(results, record["study"], record["id"])
-    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
+    files.write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
     return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
-            try:
-                part.write(content)
-                part.flush()
-                os.fsync(part.fileno())
-                os.chmod(part.name, 0o644)
-                os.replace(part.name, path)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """What to tell a person whose disk is full or whose folder cannot be written."""
-    return CannotWrite(f"cannot write {path}: {error.strerror}. Give a folder that can be written: --results DIR.")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -166,7 +138,7 @@ def set_aside(path: Path) -> Path:
         free = next(folder / name for name in names if not (folder / name).exists())
         return path.rename(free)
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise files.cannot_write(folder, error) from error
 
 
 def read_if_there(path: Path) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, record, visible
+from mic2e_bench import environment, files, visible
 from mic2e_bench.errors import BadInput
 from mic2e_bench.trial import Trial
 
@@ -113,13 +113,13 @@ def child(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection
 def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Connection]:
     """Start ``target(*args, pipe)`` in a child; returns the process and this end of its pipe.
 
-    Raises ``record.CannotWrite`` for a log that cannot be written.
+    Raises ``files.CannotWrite`` for a log that cannot be written.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
     except OSError as error:
-        raise record.cannot_write(log, error) from None
+        raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
     # a spawned child may have to start processes of its own (``restarts``), which Python forbids to daemons
     process = _started(target=_logged, args=(log, target, *args, sending), daemon=not _spawning)

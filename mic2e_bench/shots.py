@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import inputs, probes, record
+from mic2e_bench import files, inputs, probes
 from mic2e_bench.build import Build
 from mic2e_bench.kernels import can_count, count_kernels
 from mic2e_bench.witness import watch
@@ -132,5 +132,5 @@ def store(picture: Image.Image, folder: Path) -> dict[str, str]:
     sha256 = hashlib.sha256(content.getvalue()).hexdigest()
     path = folder / f"{sha256[:20]}.png"
     if not path.exists():
-        record.write_whole(path, content.getvalue())
+        files.write_whole(path, content.getvalue())
     return {"file": f"images/{path.name}", "sha256": sha256}

@@ -53,7 +53,7 @@ def packing(results, folder, part="15MiB", content=None):
     made = pack.Packing.__new__(pack.Packing)
     made.folder, made.studies, made.results, made.budget = folder, [helpers.study(content or tiny())], results, None
     made.most, made.doctor, made.written, made.sizes, made.told = (
-        int(pack.limits.size(part, "p")),
+        int(pack.units.size(part, "p")),
         "doctor\n",
         {},
         {},

@@ -14,7 +14,7 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, ending, frame, record, registry, runner, server, skipping
+from mic2e_bench import cli, ending, files, frame, record, registry, runner, server, skipping
 from mic2e_bench.bench import kills
 from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
@@ -340,7 +340,7 @@ FAULTS["_no_room"] = _no_room
 
 def test_a_disk_that_is_full_in_the_worker_ends_the_run(tmp_path, monkeypatch):
     child_with("_no_room", monkeypatch)
-    with pytest.raises(record.CannotWrite, match=r"^cannot write: OSError: .*No space left on device"):
+    with pytest.raises(files.CannotWrite, match=r"^cannot write: OSError: .*No space left on device"):
         helpers.run(tiny(vary={"steps": [1, 2, 3]}), tmp_path)
     assert list(on_disk(tmp_path)) == ["baseline"]
 

@@ -10,7 +10,7 @@ import helpers
 import pytest
 import toggling
 
-from mic2e_bench import probes, registry, worker
+from mic2e_bench import probes, registry, units, worker
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import against, cards, estimate, rehearsal
 from mic2e_bench.fitting.allocator import Allocator
@@ -234,7 +234,7 @@ def test_the_workspace_is_that_of_the_card():
      ("A100-80GB", "A100 80GB"), ("Tesla T4", "T4")],
 )  # fmt: skip
 def test_cards_by_the_names_they_go_by(given, card):
-    assert cards.memory(given) == (card, cards.CARDS[card] * cards.GIB)
+    assert cards.memory(given) == (card, cards.CARDS[card] * units.GIB)
 
 
 @pytest.mark.parametrize(

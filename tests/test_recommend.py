@@ -9,9 +9,8 @@ import pytest
 from helpers import command, file, refusal, tiny
 
 from mic2e_bench import environment, params, places, record
-from mic2e_bench.choosing import candidates, front, limits, recommend
+from mic2e_bench.choosing import candidates, front, recommend
 from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY
-from mic2e_bench.errors import BadInput
 
 GIB = 2**30
 
@@ -59,34 +58,6 @@ def test_what_only_noise_beats_is_a_tie():
     values = np.array([[1.0, 5.0], [1.05, 5.0], [1.5, 5.0], [0.9, 9.0], [np.nan, 1.0]])
     assert front.standing(values, np.full((5, 2), 0.1)) == ["front", "tie", "beaten", "front", "unknown"]
     assert front.standing(values, np.zeros((5, 2))) == ["front", "beaten", "beaten", "front", "unknown"]
-
-
-@pytest.mark.parametrize(
-    ("read", "text", "value"),
-    [
-        (limits.seconds, "4s", 4.0), (limits.seconds, "250ms", 0.25), (limits.seconds, " 1.5 S ", 1.5),
-        (limits.seconds, "2min", 120.0), (limits.size, "10GB", 10e9), (limits.size, "10GiB", 10 * GIB),
-        (limits.size, "500mb", 500e6), (limits.size, "1e3 MiB", 1000 * 2**20), (limits.percent, "85%", 85.0),
-    ],
-)  # fmt: skip
-def test_limits_are_read(read, text, value):
-    assert read(text, "--x") == pytest.approx(value)
-
-
-@pytest.mark.parametrize(
-    ("read", "text", "words"),
-    [
-        (limits.seconds, "4", "'4' has no unit"), (limits.size, "10", "'10' has no unit"),
-        (limits.percent, "0.85", "has no unit"), (limits.seconds, "4sec", "unknown unit 'sec'"),
-        (limits.size, "10Gb/s", "unknown unit"), (limits.size, "tenGB", "is not a size"),
-        (limits.seconds, "0s", "out of reach"), (limits.seconds, "-1s", "out of reach"),
-        (limits.percent, "101%", "out of reach"), (limits.seconds, "1e999s", "is not"), (limits.size, "", "is not"),
-    ],
-)  # fmt: skip
-def test_a_limit_that_cannot_be_read_is_answered_with_a_line(read, text, words):
-    with pytest.raises(BadInput) as error:
-        read(text, "--max")
-    assert words in str(error.value) and str(error.value).startswith("--max: ") and "\n" not in str(error.value)
 
 
 def brute_force(points, asked, ranking):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from PIL import Image
 
 from mic2e_bench import environment, params, record
 from mic2e_bench.errors import BadInput
-from mic2e_bench.report import about, findings, frontier, numbers, page, plots, strips, tables
+from mic2e_bench.report import about, findings, frontier, metric_names, page, plots, strips, tables
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
@@ -234,14 +233,9 @@ def test_masks_are_laid_over_the_image_and_compared(tmp_path):
     assert "what it adds" in html and "“ball”" in html and "the known answer" in html
 
 
-def test_rounding_is_for_people():
-    assert [numbers.digits(value) for value in (1234.5, 0.012345, 0, math.inf, math.nan, None, 9.9999, 0.0000123)] == [
-        "1234", "0.0123", "0", "∞", "–", "–", "10.00", "1.23e-05",
-    ]  # fmt: skip
-    assert numbers.scale("latency_s", [0.01]) == (1e3, "ms") and numbers.scale("x_bytes", [3 * 2**30])[1] == "GiB"
-    assert (
-        numbers.title("psnr.truth.inside") == "PSNR truth inside (dB) ↑" and numbers.title("quality") == "quality (%) ↑"
-    )
+def test_metrics_have_their_unit_and_the_better_direction_in_their_title():
+    assert metric_names.title("psnr.truth.inside") == "PSNR truth inside (dB) ↑"
+    assert metric_names.title("quality") == "quality (%) ↑"
 
 
 def test_the_page_is_one_file_that_needs_nothing_else(sweep, capsys):

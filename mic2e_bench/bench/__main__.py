@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from mic2e_bench import bench, environment, places, record
+from mic2e_bench import bench, environment, files, places
 from mic2e_bench.errors import BadInput, unknown
 
 ORDER = ("fidelity", "memory", "overhead", "agreement", "store", "kills", "gate", "landscape")
@@ -59,7 +59,7 @@ def put(path: Path, name: str, section: str) -> None:
     made = f"<!-- {name} -->\n{section.strip()}\n\n{where}\n<!-- /{name} -->\n"
     old = re.compile(rf"<!-- {name} -->.*<!-- /{name} -->\n", re.DOTALL)
     text = old.sub(lambda found: made, text) if old.search(text) else f"{text.rstrip()}\n\n{made}"
-    record.write_whole(path, text.encode())
+    files.write_whole(path, text.encode())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import numpy as np
 
 from mic2e_bench import api, probes, registry, worker
 from mic2e_bench.bench import section
+from mic2e_bench.units import MIB
 
-MIB = 2**20
 CHILD = """
 import numpy as np
 from mic2e_bench import probes

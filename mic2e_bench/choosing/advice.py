@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mic2e_bench import registry
-from mic2e_bench.choosing import front, limits
+from mic2e_bench import registry, units
+from mic2e_bench.choosing import front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
-from mic2e_bench.report.numbers import NONE
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
+from mic2e_bench.units import NONE
 
 MEMORY_NAMES = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
 MEMORY_WORDS = {
@@ -58,7 +58,7 @@ def _hundred(metric: str) -> str:
 
 def _limit(name: str, value: float, among: Candidates) -> str:
     side = "at least" if name == QUALITY else "at most"
-    return f"{quantity(name, among)} {side} {limits.write(value, KIND[name])}"
+    return f"{quantity(name, among)} {side} {units.write(value, KIND[name])}"
 
 
 def quantity(name: str, among: Candidates) -> str:
@@ -89,7 +89,7 @@ def _nothing(made: Recommendation, among: Candidates) -> list[str]:
     lines = ["Nothing measured fits."]
     for name in made.out_of_reach():
         best = min((p for p in made.points if p.values[name] is not None), key=lambda p: p.cost(name))
-        said = limits.write(best.values[name], KIND[name])
+        said = units.write(best.values[name], KIND[name])
         lines.append(f"  {_limit(name, made.limits[name], among)} is out of reach: the best is {said} ({best.label})")
     if made.nearest:
         lines.append(f"  nearest: {made.nearest.label}: {values(made.nearest, among)}")
@@ -104,7 +104,7 @@ def _missing(point: Point, made: Recommendation, among: Candidates) -> list[str]
         if not within(point, {name: limit}):
             by = abs(point.values[name] - limit)
             side = "too little" if name == QUALITY else "too much"
-            found.append(f"{quantity(name, among)}: {limits.write(by, KIND[name])} {side}")
+            found.append(f"{quantity(name, among)}: {units.write(by, KIND[name])} {side}")
     return found
 
 
@@ -112,26 +112,26 @@ def _cost(relaxed: Any, made: Recommendation, among: Candidates) -> str:
     first = f"{_limit(relaxed.name, made.limits[relaxed.name], among)}:"
     if relaxed.least is None:
         return f"{first} {'nothing fits without it either' if made.best is None else 'costs nothing beyond the noise'}"
-    to = limits.write(relaxed.least.values[relaxed.name], KIND[relaxed.name])
+    to = units.write(relaxed.least.values[relaxed.name], KIND[relaxed.name])
     if made.best is None:
         return f"{first} relaxed to {to}, {relaxed.least.label} fits"
     said = f"{first} relaxed to {to}, {_gain(relaxed.least, made, among)} ({relaxed.least.label})"
     if relaxed.most.id != relaxed.least.id:
-        far = limits.write(relaxed.most.values[relaxed.name], KIND[relaxed.name])
+        far = units.write(relaxed.most.values[relaxed.name], KIND[relaxed.name])
         said += f"; to {far}, {_gain(relaxed.most, made, among)} ({relaxed.most.label})"
     return said
 
 
 def _gain(point: Point, made: Recommendation, among: Candidates) -> str:
     name = next((name for name in made.order if not point.ties(made.best, name)), made.order[0])
-    old, new = (limits.write(p.values[name], KIND[name]) for p in (made.best, point))
+    old, new = (units.write(p.values[name], KIND[name]) for p in (made.best, point))
     return f"{quantity(name, among)} {old} → {new}"
 
 
 def values(point: Point, among: Candidates) -> str:
     """The values of a point, those that it has."""
     there = ((name, value) for name, value in point.values.items() if value is not None)
-    return ", ".join(f"{quantity(name, among)} {limits.write(value, KIND[name])}" for name, value in there)
+    return ", ".join(f"{quantity(name, among)} {units.write(value, KIND[name])}" for name, value in there)
 
 
 def settings(point: Point, among: Candidates) -> str:
@@ -148,7 +148,7 @@ def table(made: Recommendation, among: Candidates) -> Table:
     """Every point, by latency, with its place."""
     rows, marks = [], []
     for point in sorted(made.points, key=lambda p: p.values[LATENCY]):
-        cells = [NONE if point.values[n] is None else limits.write(point.values[n], KIND[n]) for n in KIND]
+        cells = [NONE if point.values[n] is None else units.write(point.values[n], KIND[n]) for n in KIND]
         misses = [quantity(n, among) for n in made.limits if not within(point, {n: made.limits[n]})]
         place = "best" if made.best and point.id == made.best.id else MARKS[made.standing[point.id]]
         rows.append([point.label, *cells, place, f"no: {', '.join(misses)}" if misses else "yes"])

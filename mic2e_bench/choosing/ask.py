@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mic2e_bench.choosing import candidates, limits, recommend
+from mic2e_bench import units
+from mic2e_bench.choosing import candidates, recommend
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY, Recommendation
 from mic2e_bench.errors import BadInput, unknown
@@ -32,12 +33,12 @@ def ask(
         raise unknown("preference", prefer, PREFER, "--prefer")
     asked = {}
     if max_latency is not None:
-        asked[LATENCY] = limits.seconds(max_latency, "--max-latency")
+        asked[LATENCY] = units.seconds(max_latency, "--max-latency")
     for text, where in ((max_vram, "--max-vram"), (max_memory, "--max-memory")):
         if text is not None:
-            asked[MEMORY] = limits.size(text, where)
+            asked[MEMORY] = units.size(text, where)
     if min_quality is not None:
-        asked[QUALITY] = limits.percent(min_quality, "--min-quality")
+        asked[QUALITY] = units.percent(min_quality, "--min-quality")
     among = candidates.read(studies, results, metric or "", with_disturbed)
     if (max_vram or prefer == "vram") and among.memory != "peak_vram_reserved_bytes":
         raise BadInput("these records are of a CPU, without VRAM: ask for --max-memory or --prefer memory (peak RSS).")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mic2e_bench.claims.quantities import MEASURES
 from mic2e_bench.claims.read import ABSOLUTE, QUANTITIES, Claim
 from mic2e_bench.claims.stored import Answer, Stored, answers
-from mic2e_bench.report.numbers import digits
+from mic2e_bench.units import digits
 
 HOLDS, PARTLY, NOT, UNKNOWN, NO_FIGURE = "holds", "partly", "does not", "not measurable here", "no figure claimed"
 SLACK = 0.02  # where there is no interval

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mic2e_bench import claims, environment, record
+from mic2e_bench import claims, environment, files
 from mic2e_bench.claims import by_device, read, stored
 from mic2e_bench.claims.judge import Outcome, judge
 from mic2e_bench.claims.layout import sheets
@@ -46,7 +46,7 @@ def write(results: Path, mixed: bool = False) -> list[Path]:
     """Write the files; returns their paths. Raises ``BadInput``."""
     made = make(results, mixed)
     for name, content in made.items():
-        record.write_whole(Path(results) / name, content.encode())
+        files.write_whole(Path(results) / name, content.encode())
     return [Path(results) / name for name in made]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from mic2e_bench.claims.stored import Answer
 from mic2e_bench.metrics.latency import quartiles, speedup
-from mic2e_bench.report.numbers import digits
+from mic2e_bench.units import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mic2e_bench import registry
+from mic2e_bench import files, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.places import root
@@ -87,12 +85,7 @@ def path() -> Path:
 
 def load() -> list[Claim]:
     """Every claim of the workbench's file, in its order. Raises ``BadInput``."""
-    try:
-        entries = yaml.safe_load(path().read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise BadInput(f"no claims file at {path()}: run from the workbench's folder.") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path()}: not valid YAML: {' '.join(str(error).split())}") from None
+    entries = files.read_yaml(path(), advice="Run from the workbench's folder.") or {}
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise BadInput(f"{path()}: write KEY: {{{', '.join(KEYS)}}}.")
     # a key with a dot in front only holds anchors

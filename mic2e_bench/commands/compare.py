@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import record
+    from mic2e_bench import files
     from mic2e_bench.comparing import compare, junit, show
 
     made = compare.compare(options.base, options.head, options.fail_on, options.across_machines)
@@ -46,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
     }
     for path, content in outputs.items():
         if path:
-            record.write_whole(path, content())
+            files.write_whole(path, content())
     print(show.text(made))
     if made.failures:
         return commands.NOT_OK

@@ -24,10 +24,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.choosing import limits
+    from mic2e_bench import units
     from mic2e_bench.tools.pack import pack, target
 
-    limit = limits.size(options.limit, "--limit") if options.limit else None
+    limit = units.size(options.limit, "--limit") if options.limit else None
     machine = target.read(options.python, options.torch, options.has)
     tell = partial(print, file=sys.stderr) if sys.stderr.isatty() else None
     packed = pack.write(options.to, machine, limit, options.without, tell)

@@ -54,9 +54,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _limits(options: argparse.Namespace) -> dict[str, float]:
-    from mic2e_bench.choosing import limits
+    from mic2e_bench import units
 
-    readers = {"latency": limits.seconds, "memory": limits.size, "quality": limits.percent}
+    readers = {"latency": units.seconds, "memory": units.size, "quality": units.percent}
     given = {"latency": "max_latency", "memory": "max_memory", "quality": "min_quality"}
     texts = {name: (getattr(options, key), f"--{key.replace('_', '-')}") for name, key in given.items()}
     return {name: readers[name](text, where) for name, (text, where) in texts.items() if text is not None}

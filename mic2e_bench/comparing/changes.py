@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mic2e_bench.choosing import limits
+from mic2e_bench import units
 from mic2e_bench.choosing.recommend import RSS_NOISE
 from mic2e_bench.comparing import images, statistics, thresholds
 from mic2e_bench.comparing.images import Values
 from mic2e_bench.comparing.sides import Match, Side, Trial
-from mic2e_bench.report.numbers import digits
+from mic2e_bench.units import digits
 
 USUAL_RATIOS = ("latency", "memory")  # the other ratios are shown where they are asked for
 USUAL_QUALITY = ("quality", "iou", "quality.truth", "iou.truth")
@@ -100,7 +100,7 @@ def _ratio(metric: str, pairing: Pairing) -> Change | None:
         words = [f"{digits(share)}× its baseline" for share in shares]
     else:
         value, ends, note = statistics.ratio(base, head, _take_turns(pairing.match), noise)
-        words = [limits.write(statistics.middle(side), KINDS[metric]) for side in (base, head)]
+        words = [units.write(statistics.middle(side), KINDS[metric]) for side in (base, head)]
     percent = tuple((end - 1) * 100 for end in ends) if ends else None
     return Change(metric, (value - 1) * 100, percent, "%", *words, note=note)
 

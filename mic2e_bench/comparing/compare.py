@@ -16,7 +16,7 @@ from mic2e_bench.comparing.sides import Matches, Side, Trial
 from mic2e_bench.comparing.thresholds import RATIOS, Threshold
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.errors import BadInput
-from mic2e_bench.report.numbers import digits
+from mic2e_bench.units import digits
 
 MACHINE = ("host", "device", "driver")
 

@@ -7,10 +7,10 @@ from html import escape
 from mic2e_bench import environment
 from mic2e_bench.comparing.compare import Comparison
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORDS, WORSE, Verdict
-from mic2e_bench.report.numbers import NONE, digits
 from mic2e_bench.report.page import NO_SOURCE
 from mic2e_bench.report.style import CSS
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.units import NONE, digits
 from mic2e_bench.version import VERSION
 
 MARKS = {WORSE: "✗", BETTER: "✓", SAME: "=", INCONCLUSIVE: "?"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mic2e_bench.fitting.trace import EMPTY_CACHE
+from mic2e_bench.units import MIB
 
-MIB = 1 << 20
 SMALLEST = 512  # every request is rounded up to multiples
 SMALL = MIB  # requests up to this come from small segments
 SMALL_SEGMENT = 2 * MIB

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from mic2e_bench import fork_safety, presets, registry
-from mic2e_bench.choosing import limits
+from mic2e_bench import fork_safety, presets, registry, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import cards as card_table
 from mic2e_bench.models import sources
@@ -74,7 +71,7 @@ def answer(
     """Everything that ``fit`` tells. Raises ``BadInput``."""
     pipeline = registry.pipeline(name)
     given = presets.settings_of(preset, pipeline, "--preset") if preset else {}
-    given = {**given, **changed(changes)}
+    given |= dict(units.assignment(change, "--settings", "precision=bf16") for change in changes)
     settings = _on_gpu(given, pipeline, "--settings")
     source = {"source": "hub", "id": pipeline.hub, "revision": "main"}
     if model != "published":
@@ -140,20 +137,6 @@ def _relief(
     )
 
 
-def changed(changes: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` with values read as YAML. Raises ``BadInput``."""
-    found = {}
-    for change in changes:
-        key, separator, text = change.partition("=")
-        if not separator or not key:
-            raise BadInput(f"--settings {change}: write key=value, for example --settings precision=bf16.")
-        try:
-            found[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise BadInput(f"--settings {change}: '{text}' is not a YAML value.") from None
-    return found
-
-
 def image_size(text: str | None) -> tuple[int, int] | None:
     """(width, height) in pixels from ``1024x768``. Raises ``BadInput``."""
     if text is None:
@@ -170,5 +153,5 @@ def cards_of(gpu: str | None, vram: str | None) -> dict[str, float]:
         name, size = card_table.memory(gpu)
         return {name: size}
     if vram:
-        return {f"a card with {vram}": limits.size(vram, "--vram")}
-    return {name: size * card_table.GIB for name, size in card_table.CARDS.items()}
+        return {f"a card with {vram}": units.size(vram, "--vram")}
+    return {name: size * units.GIB for name, size in card_table.CARDS.items()}

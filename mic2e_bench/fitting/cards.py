@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mic2e_bench.errors import BadInput
+from mic2e_bench.units import GIB, MIB
 
-GIB = 1 << 30
 # GiB. Cards with GDDR6 and error correction lose a sixteenth of what they are sold with (T4, L4, A10G)
 CARDS: Mapping[str, float] = MappingProxyType(
     {
@@ -26,7 +26,6 @@ CARDS: Mapping[str, float] = MappingProxyType(
     }
 )
 
-MIB = 1 << 20
 # bytes of cuBLAS's workspace as PyTorch sets it: ':4096:8' on Hopper and later, ':4096:2:16:8' (in KiB) on older cards
 WORKSPACE, OLDER_WORKSPACE = 32 * MIB, (4096 * 2 + 16 * 8) * 1024
 OLDER = ("rtx", "gtx", "a10", "a30", "a40", "l4", "t4", "v100")  # how their names begin

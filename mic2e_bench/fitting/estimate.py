@@ -15,8 +15,8 @@ from mic2e_bench.fitting.cards import OLDER_WORKSPACE, WORKSPACE
 from mic2e_bench.fitting.rehearsal import Rehearsed, rehearse
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import resolve
+from mic2e_bench.units import MIB
 
-MIB, GIB = 1 << 20, 1 << 30
 CONTEXT = 512 * MIB  # on the card beside what PyTorch's allocator reserves
 ASSUMED = (
     f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator",

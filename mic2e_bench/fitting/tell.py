@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mic2e_bench.fitting.against import Compared
-from mic2e_bench.fitting.cards import GIB, workspace
+from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import ASSUMED, Estimate, Verdict
-from mic2e_bench.report.numbers import digits
 from mic2e_bench.settings import show
 from mic2e_bench.show import table
+from mic2e_bench.units import gib
 
 SHOWN = (
     "precision",
@@ -24,10 +24,6 @@ SHOWN = (
     "vae_tiling",
     "prompt_kind",
 )
-
-
-def gib(size: float) -> str:
-    return digits(size / GIB)
 
 
 def head(made: Estimate, model: str) -> str:

@@ -11,10 +11,11 @@ from mic2e_bench.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.report import costs, trust
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, scale, worded
+from mic2e_bench.report.metric_names import worded
 from mic2e_bench.report.tables import SETTINGS, status
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import resolve, show
+from mic2e_bench.units import NONE, digits, missing, scale
 
 
 def html(found: Findings) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from mic2e_bench.metrics import components, cost, startup
 from mic2e_bench.metrics.latency import quartiles, speedup
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, scale
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.units import NONE, digits, missing, scale
 
 Record = Mapping[str, Any]
 PARTS = {

@@ -19,7 +19,7 @@ from mic2e_bench.choosing.ask import ask
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, QUALITY, Recommendation, within
 from mic2e_bench.report import draw, frontier, plots
-from mic2e_bench.report.numbers import scale
+from mic2e_bench.units import scale
 
 
 @dataclass(frozen=True)

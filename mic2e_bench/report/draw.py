@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import missing
+from mic2e_bench.units import missing
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")  # Okabe and Ito
 MARKERS = "osD^vPX*"

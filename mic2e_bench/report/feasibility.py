@@ -12,9 +12,9 @@ import pandas
 from mic2e_bench import record
 from mic2e_bench.report import tables
 from mic2e_bench.report.findings import MISSING, Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, scale
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
+from mic2e_bench.units import NONE, digits, missing, scale
 
 AXES = ("resolution", "batch", "precision")
 WORDS = {"oom": "out of memory", MISSING: "not measured yet", "not_applied": "not as asked"}

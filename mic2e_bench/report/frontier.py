@@ -16,7 +16,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from mic2e_bench.choosing import advice, front, limits
+from mic2e_bench import units
+from mic2e_bench.choosing import advice, front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
 
@@ -106,11 +107,11 @@ def _frame(made: Recommendation, among: Candidates, across: Axis, up: Axis, name
     for value in across.ticks():
         x = across.at(value)
         parts.append(f'<path d="M{x} {TOP}V{bottom}" stroke="#eef0f3"/>')
-        parts.append(_text(x, bottom + 17, limits.write(value, "s"), "soft", "middle"))
+        parts.append(_text(x, bottom + 17, units.write(value, "s"), "soft", "middle"))
     for value in up.ticks():
         y = up.at(value)
         parts.append(f'<path d="M{LEFT} {y}H{right}" stroke="#eef0f3"/>')
-        parts.append(_text(LEFT - 7, y + 4, limits.write(value, KIND[name]), "soft", "end"))
+        parts.append(_text(LEFT - 7, y + 4, units.write(value, KIND[name]), "soft", "end"))
     label = f"{among.metric}, higher is better" if name == QUALITY else advice.MEMORY_NAMES[among.memory]
     parts.append(_text(LEFT, TOP - 12, f"{label} ↑" if name == QUALITY else f"{label} ↓", "big"))
     parts.append(_text(right, bottom + 36, "latency of a call ↓", "big", "end"))
@@ -156,8 +157,8 @@ def _card(point: Point, made: Recommendation, among: Candidates, pictured: bool,
     lines = [("big", line) for line in textwrap.wrap(point.label, 46)[:2]]
     for name, value in point.values.items():
         if value is not None:
-            noise = f" ± {limits.write(point.noise[name], KIND[name])}" if point.noise[name] else ""
-            lines.append(("", f"{advice.quantity(name, among)}: {limits.write(value, KIND[name])}{noise}"))
+            noise = f" ± {units.write(point.noise[name], KIND[name])}" if point.noise[name] else ""
+            lines.append(("", f"{advice.quantity(name, among)}: {units.write(value, KIND[name])}{noise}"))
     misses = [advice.quantity(name, among) for name in made.limits if not within(point, {name: made.limits[name]})]
     place = advice.MARKS[made.standing[point.id]] or "behind the front"
     lines.append(("soft", f"{place}; beyond the limit: {', '.join(misses)}" if misses else place))

@@ -6,9 +6,10 @@ from html import escape
 
 from mic2e_bench.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, title
+from mic2e_bench.report.metric_names import title
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
+from mic2e_bench.units import NONE, digits, missing
 
 CAPTION = (
     "Alone: the baseline's seconds over those with this setting added. Among the others: the seconds of the best "

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mic2e_bench import environment, record
+from mic2e_bench import environment
+from mic2e_bench.files import write_whole
 from mic2e_bench.params import Study
 from mic2e_bench.report import about, execute, feasibility, findings, tables
 from mic2e_bench.report.findings import Findings
@@ -28,7 +29,7 @@ def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
     notebooks = execute.all_of(studies, results, mixed)
     path = results / "report.html" if len(studies) > 1 else results / studies[0].name / "report.html"
     sections = [_section(found, nb, path.parent) for found, nb in zip(all_found, notebooks, strict=True)]
-    record.write_whole(path, _page(all_found, sections).encode())
+    write_whole(path, _page(all_found, sections).encode())
     return path
 
 

@@ -12,8 +12,8 @@ from mic2e_bench.metrics.latency import quartiles, speedup
 from mic2e_bench.metrics.preparation import break_even_images, first_call_extra
 from mic2e_bench.report import draw
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.units import NONE, digits, missing
 
 PREPARED = {"compile": "none", "engine": "torch"}  # settings that make a first call long, and their value that does not
 ABOUT = ("compile_cache", "compile_dynamic", "compile_fullgraph")  # matter to compiling only

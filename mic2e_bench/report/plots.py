@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from mic2e_bench.report import draw
 from mic2e_bench.report.draw import Panel
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import scale, title
+from mic2e_bench.report.metric_names import title
 from mic2e_bench.settings import show
+from mic2e_bench.units import scale
 
 
 def panels(found: Findings) -> list[Panel]:

@@ -14,7 +14,8 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 from mic2e_bench.report import pixels
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import missing, worded
+from mic2e_bench.report.metric_names import worded
+from mic2e_bench.units import missing
 
 PER_ROW = 6
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas
 
-from mic2e_bench import record
+from mic2e_bench import files
 from mic2e_bench.params import Study
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
+from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
+from mic2e_bench.units import NONE, digits, missing, scale
 
 STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
@@ -181,5 +182,5 @@ def _plain(value: Any) -> Any:
 def write(found: Findings) -> None:
     """Write ``table.md`` and ``table.csv`` beside the records."""
     heading = f"# {found.study.name}\n\n"
-    record.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
-    record.write_whole(found.folder / "table.csv", csv(found).encode())
+    files.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
+    files.write_whole(found.folder / "table.csv", csv(found).encode())

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mic2e_bench.choosing import limits
+from mic2e_bench import units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tuning import hypervolume
 
-TIMES = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 MOVED = 0.005  # of the hypervolume: less is no movement of the front
 
 
@@ -32,9 +31,7 @@ def parse(text: str, where: str = "--budget") -> Budget:
         if not int(text):
             raise BadInput(f"{where}: {text} trials find nothing: write a number from 1, or a time such as 30m.")
         return Budget(trials=int(text))
-    example = "a number of trials such as 40, or a time such as 30m"
-    seconds = limits.quantity(text, TIMES, where, example)
-    return Budget(seconds=limits.above_zero(seconds, text, where))
+    return Budget(seconds=units.working_time(text, where, "a number of trials such as 40, or a time such as 30m"))
 
 
 def still(costs: np.ndarray, patience: int, worst: Sequence[float] | None = None) -> bool:

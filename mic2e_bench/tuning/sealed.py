@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import environment, frame, record, registry
+from mic2e_bench import environment, files, frame, record, registry
 from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
@@ -79,7 +79,7 @@ def write(content: Mapping[str, Any], folder: Path) -> Path:
     """Store a landscape under its study's name; the same content gives the same bytes."""
     path = Path(folder) / f"{content['study']}.json.gz"
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    record.write_whole(path, gzip.compress(text.encode(), mtime=0))
+    files.write_whole(path, gzip.compress(text.encode(), mtime=0))
     return path
 
 

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record, store
-from mic2e_bench.choosing import advice, front, limits
+from mic2e_bench import files, frame, store, units
+from mic2e_bench.choosing import advice, front
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, within
 from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
-from mic2e_bench.report.numbers import NONE
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
 from mic2e_bench.tuning.budget import Budget
 from mic2e_bench.tuning.space import Space
+from mic2e_bench.units import NONE
 
 SHOWN = 3  # reasons of failed trials that the text gives
 PATIENCE = 16  # trials without a movement of the front after which a search ends
@@ -69,8 +69,8 @@ def tune(
         table = _table(outcome)
         content = _content(study, space, search, outcome)
         folder = search.folder
-        record.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
-        record.write_whole(folder / "front.md", table.markdown().encode())
+        files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        files.write_whole(folder / "front.md", table.markdown().encode())
     return _text(content, table, folder), bool(outcome.front)
 
 
@@ -123,9 +123,9 @@ def _table(outcome: Any) -> Table:
         differing = {n: v for n, v in outcome.settings.get(point.id, {}).items() if v != outcome.baseline.row[n]}
         name = ", ".join(f"{n} {show(v)}" for n, v in differing.items()) or "the baseline"
         before = outcome.before_s.get(point.id)
-        cells = [name, _value(point, LATENCY), NONE if before is None else limits.write(before, "s")]
+        cells = [name, _value(point, LATENCY), NONE if before is None else units.write(before, "s")]
         cells += [_value(point, MEMORY)]
-        cells += [_value(point, QUALITY), f"± {limits.write(point.noise[QUALITY], '%')}"] if columns.metric else []
+        cells += [_value(point, QUALITY), f"± {units.write(point.noise[QUALITY], '%')}"] if columns.metric else []
         place = "reference" if is_baseline else places[outcome.standing[point.id]]
         misses = [name for name, limit in outcome.limits.items() if not within(point, {name: limit})]
         rows.append([*cells, place + (f"; beyond the limit of {', '.join(misses)}" if misses else "")])
@@ -140,7 +140,7 @@ def _table(outcome: Any) -> Table:
 
 
 def _value(point: Any, name: str) -> str:
-    return NONE if point.values[name] is None else limits.write(point.values[name], KIND[name])
+    return NONE if point.values[name] is None else units.write(point.values[name], KIND[name])
 
 
 def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str, Any]:

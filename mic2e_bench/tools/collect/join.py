@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import params, record, verify
+from mic2e_bench import files, params, record, verify
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tools.collect import parts
 
@@ -200,4 +200,4 @@ def _write(path: Path, content: bytes) -> None:
             return
     except OSError:
         pass
-    record.write_whole(path, content)
+    files.write_whole(path, content)

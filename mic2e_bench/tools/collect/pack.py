@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import doctor, places, record
-from mic2e_bench.choosing import limits
+from mic2e_bench import doctor, places, record, units
 from mic2e_bench.errors import BadInput
+from mic2e_bench.files import cannot_write, write_whole
 from mic2e_bench.tools.collect import parts, summary
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Packing:
 
     def __init__(self, folder: Path, studies: Sequence[Study], results: Path, part: str, budget: Budget | None) -> None:
         self.folder, self.studies, self.results, self.budget = folder, studies, Path(results), budget
-        self.most = int(limits.size(part, "--part"))
+        self.most = int(units.size(part, "--part"))
         if self.most < LEAST_PART:
             raise BadInput(f"--part {part}: too little for one record; the least is 64KiB.")
         self._check_folder()
@@ -58,7 +58,7 @@ class Packing:
                 p.name for p in self.folder.iterdir() if not (parts.NAME.fullmatch(p.name) or p.name == SUMMARY)
             ]
         except OSError as error:
-            raise record.cannot_write(self.folder, error) from None
+            raise cannot_write(self.folder, error) from None
         strangers = [name for name in strangers if not (name.startswith(".") and name.endswith(".part"))]
         if strangers:
             raise BadInput(f"--pack-results {self.folder}: holds other things ({strangers[0]}): give an empty folder.")
@@ -86,7 +86,7 @@ class Packing:
                 path.unlink()
                 self.written.pop(int(found[1]), None)
         text = summary.text(self.studies, self.results, self.budget)
-        record.write_whole(self.folder / SUMMARY, text.encode())
+        write_whole(self.folder / SUMMARY, text.encode())
         if self.budget:
             self.budget.packing_s = max(self.budget.packing_s, time.monotonic() - start)
 

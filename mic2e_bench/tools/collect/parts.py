@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import record
 from mic2e_bench.errors import BadInput
+from mic2e_bench.files import write_whole
 
 NAME = re.compile(r"results-(\d\d)\.tar\.gz")
 PICTURE = re.compile(r"images/[0-9a-f]{20}\.png")
@@ -50,7 +50,7 @@ def write(path: Path, number: int, count: int, files: Files) -> bytes:
             member = tarfile.TarInfo(key)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    record.write_whole(path, packed.getvalue())
+    write_whole(path, packed.getvalue())
     return packed.getvalue()
 
 

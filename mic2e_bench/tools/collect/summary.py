@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import record
-from mic2e_bench.budget import grouped, left_of, words
-from mic2e_bench.choosing import limits
+from mic2e_bench import record, units
+from mic2e_bench.budget import grouped, left_of
 from mic2e_bench.metrics.latency import spread
 from mic2e_bench.version import VERSION
 
@@ -29,7 +28,7 @@ def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) 
     if budget and left:
         seconds = sum(map(budget.durations.group_s, grouped(left)))
         verb = "trial is" if len(left) == 1 else "trials are"
-        lines += ["", f"{len(left)} {verb} left: about {words(seconds)}, estimated."]
+        lines += ["", f"{len(left)} {verb} left: about {units.duration(seconds)}, estimated."]
     for study in studies:
         lines += ["", *_study(study, found[study.name], len(left_of(study, results)))]
     return "\n".join(lines) + "\n"
@@ -66,10 +65,10 @@ def _study(study: Study, records: Sequence[Mapping[str, Any]], left: int) -> Ite
 def _row(one: Mapping[str, Any]) -> str:
     samples, memory = one["timing"]["latency_s"], one["memory"]
     peak = memory.get("peak_vram_reserved_bytes") or memory.get("peak_rss_bytes")
-    latency = limits.write(statistics.median(samples), "s") if samples else ""
+    latency = units.write(statistics.median(samples), "s") if samples else ""
     if len(samples) >= 3:
         latency += f" ± {100 * spread(list(samples)):.0f} %"
     reason = f": {one['reason'][:200]}" if one["reason"] else ""
     cells = [one["label"], one["id"], one["status"] + reason, latency,
-             *(limits.write(value, "B") if value else "" for value in (peak, memory.get("weights_bytes")))]  # fmt: skip
+             *(units.write(value, "B") if value else "" for value in (peak, memory.get("weights_bytes")))]  # fmt: skip
     return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "/") for cell in cells) + " |"

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import versions
-from mic2e_bench.choosing import limits
+from mic2e_bench import units, versions
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.tools.pack import anonymous, archive, site, tree
 from mic2e_bench.tools.pack.archive import Part
@@ -41,11 +40,11 @@ class Packed:
 
     def text(self) -> str:
         """What is in it, what was left out and why, and what to do next."""
-        lines = [f"{limits.write(part['bytes'], 'B'):>10}  {part['file']}" for part in self.manifest["parts"]]
+        lines = [f"{units.write(part['bytes'], 'B'):>10}  {part['file']}" for part in self.manifest["parts"]]
         lines += [f"left out: {one['what']}: {one['why']}" for one in self.manifest["left_out"]]
         made_for = f"Python {self.manifest['python']}, torch {self.manifest['torch']}, CUDA {self.manifest['cuda']}"
         next_step = f"There: sh {UNPACK} TARGET [PYTHON]"
-        return "\n".join([*lines, f"{self.folder}: {limits.write(self.size, 'B')} for {made_for}. {next_step}"])
+        return "\n".join([*lines, f"{self.folder}: {units.write(self.size, 'B')} for {made_for}. {next_step}"])
 
 
 def write(
@@ -133,7 +132,7 @@ def _packages(
 
 def _left_out(without: Collection[str], pruned: site.Pruned) -> list[dict[str, str]]:
     asked = {name: "as asked by --without" for name in without}
-    sizes = {what: f"{limits.write(size, 'B')}, not needed there" for what, size in pruned.bytes.items()}
+    sizes = {what: f"{units.write(size, 'B')}, not needed there" for what, size in pruned.bytes.items()}
     return [{"what": what, "why": why} for what, why in {**NEVER, **sizes, **asked}.items()]
 
 
@@ -167,11 +166,11 @@ def _over(size: int, limit: float, sizes: dict[str, int], parts: Collection[Part
     for name, saved in sorted(given.items(), key=lambda pair: -pair[1]):
         if left <= limit:
             break
-        tips.append(f"--without {name} ({limits.write(saved, 'B')})")
+        tips.append(f"--without {name} ({units.write(saved, 'B')})")
         left -= saved
-    least = "" if left <= limit else f" Even so it would take {limits.write(left, 'B')}: raise the limit."
+    least = "" if left <= limit else f" Even so it would take {units.write(left, 'B')}: raise the limit."
     said = f"Leave out, largest first: {', '.join(tips)}." if tips else "Nothing can be left out."
-    return f"the pack takes {limits.write(size, 'B')}, over --limit {limits.write(limit, 'B')}. {said}{least}"
+    return f"the pack takes {units.write(size, 'B')}, over --limit {units.write(limit, 'B')}. {said}{least}"
 
 
 def _put(made: Path, to: Path, work: Path) -> None:

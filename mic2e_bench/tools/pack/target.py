@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput, unknown
 
 PYTHONS, TORCH = ("3.11", "3.12", "3.13"), "2.11"
@@ -51,12 +52,8 @@ def read(python: str, torch: str | None, has: Path | None) -> Target:
 
 def freeze(path: Path) -> dict[str, str | None]:
     """The packages of a file that ``pip freeze`` wrote. Raises ``BadInput`` naming the line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"--has {path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     found = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(files.read_text(path, "--has").splitlines(), 1):
         line = line.partition("#")[0].strip()
         if not line or line.startswith("-"):  # an editable install, an option
             continue

@@ -1,41 +1,9 @@
-"""Numbers for people: three significant digits, a unit for a whole column, and the names of metrics."""
+"""The names of metrics as people read them, with their units and directions."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from typing import Any
-
 from mic2e_bench import registry
-
-NONE = "–"
-
-
-def digits(value: Any, count: int = 3) -> str:
-    """A number with ``count`` significant digits and no exponent where it fits; a dash where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return NONE
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value == 0:
-        return "0"
-    if abs(value) < 1e-4:
-        return f"{value:.{count - 1}e}"
-    decimals = count - 1 - math.floor(math.log10(abs(value)))
-    return f"{value:.{max(0, decimals)}f}"
-
-
-def missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def scale(name: str, values: Iterable[Any]) -> tuple[float, str]:
-    """What to multiply a column by, and its unit: seconds or milliseconds, MiB or GiB."""
-    top = max((abs(value) for value in values if not missing(value)), default=0)
-    if name.endswith("_bytes"):
-        return (1 / 2**30, "GiB") if top >= 2**30 else (1 / 2**20, "MiB")
-    return (1e3, "ms") if 0 < top < 0.1 else (1.0, "s")
-
+from mic2e_bench.units import digits
 
 NAMES = {"lpips": "LPIPS", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR", "iou": "IoU"}
 

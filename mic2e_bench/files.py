@@ -1,0 +1,91 @@
+"""Files that people give, read with one line for whatever is wrong with them; and files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mic2e_bench.errors import BadInput
+
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a date such as 2026-13-01; brackets without end
+
+
+class CannotWrite(BadInput):
+    """A folder that cannot be written, or a disk that is full."""
+
+
+def read_text(path: Path, where: str = "", advice: str = "") -> str:
+    """What a UTF-8 file says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no such file."""
+    place = f"{where}: {path}" if where else str(path)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{place}: cannot be read: no such file.{advice and f' {advice}'}") from None
+    except OSError as error:  # a folder, no permission
+        raise BadInput(f"{place}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{place}, line {line}: cannot be read: not UTF-8. Save it as UTF-8 text.") from None
+
+
+def read_yaml(path: Path, where: str = "", advice: str = "") -> Any:
+    """What a YAML file of one document says; ``None`` where it is empty. Raises ``BadInput`` as ``read_text`` does."""
+    return _parsed(yaml.safe_load, path, where, advice)
+
+
+def read_documents(path: Path) -> list[Any]:
+    """What a YAML file says, a document after the other. Raises ``BadInput`` as ``read_text`` does."""
+    return _parsed(lambda text: list(yaml.safe_load_all(text)), path)
+
+
+def _parsed(parse: Callable[[str], Any], path: Path, where: str = "", advice: str = "") -> Any:
+    text = read_text(path, where, advice)
+    try:
+        return parse(text)
+    except NOT_YAML as error:
+        place = f"{where}: {path}" if where else str(path)
+        raise BadInput(f"{place}{_what_is_wrong(error)} Look at brackets, quotes and indents there.") from None
+
+
+def _what_is_wrong(error: Exception) -> str:
+    mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if mark is None:  # a character or a value that cannot be; nothing says in which line
+        return f": not valid YAML: {' '.join(str(error).split())}."
+    begun = f" {error.context} of line {start.line + 1}" if error.context and start else ""
+    return f", line {mark.line + 1}: not valid YAML: {error.problem}{begun}."
+
+
+def yaml_value(text: str, where: str) -> Any:
+    """A value as YAML writes it. Raises ``BadInput``."""
+    try:
+        return yaml.safe_load(text)
+    except NOT_YAML:
+        raise BadInput(f"{where}: '{text}' is not a YAML value.") from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
+            try:
+                part.write(content)
+                part.flush()
+                os.fsync(part.fileno())
+                os.chmod(part.name, 0o644)
+                os.replace(part.name, path)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """What to tell a person whose disk is full or whose folder cannot be written."""
+    return CannotWrite(f"cannot write {path}: {error.strerror}. Give a folder that can be written: --results DIR.")

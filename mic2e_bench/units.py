@@ -1,0 +1,118 @@
+"""Quantities as people write and read them: ``4s``, ``10GiB``, ``85%``, ``key=value``; three significant digits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mic2e_bench.errors import BadInput, nearest
+from mic2e_bench.files import yaml_value
+
+MIB, GIB = 1 << 20, 1 << 30
+NONE = "–"
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+TIMES = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # of work that takes minutes
+BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MIB, "GiB": GIB}
+PERCENT = {"%": 1.0}
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*\Z")
+
+
+def seconds(text: str, where: str) -> float:
+    """A latency in seconds. Raises ``BadInput`` naming ``where``."""
+    return _above_zero(text, SECONDS, where, "a time such as 4s or 250ms")
+
+
+def working_time(text: str, where: str, example: str = "a time such as 90s, 10m or 1h") -> float:
+    """Seconds that work may take. Raises ``BadInput`` naming ``where``."""
+    return _above_zero(text, TIMES, where, example)
+
+
+def size(text: str, where: str) -> float:
+    """A memory size in bytes. Raises ``BadInput`` naming ``where``."""
+    return _above_zero(text, BYTES, where, "a size such as 10GB or 10GiB")
+
+
+def percent(text: str, where: str) -> float:
+    """A quality in percent, 0 to 100. Raises ``BadInput`` naming ``where``."""
+    value = _quantity(text, PERCENT, where, "a share such as 85%")
+    if not 0 <= value <= 100:
+        raise BadInput(f"{where}: {text} is out of reach: quality goes from 0% to 100%.")
+    return value
+
+
+def _quantity(text: str, units: Mapping[str, float], where: str, example: str) -> float:
+    """A number with one of ``units``, in the unit whose factor is 1. Raises ``BadInput`` where either is missing."""
+    found = _NUMBER.match(text)
+    if not found or not math.isfinite(float(found[1])):
+        raise BadInput(f"{where}: '{text}' is not {example}.")
+    unit, advice = found[2], f"Write {example}; units: {', '.join(units)}."
+    if not unit:
+        raise BadInput(f"{where}: '{text}' has no unit. {advice}")
+    folded = {name.lower(): factor for name, factor in units.items()}
+    if unit.lower() not in folded:
+        raise BadInput(f"{where}: '{text}': unknown unit '{unit}'.{nearest(unit, units)} {advice}")
+    return float(found[1]) * folded[unit.lower()]
+
+
+def _above_zero(text: str, units: Mapping[str, float], where: str, example: str) -> float:
+    value = _quantity(text, units, where, example)
+    if value <= 0:
+        raise BadInput(f"{where}: {text} is out of reach: nothing takes so little. Write more than zero.")
+    return value
+
+
+def assignment(text: str, option: str, example: str) -> tuple[str, Any]:
+    """The key and the value, read as YAML, of ``key=value``. Raises ``BadInput`` naming the option."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise BadInput(f"{option} {text}: write key=value, for example {option} {example}.")
+    return key, yaml_value(value, f"{option} {text}")
+
+
+def digits(value: Any, count: int = 3) -> str:
+    """A number with ``count`` significant digits and no exponent where it fits; a dash where there is none."""
+    if missing(value):
+        return NONE
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.{count - 1}e}"
+    decimals = count - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, decimals)}f}"
+
+
+def missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def scale(name: str, values: Iterable[Any]) -> tuple[float, str]:
+    """What to multiply a column by, and its unit: seconds or milliseconds, MiB or GiB."""
+    top = max((abs(value) for value in values if not missing(value)), default=0)
+    if name.endswith("_bytes"):
+        return (1 / GIB, "GiB") if top >= GIB else (1 / MIB, "MiB")
+    return (1e3, "ms") if 0 < top < 0.1 else (1.0, "s")
+
+
+def duration(seconds: float) -> str:
+    """Of work, rounded up: ``40 s``, ``7 min``, ``2.5 h``."""
+    if seconds < 100:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def gib(size: float) -> str:
+    """Bytes in GiB, without the unit."""
+    return digits(size / GIB)
+
+
+def write(value: float, kind: str) -> str:
+    """A value as a limit is written: ``kind`` is ``s``, ``B`` or ``%``. Sizes as the tables give them (MiB, GiB)."""
+    if kind == "s":
+        return f"{digits(value * 1e3)} ms" if abs(value) < 0.1 else f"{digits(value)} s"
+    if kind == "B":
+        return f"{digits(value / GIB)} GiB" if abs(value) >= GIB else f"{digits(value / MIB)} MiB"
+    return f"{digits(value)} %"
