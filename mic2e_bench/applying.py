@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import conflicts, live, presets, probes, registry, settings, worker
+from mic2e_bench import assemble, conflicts, live, presets, probes, registry, settings
 from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.inputs import Item
@@ -96,7 +96,7 @@ class Applied:
             raise BadInput("watch(): no call of the pipeline was made inside")
         for toggle in self._given(Phase.LOAD, Phase.CALL):
             if self.receipts[toggle.name].get("reason", "") == "":
-                self.receipts[toggle.name] = worker.receipt(build, toggle, self.settings[toggle.name])
+                self.receipts[toggle.name] = assemble.receipt(build, toggle, self.settings[toggle.name])
 
     def _on_step(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         self.build.witness.steps += 1
@@ -139,7 +139,7 @@ class Applied:
     def _look(self, toggle: Toggle) -> dict[str, Any]:
         asked = self.settings[toggle.name]
         try:
-            return worker.receipt(self.build, toggle, asked)
+            return assemble.receipt(self.build, toggle, asked)
         except _NoCallYet:
             return _pending(asked)
         except KeyError:  # what a toggle of LOAD notes while loading
