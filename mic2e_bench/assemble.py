@@ -94,7 +94,6 @@ def receipt(build: Build, toggle: Toggle, asked: Any) -> dict[str, Any]:
     return found if applied else {**found, "reason": seen.reason or f"asked {asked}, seen {seen.value}"}
 
 
-def _toggles(trial: Trial) -> Iterator[tuple[Toggle, Any]]:
-    known = registry.toggles()
-    for name in sorted(trial.settings, key=lambda name: (known[name].phase, name)):
-        yield known[name], trial.settings[name]
+def _toggles(trial: Trial) -> list[tuple[Toggle, Any]]:
+    """The trial's toggles with their values, in the order of application."""
+    return [(toggle, trial.settings[name]) for name, toggle in registry.toggles().items() if name in trial.settings]
