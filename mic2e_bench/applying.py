@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import conflicts, live, presets, probes, registry, settings, worker
+from mic2e_bench import assemble, conflicts, live, presets, probes, registry, settings
 from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.inputs import Item
@@ -52,14 +52,9 @@ class Applied:
     @property
     def call(self) -> dict[str, Any]:
         """Arguments for the pipeline's call, under its own names. Ask anew for every call."""
-        asked, given = self.build.call, {}
-        for name, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale")):
-            if name in asked:
-                given[argument] = asked[name]
-        if "resolution" in asked and self.build.pipeline.size == "height_width":
-            given["height"], given["width"] = asked["resolution"]
-        if asked.get("batch", 1) > 1 and self.build.pipeline.task != "segmentation":
-            given["num_images_per_prompt"] = asked["batch"]
+        given: dict[str, Any] = {}
+        for toggle in self._given(Phase.CALL, Phase.CALL):
+            given |= toggle.arguments(self.settings[toggle.name], self.build.pipeline)
         return given | self.build.step_arguments()
 
     def resized(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, Image.Image]:
@@ -69,8 +64,7 @@ class Applied:
         defaults = self.build.pipeline.defaults
         if self.build.pipeline.size != "short_side":
             raise BadInput(f"{self.build.pipeline.name} resizes no input: its size is in .call")
-        for name in ("resolution", "resample"):
-            self.build.call.setdefault(name, defaults[name])
+        self.build.call = {**defaults, **self.build.call}
         return to_model_size(self.build, Item("live", image, mask))
 
     def around(self) -> contextlib.AbstractContextManager[None]:
@@ -96,7 +90,7 @@ class Applied:
             raise BadInput("watch(): no call of the pipeline was made inside")
         for toggle in self._given(Phase.LOAD, Phase.CALL):
             if self.receipts[toggle.name].get("reason", "") == "":
-                self.receipts[toggle.name] = worker.receipt(build, toggle, self.settings[toggle.name])
+                self.receipts[toggle.name] = assemble.receipt(build, toggle, self.settings[toggle.name])
 
     def _on_step(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         self.build.witness.steps += 1
@@ -127,19 +121,19 @@ class Applied:
         """Apply one toggle; a receipt with a reason where that is already known to be in vain."""
         asked = self.settings[toggle.name]
         reason = toggle.missing(asked, self.build.device)
-        if not reason and toggle.name == "precision":
-            reason = live.cast(self.build, asked)
-        elif not reason and (toggle.phase > Phase.LOAD or toggle.name == "memory_fraction"):
-            try:
+        try:
+            if not reason and toggle.on_live:
+                reason = toggle.on_live(self.build, asked)
+            elif not reason and toggle.phase > Phase.LOAD:
                 toggle.apply(self.build, asked)
-            except Unavailable as error:
-                reason = str(error)
+        except Unavailable as error:
+            reason = str(error)
         return _refused(asked, reason) if reason else _pending(asked)
 
     def _look(self, toggle: Toggle) -> dict[str, Any]:
         asked = self.settings[toggle.name]
         try:
-            return worker.receipt(self.build, toggle, asked)
+            return assemble.receipt(self.build, toggle, asked)
         except _NoCallYet:
             return _pending(asked)
         except KeyError:  # what a toggle of LOAD notes while loading
@@ -182,7 +176,6 @@ def apply(
     if reasons and not force:
         raise BadInput(f"apply: {'; '.join(reasons)} (force=True applies it all the same).")
     applied.build.settings, applied.conflicts = resolved, reasons
-    if "device" in given:
-        applied.build.device = resolved["device"]
+    applied.build.device = resolved["device"]
     applied.put(given)
     return applied

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conditions, environment, server
+from mic2e_bench import conditions, environment, server, worker
 from mic2e_bench.ending import died
 from mic2e_bench.outcomes import Outcomes
 from mic2e_bench.trial import Trial
 
 HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
+
+
+def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
+    """Start a worker for trials that share a build: the process, and this end of its pipe."""
+    return server.call(worker.work, log, trials, images)
 
 
 class Child:
@@ -29,7 +35,7 @@ class Child:
         self.stage, self.loaded = "load", False
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
         self.card_before = self.watch.before["gpu"]
-        self.process, self.pipe = server.child(group, folder / "images", self.log)
+        self.process, self.pipe = start(group, folder / "images", self.log)
         self.deadline = self.began = time.monotonic()  # of the build, then of the trial
         self.deadline += self.timeout_s
 

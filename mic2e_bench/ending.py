@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import psutil
 
-from mic2e_bench import environment, files, server
-from mic2e_bench.errors import Unavailable
+from mic2e_bench import environment, files
+from mic2e_bench.errors import BadInput, Unavailable
 
 NO_MEMORY = (
     "can't allocate memory",  # PyTorch's allocator of the CPU: a RuntimeError
@@ -55,6 +56,16 @@ def classify(error: BaseException) -> str:
     return "oom" if any(words in text for words in MAYBE_NO_MEMORY) and short_of_memory() else "error"
 
 
+def describe(error: BaseException) -> str:
+    """An exception in one line, with the place in our or the library's code where it was raised."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, (Unavailable, BadInput)):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{place}"
+
+
 def short_of_memory() -> bool:
     """Whether this process, its CUDA device or the machine is near the end of its memory."""
     process, machine = psutil.Process(), psutil.virtual_memory()
@@ -79,7 +90,7 @@ def died(exitcode: int | None, stage: str, log: Path | None = None) -> tuple[str
     """Status and reason for a child that ended without a word; ``log`` is where its libraries' last ones are."""
     if exitcode is None or exitcode >= 0:
         reason = f"the process exited with code {exitcode} in stage: {stage}"
-    elif -exitcode == signal.SIGKILL and environment.oom_kills() > server.oom_kills_at_start():
+    elif -exitcode == signal.SIGKILL and environment.oom_kills() > environment.oom_kills_at_start():
         return "oom", f"the kernel's out-of-memory killer ended the process in stage: {stage}"
     else:
         reason = f"the process was ended by {signal.Signals(-exitcode).name} in stage: {stage}"

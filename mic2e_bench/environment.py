@@ -115,6 +115,12 @@ def oom_kills() -> int:
     return 0
 
 
+@functools.cache
+def oom_kills_at_start() -> int:
+    """The kernel's count of out-of-memory kills when this was first asked: before the first child is started."""
+    return oom_kills()
+
+
 def require_one(records: Iterable[Mapping[str, Any]], names: Sequence[str] = SAME) -> None:
     """Refuse to put records of different environments into one table. Raises ``BadInput`` naming what differs.
 

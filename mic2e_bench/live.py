@@ -54,23 +54,3 @@ def facts(build: Build) -> dict[str, Any]:
     dtype = str(build.load["dtype"]).removeprefix("torch.")
     found = {"device": build.device} | ({"precision": names[dtype]} if dtype in names else {})
     return found | ({"prompt_kind": build.load["prompt_kind"]} if "prompt_kind" in build.load else {})
-
-
-def cast(build: Build, value: str) -> str:
-    """Weights to fewer bits in place; the reason where that cannot give what loading in this precision gives."""
-    import torch
-
-    wanted, now = getattr(torch, DTYPES[value]), build.load["dtype"]
-    if wanted == now:
-        return ""
-    if now != torch.float32:
-        return f"the weights were loaded in {str(now).removeprefix('torch.')}; load the pipeline with dtype={wanted}"
-    for module in build.modules().values():
-        kept = set(getattr(module, "_keep_in_fp32_modules_strict", None) or ())
-        if wanted == torch.float16 or not type(module).__module__.startswith("transformers."):
-            kept |= set(getattr(module, "_keep_in_fp32_modules", None) or ())
-        for name, parameter in module.named_parameters():
-            if parameter.is_floating_point() and not kept & set(name.split(".")):
-                parameter.data = parameter.data.to(wanted)
-    build.load["dtype"] = wanted
-    return ""

@@ -29,7 +29,7 @@ try:
         import torch  # noqa: F401
         import transformers
 
-        from mic2e_bench import cost, measure, registry, worker  # noqa: F401
+        from mic2e_bench import assemble, cost, measure, registry  # noqa: F401
         from mic2e_bench.models import load, random  # noqa: F401
 
         # both libraries import a class's module when the class is first asked for

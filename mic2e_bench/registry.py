@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 from typing import TypeVar
 
-from mic2e_bench.errors import unknown
+from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.metric import Metric
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.toggle import Toggle
@@ -42,9 +42,32 @@ def modules(package: str) -> Mapping[str, ModuleType]:
 
 @functools.cache
 def toggles() -> Mapping[str, Toggle]:
-    """Every toggle, in the order of its phase, then by name."""
-    found = collect("mic2e_bench.toggles", Toggle)
-    return MappingProxyType(dict(sorted(found.items(), key=lambda pair: (pair[1].phase, pair[0]))))
+    """Every toggle, in the order of application (see ``in_order``)."""
+    return MappingProxyType(in_order(collect("mic2e_bench.toggles", Toggle)))
+
+
+def in_order(found: Mapping[str, Toggle]) -> dict[str, Toggle]:
+    """Toggles in the order of application: by phase, each after those that it names, and else by name.
+
+    Raises ``BadInput`` for an ``after`` that cannot be kept: an unknown name, one of a later phase, or a circle.
+    """
+    for toggle in found.values():
+        where = f"toggle {toggle.name}: after"
+        for name in toggle.after:
+            if name not in found:
+                raise unknown("toggle", name, found, where)
+            if (later := found[name].phase) > toggle.phase:
+                raise BadInput(f"{where}: '{name}' is applied in {later.name}, which comes after {toggle.phase.name}.")
+    ordered: dict[str, Toggle] = {}
+    left = sorted(found.values(), key=lambda toggle: (toggle.phase, toggle.name))
+    while left:
+        ready = next((toggle for toggle in left if all(name in ordered for name in toggle.after)), None)
+        if ready is None:
+            waiting = ", ".join(toggle.name for toggle in left if toggle.after)
+            raise BadInput(f"toggles {waiting}: each is to be applied after another of them; take one 'after' away.")
+        ordered[ready.name] = ready
+        left.remove(ready)
+    return ordered
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import fork_safety, sampling
+from mic2e_bench import assemble, ending, fork_safety, inputs, sampling
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.protocol import most_calls
 from mic2e_bench.trial import Trial
@@ -92,16 +92,16 @@ def _spawned(trial: Trial, pipe: Connection) -> Started:
 
 def _one_call(trial: Trial, pipe: Connection) -> None:
     """The child: load, one call, say how long both took, end. Never returns."""
-    from mic2e_bench import inputs, measure, worker
+    from mic2e_bench import measure  # with torch, which is spawned processes' own to import
 
-    worker.die_with_parent()
+    assemble.die_with_parent()
     try:
         item = inputs.read(trial.inputs)[0]
-        build, loaded = worker.make_build(trial)
-        worker.next_trial(build, trial)
+        build, loaded = assemble.make_build(trial)
+        assemble.next_trial(build, trial)
         call = measure.timed_call(build, item, trial.protocol["seeds"][0])
         pipe.send({"load_s": loaded["timing"]["load_s"], "call_s": call["latency_s"]})
     except Exception as error:
-        pipe.send({"status": worker.classify(error), "reason": worker.describe(error)})
+        pipe.send({"status": ending.classify(error), "reason": ending.describe(error)})
     finally:
         os._exit(0)  # no exit handlers: they belong to the parent

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import ending, inputs, pairs, record, registry, server, store
+from mic2e_bench import assemble, ending, inputs, pairs, record, registry, server, store
 from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.models import sources
@@ -156,9 +156,9 @@ def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
     """Score records and send ``(study, id, quality)`` for each."""
     import torch
 
-    from mic2e_bench import quality, worker
+    from mic2e_bench import quality
 
-    worker.die_with_parent()
+    assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine
     perceptual.choose(weights)
     for start in range(0, len(jobs), BATCH):

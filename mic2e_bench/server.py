@@ -19,9 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, files, visible
+from mic2e_bench import environment, files, fork_safety, visible
 from mic2e_bench.errors import BadInput
-from mic2e_bench.trial import Trial
 
 
 @functools.cache
@@ -35,7 +34,7 @@ def context() -> Any:
     # waiting threads sleep instead of spinning: on a machine with other work a call is else up to ten times slower
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     visible.look()  # it makes CUDA number the devices as the driver does
-    oom_kills_at_start()
+    environment.oom_kills_at_start()  # what it counts from now on may be of our children
     if "forkserver" not in multiprocessing.get_all_start_methods():
         spawn_instead("this platform has no fork server")
     if _spawning:
@@ -63,12 +62,6 @@ def spawn_instead(reason: str) -> None:
 def start_method() -> str:
     """``fork`` or ``spawn``."""
     return "spawn" if _spawning else "fork"
-
-
-@functools.cache
-def oom_kills_at_start() -> int:
-    """The kernel's count of out-of-memory kills when the first child was started."""
-    return environment.oom_kills()
 
 
 def start() -> float:
@@ -105,13 +98,8 @@ def _started(**arguments: Any) -> Any:
     )
 
 
-def child(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
-    """Start a worker for trials that share a build; what it prints goes to ``log``."""
-    return call(_worker, log, trials, images)
-
-
 def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Connection]:
-    """Start ``target(*args, pipe)`` in a child; returns the process and this end of its pipe.
+    """Start ``target(*args, pipe)`` in a child that prints to ``log``; returns the process and this end of its pipe.
 
     Raises ``files.CannotWrite`` for a log that cannot be written.
     """
@@ -133,12 +121,6 @@ def receive(pipe: Connection) -> Any:
         return pipe.recv()
     except (EOFError, OSError):
         return None
-
-
-def _worker(trials: list[Trial], images: Path, pipe: Connection) -> None:
-    from mic2e_bench import preload, worker  # noqa: F401 (forked: both are there; spawned: imported as the server does)
-
-    worker.main(trials, images, pipe)
 
 
 def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
@@ -163,8 +145,6 @@ def _without_interrupts() -> Iterator[None]:
 
 def _first_words(pipe: Connection) -> None:
     """The first child's work: to say what it was forked from."""
-    from mic2e_bench import fork_safety
-
     pipe.send({"server": os.getppid(), "started": fork_safety.started()})
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Phase(IntEnum):
-    """The order of application. Toggles of one phase must commute."""
+    """The order of application. Toggles of one phase commute, or say which others they come ``after``."""
 
     LOAD = 1  # arguments of from_pretrained
     MODIFY = 2  # the loaded pipeline object
@@ -58,12 +58,17 @@ class Toggle:
     ``parse(value, pipeline)`` gives the canonical value or raises ``ValueError`` saying what is allowed; it runs at
     planning time and must not import torch. ``apply(build, value)`` may raise ``Unavailable``. ``observe(build,
     value)`` runs after the first call and reads the real state. ``cost`` is what the setting is declared to do to
-    the image. ``fits`` tells the pipelines that have it. ``missing(value, device)`` says in one line what this machine
+    the image. ``after`` names toggles of the same phase that must have been applied before; all others may come in any
+    order. ``fits`` tells the pipelines that have it. ``missing(value, device)`` says in one line what this machine
     lacks for a value, before anything is loaded and without torch; an empty text where nothing is known to be missing.
     ``tolerance`` is the greatest difference of a pixel (of 1) from the default setting's image that the declared cost
     allows, in float32 on one device. ``code(value, settings, pipeline)`` says the setting in plain library code, or
     ``None`` where that cannot be; a toggle without it is put in force by ``mic2e_bench.apply`` in exported code.
     ``settings`` are all the resolved ones.
+
+    For pipelines that somebody else has loaded: ``on_live(build, value)`` does the work of a toggle of LOAD and returns
+    why it cannot, or an empty text; a toggle of LOAD without it comes too late there. ``arguments(value, pipeline)`` is
+    what a setting of CALL gives the pipeline's own call, by that call's names.
     """
 
     name: str
@@ -76,10 +81,13 @@ class Toggle:
     cost: Literal["none", "rounding", "real"]
     about: str
     source: str
+    after: tuple[str, ...] = ()
     fits: Callable[[Pipeline], bool] = lambda pipeline: True
     missing: Callable[[Any, str], str] = lambda value, device: ""
     tolerance: float | None = None
     code: Callable[[Any, Mapping[str, Any], Pipeline], Code | None] | None = None
+    on_live: Callable[[Build, Any], str] | None = None
+    arguments: Callable[[Any, Pipeline], Mapping[str, Any]] = lambda value, pipeline: {}
 
 
 def in_call(value: Any, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import cli, params, registry, runner, server
+from mic2e_bench import child, cli, params, registry, runner, server, worker
 
 TINY = {
     "study": "tiny",
@@ -130,16 +130,14 @@ def pictures(results, name, record):
 def with_fault(monkeypatch, fault):
     """From now on every worker has this fault of ``FAULTS`` built in."""
 
-    def child(trials, images, log):
+    def start(trials, images, log):
         return server.call(faulty, log, fault, trials, images)
 
-    monkeypatch.setattr(runner.server, "child", child)
+    monkeypatch.setattr(child, "start", start)
 
 
 def faulty(fault, trials, images, pipe):
     """The worker's process, with a fault: ``Fault`` is put in before the worker starts."""
-    from mic2e_bench import worker
-
     FAULTS[fault](pipe)
     worker.main(trials, images, pipe)
 

@@ -9,7 +9,7 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import record, registry, runner, server
+from mic2e_bench import child, record, registry, server
 from mic2e_bench.metrics import components, memory, startup
 from mic2e_bench.metrics.latency import quartiles
 from mic2e_bench.report import breakdown, findings
@@ -134,7 +134,7 @@ def blackened(trials, images, pipe):
 
 def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(runner.server, "child", lambda trials, images, log: server.call(blackened, log, trials, images))
+        patch.setattr(child, "start", lambda trials, images, log: server.call(blackened, log, trials, images))
         summary = helpers.run(tiny(), tmp_path)
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers import on_disk, tiny
 
-from mic2e_bench import cost, measure, worker
+from mic2e_bench import assemble, cost, measure, worker
 from mic2e_bench.build import Build
 from mic2e_bench.metrics import cost as metrics
 from mic2e_bench.registry import pipeline
@@ -130,16 +130,16 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
             order.append(message[0])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "die_with_parent", lambda: None)
+        patch.setattr(assemble, "die_with_parent", lambda: None)
         patch.setattr(worker.signal, "signal", lambda *given: None)
         patch.setattr(
-            worker,
+            assemble,
             "make_build",
             lambda trial, pipe: (Build(pipeline("sam3")), {"timing": {}, "memory": {"phases": {}}}),
         )
-        patch.setattr(worker, "next_trial", lambda build, trial: None)
+        patch.setattr(assemble, "next_trial", lambda build, trial: None)
         patch.setattr(measure, "measure", lambda *given: order.append("measure") or {"timing": {}, "memory": {}})
-        patch.setattr(worker, "receipts", lambda *given: order.append("receipts") or {})
+        patch.setattr(assemble, "receipts", lambda *given: order.append("receipts") or {})
         patch.setattr(cost, "of_trial", lambda *given: order.append("cost") or {})
         worker.main([trial], tmp_path, Pipe())
     assert order == ["measure", "receipts", "cost", "done"]

@@ -14,7 +14,7 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, ending, files, frame, record, registry, runner, server, skipping
+from mic2e_bench import child, cli, ending, files, frame, record, registry, runner, server, skipping
 from mic2e_bench.bench import kills
 from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
@@ -31,10 +31,10 @@ def grid(**changes):
 
 
 def child_with(fault, monkeypatch):
-    def child(trials, images, log):
+    def start(trials, images, log):
         return server.call(faulty, log, fault, trials, images)
 
-    monkeypatch.setattr(runner.server, "child", child)
+    monkeypatch.setattr(child, "start", start)
 
 
 def faulty(fault, trials, images, pipe):

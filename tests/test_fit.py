@@ -10,7 +10,7 @@ import helpers
 import pytest
 import toggling
 
-from mic2e_bench import probes, registry, units, worker
+from mic2e_bench import assemble, probes, registry, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import against, cards, estimate, rehearsal
 from mic2e_bench.fitting.allocator import Allocator
@@ -54,7 +54,7 @@ def counted(build):
 
 def real_and_rehearsed(name, **settings):
     build, trial = toggling.build(name, **{"steps": 1, **settings})
-    worker.next_trial(build, trial)
+    assemble.next_trial(build, trial)
     real = counted(build)
     with build.around():
         build.pipeline.call(build, toggling.ITEM, 1)

@@ -13,7 +13,7 @@ import torch
 from helpers import on_disk, tiny
 from pretended import card
 
-from mic2e_bench import fork_safety, nvidia, runner, server
+from mic2e_bench import child, fork_safety, nvidia, runner, server
 
 HERE = Path(__file__).parent
 
@@ -110,7 +110,7 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
     helpers.run(study, tmp_path / "forked")
     server.context.cache_clear()
     monkeypatch.setattr(server.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    monkeypatch.setattr(server, "child", lambda trials, images, log: server.call(_cannot_fork, log, trials, images))
+    monkeypatch.setattr(child, "start", lambda trials, images, log: server.call(_cannot_fork, log, trials, images))
     capsys.readouterr()
     helpers.run(study, tmp_path / "spawned")
     assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import registry, runner, server
+from mic2e_bench import child, registry, server
 from mic2e_bench.metrics import latency
 from mic2e_bench.report import findings, tables
 
@@ -71,10 +71,10 @@ FAULTS = {"raise": _raise, "abort": os.abort, "hang": signal.pause}
 def watch(monkeypatch, journal, fault=""):
     """Every worker notes its calls in ``journal``."""
 
-    def child(trials, images, log):
+    def start(trials, images, log):
         return server.call(watched, log, trials, images, str(journal), fault)
 
-    monkeypatch.setattr(runner.server, "child", child)
+    monkeypatch.setattr(child, "start", start)
 
 
 def test_trials_take_turns_across_builds(tmp_path, monkeypatch):
@@ -161,7 +161,7 @@ def test_rounds_end_when_every_median_is_known(tmp_path):
 
 
 def test_what_finds_no_memory_beside_the_others_is_tried_alone(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(runner.server, "child", lambda trials, images, log: server.call(crowded, log, trials, images))
+    monkeypatch.setattr(child, "start", lambda trials, images, log: server.call(crowded, log, trials, images))
     helpers.run(study(), tmp_path)
     records = on_disk(tmp_path)
     assert {label: one["status"] for label, one in records.items()} == dict.fromkeys(records, "ok")

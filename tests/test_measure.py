@@ -9,7 +9,7 @@ import torch
 from helpers import tiny
 from PIL import Image
 
-from mic2e_bench import measure, probes, registry, worker
+from mic2e_bench import assemble, measure, probes, registry
 from mic2e_bench.kernels import attention_kernels
 from mic2e_bench.witness import Witness, watch
 
@@ -17,7 +17,7 @@ from mic2e_bench.witness import Witness, watch
 @pytest.fixture(scope="module")
 def build():
     """A live bundled pipeline in this process."""
-    made, loaded = worker.make_build(helpers.study(tiny()).baseline)
+    made, loaded = assemble.make_build(helpers.study(tiny()).baseline)
     assert loaded["timing"]["load_s"] > 0 and loaded["memory"]["weights_bytes"] > 20e6
     return made
 
@@ -25,7 +25,7 @@ def build():
 def measured(build, folder, **protocol):
     content = tiny(protocol={"warmup": 1, "repeats": 2, "seeds": [1, 2], **protocol})
     trial = helpers.study({**content, "baseline": {**content["baseline"], "steps": 3}}).baseline
-    worker.next_trial(build, trial)
+    assemble.next_trial(build, trial)
     stages = []
     parts = measure.measure(build, trial, folder, lambda stage, share: stages.append((stage, share)))
     return parts, stages, trial
@@ -51,7 +51,7 @@ def test_the_parts_of_a_record(build, tmp_path):
     assert [share for _, share in stages] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert [(image["input"], image["seed"]) for image in parts["images"]] == [("in0", 1), ("in0", 2)]
     assert parts["images"][0]["sha256"] != parts["images"][1]["sha256"]
-    receipts = worker.receipts(build, trial)
+    receipts = assemble.receipts(build, trial)
     assert receipts["steps"]["seen"] == 3 and all(receipt["applied"] for receipt in receipts.values())
 
 

@@ -23,7 +23,6 @@ from mic2e_bench.objectclear import (
     ObjectClearPipeline,
     ObjectImageEncoder,
     PostfuseModule,
-    load_objectclear,
     resize_by_short_side,
 )
 from mic2e_bench.objectclear.capture import first_cross_attention, to_8bit
@@ -34,7 +33,7 @@ CASES = json.loads((GOLDEN / "cases.json").read_text())
 
 
 def load(folder=None, **arguments):
-    pipe = load_objectclear(folder or golden.model(), **arguments)
+    pipe = ObjectClearPipeline.from_pretrained(folder or golden.model(), **arguments)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -537,9 +536,9 @@ def test_published_widths():
 
 def test_loading_complaints(tmp_path):
     with pytest.raises(TypeError, match=r"torch\.float16"):
-        load_objectclear(golden.model(), dtype="fp16")
+        ObjectClearPipeline.from_pretrained(golden.model(), dtype="fp16")
     with pytest.raises(OSError, match="model_index"):
-        load_objectclear(tmp_path)
+        ObjectClearPipeline.from_pretrained(tmp_path)
 
 
 # The golden model itself

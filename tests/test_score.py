@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from mic2e_bench import frame, params, record, registry, score, worker
+from mic2e_bench import assemble, frame, params, record, registry, score
 from mic2e_bench import quality as score_child
 from mic2e_bench.environment import here
 
@@ -80,7 +80,7 @@ def inline(monkeypatch):
     def call(target, log, *arguments):
         for cached in (score_child._values, score_child._read, score_child._read_regions):
             cached.cache_clear()
-        monkeypatch.setattr(worker, "die_with_parent", lambda: None)
+        monkeypatch.setattr(assemble, "die_with_parent", lambda: None)
         sent = []
         pipe = Ended()
         pipe.send = sent.append

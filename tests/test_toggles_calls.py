@@ -4,7 +4,7 @@ import helpers
 import pytest
 from toggling import DIFFUSERS, ITEM, baseline, build, fresh_is_untouched, run, tolerance
 
-from mic2e_bench import pagecache, params, registry, restarts, worker
+from mic2e_bench import assemble, pagecache, params, registry, restarts
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.metrics import throughput
 from mic2e_bench.toggles import batch, page_cache
@@ -24,7 +24,7 @@ def test_batch_makes_so_many_images_at_once_and_the_first_is_the_single_one(name
 @pytest.mark.parametrize("name", ("objectclear", "flux-schnell"))
 def test_images_of_a_batch_are_those_of_their_own_seeds(name):
     made, planned = build(name, batch=2)
-    worker.next_trial(made, planned)
+    assemble.next_trial(made, planned)
     second = made.pipeline.call(made, ITEM, 1)[1]
     made.call["batch"] = 1
     alone = made.pipeline.call(made, ITEM, 2)[0]
@@ -66,7 +66,7 @@ def test_a_process_for_every_call(tmp_path):
 def test_what_stops_a_call_in_its_own_process_is_said(monkeypatch):
     (trial,) = params.resolve_study(helpers.tiny(**ONE)).trials
     for error, raised in ((Unavailable("no such kernel"), Unavailable), (MemoryError("full"), MemoryError)):
-        monkeypatch.setattr(worker, "make_build", lambda trial, error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(assemble, "make_build", lambda trial, error=error: (_ for _ in ()).throw(error))
         with pytest.raises(raised, match=str(error)):
             restarts.time_pass(trial, lambda text, share: None)
 

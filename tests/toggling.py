@@ -12,7 +12,7 @@ import helpers
 import numpy as np
 from PIL import Image
 
-from mic2e_bench import inputs, registry, worker
+from mic2e_bench import assemble, inputs, registry
 from mic2e_bench.build import Build
 from mic2e_bench.settings import resolve
 from mic2e_bench.shots import Shots
@@ -54,20 +54,20 @@ def trial(name: str, **settings: Any) -> Trial:
 
 def build(name: str, **settings: Any) -> tuple[Build, Trial]:
     planned = trial(name, **settings)
-    made, _ = worker.make_build(planned)
+    made, _ = assemble.make_build(planned)
     return made, planned
 
 
 def shoot(made: Build, planned: Trial) -> Shot:
     """One call with the witness."""
-    worker.next_trial(made, planned)
+    assemble.next_trial(made, planned)
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images"
         images.mkdir()
         shots = Shots(made, images)
         shots.take(ITEM, 1)
         image = np.asarray(Image.open(Path(folder) / shots.images[0]["file"])).astype(float) / 255
-    return Shot(image, worker.receipts(made, planned), made)
+    return Shot(image, assemble.receipts(made, planned), made)
 
 
 def run(name: str, **settings: Any) -> Shot:

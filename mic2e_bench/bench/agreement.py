@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 
-from mic2e_bench import api, inputs, interval, measure, worker
+from mic2e_bench import api, assemble, inputs, interval, measure
 from mic2e_bench.bench import section
 
 COMPARISONS, ROUNDS = 50, 20
@@ -45,8 +45,8 @@ def caller():
             "baseline": {"steps": 1, "resolution": 128},
         }
     )
-    build, _ = worker.make_build(study.baseline)
-    worker.next_trial(build, study.baseline)
+    build, _ = assemble.make_build(study.baseline)
+    assemble.next_trial(build, study.baseline)
     item = inputs.read(study.baseline.inputs)[0]
 
     def call(slower: float) -> float:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import registry, runner, server
+from mic2e_bench import child, registry, server, worker
 from mic2e_bench.trial import Trial
 
 Call = Callable[..., list[Any]]
@@ -24,16 +24,16 @@ Fault = Callable[[Call], Call]  # from a pipeline's call to one with the loss; m
 @contextlib.contextmanager
 def injected(fault: Fault | None) -> Iterator[None]:
     """Workers that are started in the block have the fault; with ``None`` they have none."""
-    honest = runner.server.child
+    honest = child.start
 
-    def child(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
+    def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
         return server.call(_worker, log, fault, trials, images) if fault else honest(trials, images, log)
 
-    runner.server.child = child
+    child.start = start
     try:
         yield
     finally:
-        runner.server.child = honest
+        child.start = honest
 
 
 def slower(share: float) -> Fault:
@@ -71,8 +71,6 @@ def _noisier(deviation: float, seed: int, call: Call) -> Call:
 
 def _worker(fault: Fault, trials: list[Trial], images: Path, pipe: Connection) -> None:
     """The worker's process: ``fault`` is put in before the worker starts."""
-    from mic2e_bench import worker
-
     pipeline = registry.pipeline(trials[0].pipeline)
     object.__setattr__(pipeline, "call", fault(pipeline.call))
     worker.main(trials, images, pipe)

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from mic2e_bench import api, inputs, interval, measure, registry, worker
+from mic2e_bench import api, assemble, inputs, interval, measure, registry
 from mic2e_bench.bench import section
 
 LIMIT = 0.02
@@ -49,8 +49,8 @@ def rounds(name: str) -> tuple[list[float], list[float]]:
     study = api.study(
         {"pipeline": name, "model": "bundled", "inputs": {"source": "bundled", "limit": 1}, "baseline": SETTINGS[name]}
     )
-    build, _ = worker.make_build(study.baseline)
-    worker.next_trial(build, study.baseline)
+    build, _ = assemble.make_build(study.baseline)
+    assemble.next_trial(build, study.baseline)
     item = inputs.read(study.baseline.inputs)[0]
 
     def bare_call() -> float:

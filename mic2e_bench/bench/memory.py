@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from mic2e_bench import api, probes, registry, worker
+from mic2e_bench import api, assemble, probes, registry
 from mic2e_bench.bench import section
 from mic2e_bench.units import MIB
 
@@ -55,7 +55,7 @@ def weights() -> list[tuple[str, float, float, float]]:
     for name in registry.pipelines():
         for precision in ("fp32", "bf16"):
             study = api.study({"pipeline": name, "baseline": {"precision": precision}})
-            build, load = worker.make_build(study.baseline)
+            build, load = assemble.make_build(study.baseline)
             modules = build.modules().values()
             tensors = {id(one): one for module in modules for one in (*module.parameters(), *module.buffers())}
             true = sum(one.numel() * one.element_size() for one in tensors.values())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mic2e_bench import pairs, registry, server
+from mic2e_bench import assemble, pairs, registry, server
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
 from mic2e_bench.ending import died
 from mic2e_bench.models import sources
@@ -126,10 +126,10 @@ def _child(jobs: list[Job], pipe: Connection) -> None:
     """Send ``(number, {metric: Values}, problems)`` for every job."""
     import torch
 
-    from mic2e_bench import quality, worker
+    from mic2e_bench import quality
     from mic2e_bench.metrics import perceptual
 
-    worker.die_with_parent()
+    assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine
     perceptual.choose(None)
     for one in jobs:

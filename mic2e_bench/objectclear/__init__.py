@@ -1,12 +1,11 @@
 """ObjectClear (arXiv 2505.22636): removes an object together with its shadow and reflection.
 
-Our own implementation on top of diffusers' SDXL inpainting parts. `load_objectclear` reads the published
-weights, `ObjectClearPipeline` is the call, `resize_by_short_side` is what a service does with a picture
+Our own implementation on top of diffusers' SDXL inpainting parts. `ObjectClearPipeline` is the call, its
+`from_pretrained` reads the published weights, `resize_by_short_side` is what a service does with a picture
 before the call.
 """
 
 from .inputs import resize_by_short_side
-from .load import load_objectclear
 from .pipeline import ObjectClearOutput, ObjectClearPipeline
 from .postfuse import ObjectImageEncoder, PostfuseModule
 
@@ -15,6 +14,5 @@ __all__ = [
     "ObjectClearPipeline",
     "ObjectImageEncoder",
     "PostfuseModule",
-    "load_objectclear",
     "resize_by_short_side",
 ]

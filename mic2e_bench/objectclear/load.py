@@ -9,7 +9,6 @@ from diffusers.utils.torch_utils import get_module_execution_device
 from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 
-from .pipeline import ObjectClearPipeline
 from .postfuse import ObjectImageEncoder, PostfuseModule
 
 POSTFUSE_FILE = "postfuse_module/model.safetensors"
@@ -26,8 +25,8 @@ OPTIONS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score", "apply_a
 HUB_ARGUMENTS = ("cache_dir", "token", "local_files_only", "force_download", "proxies")
 
 
-def load_objectclear(source, *, dtype=torch.float32, revision=None, quantization_config=None, **kwargs):
-    """Return an `ObjectClearPipeline` from a folder or a hub id in the published layout; safetensors only.
+def load_parts(source, *, dtype=torch.float32, revision=None, quantization_config=None, **kwargs):
+    """Return the arguments of `ObjectClearPipeline` from a folder or hub id in the published layout; safetensors only.
 
     dtype: a torch.dtype, for all weights. quantization_config: diffusers' PipelineQuantizationConfig. Other
     arguments (device_map, low_cpu_mem_usage, variant, cache_dir, token, local_files_only) go to each model's
@@ -55,8 +54,7 @@ def load_objectclear(source, *, dtype=torch.float32, revision=None, quantization
     # a device map has placed the image encoder, whose output goes into this module
     device = get_module_execution_device(parts[name])
     parts["postfuse_module"] = PostfuseModule.from_state_dict(state).to(device)
-    options = {name: index[name] for name in OPTIONS if name in index}
-    return ObjectClearPipeline(**parts, **options)
+    return parts | {name: index[name] for name in OPTIONS if name in index}
 
 
 def _component_class(name, entry, default):

@@ -15,6 +15,7 @@ from transformers import CLIPModel
 
 from .capture import AttentionCapture, to_8bit
 from .inputs import check_generators, check_numbers, check_prompts, pair_inputs, to_tensors
+from .load import load_parts
 from .postfuse import ObjectImageEncoder
 from .stages import condition, denoise, finish, prepare
 
@@ -87,10 +88,8 @@ class ObjectClearPipeline(StableDiffusionXLInpaintPipeline):
 
     @classmethod
     def from_pretrained(cls, source, **kwargs):
-        """The same as `load_objectclear`: diffusers' own loading does not know the two custom components."""
-        from .load import load_objectclear
-
-        return load_objectclear(source, **kwargs)
+        """Load as `load_parts` says: diffusers' own loading does not know the two custom components."""
+        return cls(**load_parts(source, **kwargs))
 
     def save_pretrained(self, save_directory, **kwargs):
         """Write the published layout: a CLIPModel and the postfuse module's bare state dict beside SDXL's."""

@@ -18,9 +18,9 @@ POSTFUSE = ("mic2e_bench.objectclear.postfuse.PostfuseModule", {"text_width": 20
 
 
 def load(source: str, **arguments: Any) -> Any:
-    from mic2e_bench.objectclear.load import load_objectclear
+    from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
 
-    return load_objectclear(source, **arguments)
+    return ObjectClearPipeline.from_pretrained(source, **arguments)
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mic2e_bench.build import Build
+from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, number
 
 
@@ -23,6 +24,10 @@ def observe(build: Build, value: int) -> Seen:
     return Seen(witness.decoded, how, applied=together and witness.decoded == value, reason=reason)
 
 
+def arguments(value: int, pipeline: Pipeline) -> dict[str, int]:
+    return {"num_images_per_prompt": value} if value > 1 and pipeline.task != "segmentation" else {}
+
+
 BATCH = Toggle(
     name="batch",
     phase=Phase.CALL,
@@ -30,6 +35,7 @@ BATCH = Toggle(
     default=1,
     parse=number(int, 1, 64),
     apply=apply,
+    arguments=arguments,
     observe=observe,
     cost="rounding",
     about="Images per call, with the seeds seed, seed + 1, ...: better use of a GPU, and more memory.\n"

@@ -92,6 +92,8 @@ def _onnx(build: Build, engine: Any, value: str) -> Seen:
 ENGINE = Toggle(
     name="engine",
     phase=Phase.COMPILE,
+    # TensorRT is a backend of torch.compile: the last of them to be arranged is the one in force
+    after=("compile", "compile_cache", "compile_dynamic", "compile_fullgraph"),
     values=" | ".join(ENGINES),
     default="torch",
     parse=one_of(*ENGINES),

@@ -12,7 +12,6 @@ from mic2e_bench.toggle import Code, Phase, Seen, Toggle, on_off
 
 
 def apply(build: Build, value: bool) -> None:
-    """Before ``quantize`` in the order of names: it makes new layers of full-precision ones."""
     if value and hasattr(build.denoiser, "fuse_qkv_projections"):
         build.denoiser.fuse_qkv_projections()
 
@@ -40,6 +39,7 @@ def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code |
 FUSED_QKV = Toggle(
     name="fused_qkv",
     phase=Phase.MODIFY,
+    after=("attention",),  # on a UNet it brings a processor of its own, which takes the place of another's
     values="false | true",
     default=False,
     parse=on_off,

@@ -28,6 +28,7 @@ GUIDANCE = Toggle(
     default=0.0,
     parse=number(float, 0, 50),
     apply=apply,
+    arguments=lambda value, pipeline: {"guidance_scale": value},
     observe=observe,
     cost="real",
     about="How far the conditioned prediction is pushed from the unconditioned one; it doubles the denoiser's batch.\n"

@@ -19,6 +19,12 @@ def apply(build: Build, value: float) -> None:
         torch.cuda.set_per_process_memory_fraction(value)
 
 
+def on_live(build: Build, value: float) -> str:
+    """It caps what is allocated from now on."""
+    apply(build, value)
+    return ""
+
+
 def observe(build: Build, value: float) -> Seen:
     import torch
 
@@ -43,6 +49,7 @@ MEMORY_FRACTION = Toggle(
     default=1.0,
     parse=number(float, 0.001, 1),
     apply=apply,
+    on_live=on_live,
     observe=observe,
     cost="none",
     about="PyTorch's allocator frees its cache or gives up rather than take more of the device than this.\n"

@@ -20,6 +20,26 @@ def apply(build: Build, value: str) -> None:
     build.load["dtype"] = getattr(torch, DTYPES[value])
 
 
+def cast(build: Build, value: str) -> str:
+    """Weights to fewer bits in place; the reason where that cannot give what loading in this precision gives."""
+    import torch
+
+    wanted, now = getattr(torch, DTYPES[value]), build.load["dtype"]
+    if wanted == now:
+        return ""
+    if now != torch.float32:
+        return f"the weights were loaded in {str(now).removeprefix('torch.')}; load the pipeline with dtype={wanted}"
+    for module in build.modules().values():
+        kept = set(getattr(module, "_keep_in_fp32_modules_strict", None) or ())
+        if wanted == torch.float16 or not type(module).__module__.startswith("transformers."):
+            kept |= set(getattr(module, "_keep_in_fp32_modules", None) or ())
+        for name, parameter in module.named_parameters():
+            if parameter.is_floating_point() and not kept & set(name.split(".")):
+                parameter.data = parameter.data.to(wanted)
+    build.load["dtype"] = wanted
+    return ""
+
+
 def observe(build: Build, value: str) -> Seen:
     names = {dtype: name for name, dtype in DTYPES.items()}
     counts: Counter = Counter()
@@ -48,6 +68,7 @@ PRECISION = Toggle(
     default="fp32",
     parse=one_of(*DTYPES),
     apply=apply,
+    on_live=cast,
     observe=observe,
     cost="rounding",
     about="Weights and activations in 16 instead of 32 bits: half the memory, and fast matrix units on a GPU.\n"

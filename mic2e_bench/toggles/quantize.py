@@ -51,6 +51,7 @@ def _widths(left: dict[tuple[int, int], int]) -> str:
 QUANTIZE = Toggle(
     name="quantize",
     phase=Phase.MODIFY,
+    after=("fused_qkv",),  # which makes new layers of the weights in full
     values=" | ".join(("none", *METHODS)),
     default="none",
     parse=one_of("none", *METHODS),

@@ -48,6 +48,11 @@ def observe(build: Build, value: int | list[int]) -> Seen:
     return Seen(short, how, applied=short == rounded, reason=reason)
 
 
+def arguments(value: int | list[int], pipeline: Pipeline) -> dict[str, int]:
+    """Pipelines that edit get their size with the picture."""
+    return dict(zip(("height", "width"), value, strict=True)) if pipeline.size == "height_width" else {}
+
+
 RESOLUTION = Toggle(
     name="resolution",
     phase=Phase.CALL,
@@ -55,6 +60,7 @@ RESOLUTION = Toggle(
     default=512,
     parse=parse,
     apply=apply,
+    arguments=arguments,
     observe=observe,
     cost="real",
     about="The size at which the model works: convolutions cost by the pixels, attention by their square.\n"

@@ -25,6 +25,7 @@ STEPS = Toggle(
     default=20,
     parse=number(int, 1, 1000),
     apply=apply,
+    arguments=lambda value, pipeline: {"num_inference_steps": value},
     observe=observe,
     cost="real",
     about="Denoising steps: latency is nearly proportional to them.\n"

@@ -24,9 +24,9 @@ STEPS, GUIDANCES, SIZES = (1, 2, 4, 8, 20), (1.0, 2.5, 7.5), (256, 384, 512)
 def load(name: str, folder: Path):
     """The pipeline in float32 on the CPU, silent."""
     if name == "objectclear":
-        from mic2e_bench.objectclear.load import load_objectclear
+        from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
 
-        pipe = load_objectclear(folder)
+        pipe = ObjectClearPipeline.from_pretrained(folder)
     else:
         from diffusers import StableDiffusionXLInpaintPipeline
 

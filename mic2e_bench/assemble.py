@@ -1,0 +1,99 @@
+"""A trial's settings on a live pipeline: load, apply phase by phase, and read back what is in force."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mic2e_bench import registry, settings
+from mic2e_bench.build import Build
+from mic2e_bench.errors import Unavailable
+from mic2e_bench.toggle import Phase, Toggle
+from mic2e_bench.trial import Trial
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however that is: never outlive a killed runner."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
+    """Load the pipeline of a trial and apply everything up to the call. Returns it with what loading cost."""
+    from mic2e_bench import probes  # with torch, as the next
+    from mic2e_bench.models import load
+
+    if pipe:
+        pipe.send(("stage", "load", 0.0))
+    if lacking := settings.missing(trial.settings):
+        raise Unavailable(lacking)
+    device, pipeline = trial.settings["device"], registry.pipeline(trial.pipeline)
+    build = Build(pipeline, device=device, model=trial.model, settings=trial.settings)
+    parts: dict[str, float] = {}
+    with probes.memory("cpu", phase="load") as peaks, probes.clock("cpu") as elapsed:
+        with _timed(parts, "read"):
+            apply(build, trial, Phase.LOAD, Phase.LOAD)
+            build.pipe = load.load(build, trial.model)
+        with _timed(parts, "modify"):
+            apply(build, trial, Phase.MODIFY, Phase.MODIFY)
+        weights = probes.weights_bytes(build.modules())
+        with _timed(parts, "place"):
+            apply(build, trial, Phase.PLACE, Phase.PLACE)
+            probes.synchroniser(device)()
+        with _timed(parts, "compile"):
+            apply(build, trial, Phase.COMPILE, Phase.COMPILE)
+            probes.synchroniser(device)()
+    memory = {
+        "weights_bytes": weights,
+        "load_peak_rss_bytes": peaks.rss_bytes,
+        "rss_before_load_bytes": peaks.rss_before_bytes,
+        "phases": {"load": {**peaks.phases["load"], **probes.vram_since_start()}},
+    }
+    libraries = sys.modules.get("mic2e_bench.preload")
+    timing = {"import_s": getattr(libraries, "IMPORT_S", None), "load_s": elapsed.seconds, "load_parts_s": parts}
+    return build, {"timing": timing, "memory": memory}
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+
+
+def next_trial(build: Build, trial: Trial) -> None:
+    """Make a build ready for the calls of one of its trials."""
+    build.next_trial()
+    apply(build, trial, Phase.CALL, Phase.CALL)
+
+
+def apply(build: Build, trial: Trial, first: Phase, last: Phase) -> None:
+    """Apply the trial's toggles of these phases, in order."""
+    for toggle, value in _toggles(trial):
+        if first <= toggle.phase <= last:
+            toggle.apply(build, value)
+
+
+def receipts(build: Build, trial: Trial) -> dict[str, dict[str, Any]]:
+    """What was asked and what the live object shows, for every toggle."""
+    return {toggle.name: receipt(build, toggle, asked) for toggle, asked in _toggles(trial)}
+
+
+def receipt(build: Build, toggle: Toggle, asked: Any) -> dict[str, Any]:
+    """What was asked of one toggle and what the live object shows."""
+    seen = toggle.observe(build, asked)
+    applied = seen.value == asked if seen.applied is None else seen.applied
+    found = {"asked": asked, "seen": seen.value, "applied": applied, "how": seen.how}
+    return found if applied else {**found, "reason": seen.reason or f"asked {asked}, seen {seen.value}"}
+
+
+def _toggles(trial: Trial) -> list[tuple[Toggle, Any]]:
+    """The trial's toggles with their values, in the order of application."""
+    return [(toggle, trial.settings[name]) for name, toggle in registry.toggles().items() if name in trial.settings]
