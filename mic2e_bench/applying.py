@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import assemble, conflicts, live, presets, probes, registry, settings
+from mic2e_bench import assemble, conflicts, live, presets, probes, protocol, registry, restarts, settings
 from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.inputs import Item
@@ -104,6 +104,7 @@ class Applied:
         """Put settings in force that are not yet: build settings once, settings of the call anew."""
         build, fresh = self.build, [name for name in given if name not in self.settings]
         self.settings |= given
+        self.receipts |= {name: restarts.receipt(asked) for name, asked in given.items() if name in protocol.VARIED}
         for toggle in self._given(Phase.LOAD, Phase.COMPILE):
             if toggle.name in fresh:
                 self.receipts[toggle.name] = self._apply(toggle)
@@ -169,7 +170,7 @@ def apply(
     known = registry.toggles()
     for name, value in given.items():
         before = applied.settings.get(name, value)
-        if before != value and known[name].phase < Phase.CALL:
+        if before != value and name in known and known[name].phase < Phase.CALL:
             raise BadInput(f"apply: {name} {before} is in force on this pipeline already: load it anew for {value}.")
     resolved = settings.resolve({**live.facts(applied.build), **applied.settings, **given}, found, "apply")
     reasons = conflicts.find_all(resolved, found)

@@ -61,7 +61,7 @@ class Durations:
     def add(self, one: Mapping[str, Any]) -> None:
         """Learn from a record. One of another device, or one that says nothing of its duration, is passed over."""
         try:
-            trial = Trial(one["study"], one["label"], **one["trial"])
+            trial = Trial.of(one["study"], one["label"], one["trial"])
             here = environment.here(trial.settings["device"])["device"]
             if one["environment"].get("device") == here:
                 self._learn(trial, one)
@@ -118,7 +118,7 @@ class Durations:
             rate = RATE_S.get((trial.model["source"], kind), RATE_OTHER_S.get(kind, RATE_OTHER_S["cuda"]))
             found = OVERHEAD_S + rate * unit(trial) * typical_calls(trial)
         found += sum(seconds for name, (plain, seconds) in COLD_S.items() if settings.get(name, plain) != plain)
-        if settings.get("process") == "per_call":  # each timed call loads
+        if trial.restarts:  # each timed call loads
             found += (typical_calls(trial) - pictures(trial)) * self.load_s(trial)
         return found
 
@@ -179,7 +179,8 @@ def _nearest(known: Iterable[Sample], trial: Trial) -> float:
 
 def _own(trial: Trial) -> tuple[Any, ...]:
     """What a trial's durations are kept under, the nearest first."""
-    return trial.id, trial.build_key, (*_kind(trial), *(str(trial.settings.get(name)) for name in WAYS))
+    settings = trial.content["settings"]
+    return trial.id, trial.build_key, (*_kind(trial), *(str(settings.get(name)) for name in WAYS))
 
 
 def _kind(trial: Trial) -> tuple[str, ...]:
@@ -189,7 +190,7 @@ def _kind(trial: Trial) -> tuple[str, ...]:
 def _is_plain(trial: Trial) -> bool:
     """Whether other kinds of builds of the same weights can learn from it."""
     plain = all(trial.settings.get(name, value) == value for name, (value, _) in COLD_S.items())
-    return plain and trial.settings.get("process") != "per_call"
+    return plain and not trial.restarts
 
 
 def _seconds(value: Any) -> float:

@@ -40,7 +40,9 @@ def here(device: str) -> dict[str, Any]:
 
 @functools.cache
 def _fixed(device: str) -> Mapping[str, Any]:
-    """What stays as it is during a run."""
+    """What stays as it is during a run; on CUDA with what is set on the device."""
+    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
+
     return {
         "host": platform.node(),
         "device": gpu()["name"] if device.startswith("cuda") and gpu() else cpu(),
@@ -48,7 +50,8 @@ def _fixed(device: str) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "git": git(),
-        **machine.facts(device),
+        **machine.facts(),
+        "gpu": nvidia.fixed() if device.startswith("cuda") else None,
     }
 
 
@@ -73,7 +76,7 @@ def cpu() -> str:
 @functools.cache
 def gpu() -> Mapping[str, Any] | None:
     """Name, driver and memory of the NVIDIA device that CUDA calls 0; ``None`` where there is none."""
-    import pynvml
+    import pynvml  # this takes a moment, as the next does for it
 
     from mic2e_bench import nvidia
 

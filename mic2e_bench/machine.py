@@ -20,10 +20,8 @@ VARIABLES = re.compile(
 SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|AUTH|_DIR$|_HOME$|_PATH$|_CACHE$")
 
 
-def facts(device: str) -> dict[str, Any]:
-    """Kernel, processors and their governor, limits of the control group, memory, PyTorch's build; on CUDA
-    what is set on the device.
-    """
+def facts() -> dict[str, Any]:
+    """Kernel, processors and their governor, limits of the control group, memory, PyTorch's build."""
     memory = _text(Path("/proc/meminfo"))
     total = re.search(r"MemTotal:\s+(\d+) kB", memory)
     return {
@@ -39,14 +37,7 @@ def facts(device: str) -> dict[str, Any]:
         "ram_bytes": int(total[1]) * 1024 if total else None,
         "huge_pages": _chosen(_text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
         "torch_build": torch_build(),
-        "gpu": _gpu() if device.startswith("cuda") else None,
     }
-
-
-def _gpu() -> dict[str, Any] | None:
-    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
-
-    return nvidia.fixed()
 
 
 def turbo() -> bool | None:

@@ -112,7 +112,7 @@ def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Fou
 def probe_of(study: Study, trial: Trial, fraction: float) -> Study:
     """A study of this trial alone with a share of the card, on all its inputs, with as few calls as will do."""
     name = f"{study.name}-mincard"
-    kept = {"seeds": trial.protocol["seeds"][:1], "timeout_s": trial.protocol["timeout_s"]}
+    kept = {"seeds": trial.protocol["seeds"][:1], **{n: trial.protocol[n] for n in ("timeout_s", "process")}}
     one = dataclasses.replace(
         trial,
         study=name,

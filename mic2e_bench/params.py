@@ -108,22 +108,24 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     if "pipeline" not in params:
         raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")
     pipeline = registry.pipeline(str(params["pipeline"]), f"{where}: pipeline")
-    base = _settings(params.get("baseline", {}), pipeline, f"{where}: baseline")
+    measured = protocol.resolve(params.get("protocol", {}), where)
+    base = {name: measured[name] for name in protocol.VARIED}
+    base |= _settings(params.get("baseline", {}), pipeline, f"{where}: baseline")
     points = _points(params, base, pipeline, where)
     varied = tuple(dict.fromkeys(key for _, point in points for key in point))
     name = _name(params.get("study"), pipeline, ("ablation",) if "ablate" in params else varied, where)
     shared = {
-        "study": name,
         "pipeline": pipeline.name,
         "model": sources.resolve(params.get("model", "bundled"), pipeline, where),
         "inputs": inputs.find(params.get("inputs", "bundled"), pipeline, where),
-        "protocol": protocol.resolve(params.get("protocol", {}), where),
+        "protocol": measured,
     }
     name_of_baseline = params["baseline"] if isinstance(params.get("baseline"), str) else "baseline"
-    baseline = Trial(label=name_of_baseline, settings=resolve(base, pipeline, f"{where}: baseline"), **shared)
+    settings = resolve(base, pipeline, f"{where}: baseline")
+    baseline = Trial.of(name, name_of_baseline, {**shared, "settings": settings})
     trials = {baseline.id: baseline}
     for label, point in points:
-        trial = Trial(label=label, settings=resolve({**base, **point}, pipeline, where), **shared)
+        trial = Trial.of(name, label, {**shared, "settings": resolve({**base, **point}, pipeline, where)})
         trials.setdefault(trial.id, trial)
     refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
     return Study(

@@ -11,21 +11,51 @@ timeout_s    a whole number                                 seconds after which 
 retries      a whole number                                 how often an error or a timeout is tried again
 interleave   ``true``                                       rounds: each trial of the study in turn, one call
 cost         ``true``                                       FLOPs, bytes moved and the device's own ceilings
+process      ``kept`` or ``per_call``                       one process for all calls, or a new one for each
 ===========  =============================================  ==================================================
+
+``process`` can be varied like a setting (``vary: {process: [kept, per_call]}``), and then goes before what is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mic2e_bench.errors import BadInput, nearest, unknown
 
-DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
+DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600, "process": "kept"}
 SWITCHES = ("interleave", "cost")  # a part of a trial's identity only where they are on
 KEYS = (*DEFAULTS, "retries", *SWITCHES)
 UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
 STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A key that trials of one study may have otherwise, as they have settings."""
+
+    values: tuple[str, ...]
+    about: str
+
+
+VARIED = {
+    "process": Varied(
+        ("kept", "per_call"),
+        "per_call: a new process loads the pipeline for each timed call, as a service's worker_max_tasks_per_child=1\n"
+        "does (docs: Celery, 'Max tasks per child'). It returns all memory, and each user waits for the load.\n"
+        "The libraries are imported already.",
+    )
+}
+
+
+def check(name: str, value: Any, where: str) -> Any:
+    """A value of a key of ``VARIED``. Raises ``BadInput``."""
+    known = VARIED[name].values
+    if value not in known:
+        raise BadInput(f"{where}: {name}: {value!r} is not one of {', '.join(known)}.{nearest(value, known)}")
+    return value
 
 
 def resolve(given: Any, where: str) -> dict[str, Any]:
@@ -47,6 +77,8 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
     seeds = protocol["seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
         raise BadInput(f"{place}.seeds: {seeds!r} is not a list of whole numbers from 0.")
+    for key in VARIED:
+        check(key, protocol[key], place)
     for key in SWITCHES:
         if not isinstance(protocol.get(key, False), bool):
             raise BadInput(f"{place}.{key}: {protocol[key]!r} is not true or false.")
@@ -93,4 +125,6 @@ def words(protocol: Mapping[str, Any]) -> str:
             f"then repeats until the 95 % interval of the median is within {repeats['until'] * 100:g} %, "
             f"{repeats['min']} to {repeats['max']} calls, or {repeats['budget_s']} s are spent"
         )
-    return ", ".join([*texts, *(["the trials interleaved call by call"] if protocol.get("interleave") else [])])
+    texts += ["the trials interleaved call by call"] if protocol.get("interleave") else []
+    texts += ["each in a process of its own"] if protocol.get("process") == "per_call" else []
+    return ", ".join(texts)

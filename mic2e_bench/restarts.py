@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -40,6 +40,22 @@ def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any
         samples["ended_by"][rule] = end
     parts = {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
     return {**samples, "restarts": {**parts, "method": "fork" if fork_safety.may_fork() else "spawn"}}
+
+
+def receipt(asked: str, parts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A receipt like those of toggles, by the ids of the processes that made the timed calls.
+
+    ``parts``: the ``restarts`` of ``time_pass``; without it, the process that loaded the pipeline made them all.
+    """
+    seen, how = "kept", "every call was made by the process that loaded the pipeline"
+    if parts:
+        calls, processes = len(parts["pid"]), len(set(parts["pid"]))
+        seen = "per_call" if calls == processes else "kept"
+        how = f"{calls} timed calls by {processes} processes, each from its start and the loading to the image"
+        if parts["method"] == "spawn":
+            how += "; spawned, so that each imports the libraries as well"
+    found = {"asked": asked, "seen": seen, "applied": seen == asked, "how": how}
+    return found if found["applied"] else {**found, "reason": f"asked {asked}, seen {seen}"}
 
 
 def _cycle(trial: Trial) -> dict[str, Any]:

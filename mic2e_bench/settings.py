@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import registry
+from mic2e_bench import protocol, registry
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.pipeline import Pipeline
 
 
 def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
-    """The canonical form of one setting. Raises ``BadInput`` naming the place, the value and what is allowed."""
+    """The canonical form of one setting, or of what is varied like one (``protocol.VARIED``).
+
+    Raises ``BadInput`` naming the place, the value and what is allowed.
+    """
+    if name in protocol.VARIED:
+        return protocol.check(name, value, where)
     known = registry.toggles_of(pipeline)
     if name not in known:
         if name in registry.toggles():
             raise BadInput(f"{where}: {pipeline.name} has no setting '{name}'. It has: {', '.join(sorted(known))}.")
-        raise unknown("setting", name, known, where)
+        raise unknown("setting", name, {*known, *protocol.VARIED}, where)
     try:
         return known[name].parse(value, pipeline)
     except ValueError as error:
@@ -27,13 +32,16 @@ def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
 
 
 def resolve(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
-    """Every toggle of the pipeline with its value: given, the pipeline's default, or the toggle's."""
+    """Every toggle of the pipeline with its value: given, the pipeline's default, or the toggle's.
+
+    With what is varied like a setting: the ``settings`` of a trial's ``content``.
+    """
     given = {name: check(name, value, pipeline, where) for name, value in given.items()}
     resolved = {}
     for name, toggle in registry.toggles_of(pipeline).items():
         default = pipeline.defaults.get(name, toggle.default)
         resolved[name] = given[name] if name in given else toggle.parse(default, pipeline)
-    return resolved
+    return resolved | {name: given.get(name, protocol.DEFAULTS[name]) for name in protocol.VARIED}
 
 
 def missing(settings: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import presets as preset_file
-from mic2e_bench import record, registry, visible
+from mic2e_bench import protocol, record, registry, visible
 from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
@@ -117,6 +117,9 @@ def toggles(results: Path) -> str:
             f"{toggle.name}: {toggle.values}\n  phase {toggle.phase.name}; cost in quality: {cost}; "
             f"{', '.join(fitting)}\n  {about}\n  source: {toggle.source}"
         )
+    for name, key in protocol.VARIED.items():
+        about = "\n  ".join(key.about.splitlines())
+        parts.append(f"{name}: {' | '.join(key.values)}\n  of the protocol, varied like a setting\n  {about}")
     return "\n\n".join(parts)
 
 

@@ -25,15 +25,27 @@ class Trial:
     inputs: Mapping[str, Any]
     protocol: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, study: str, label: str, content: Mapping[str, Any]) -> Trial:
+        """The trial that has this ``content``."""
+        settings = dict(content["settings"])
+        varied = {name: settings.pop(name) for name in protocol.VARIED if name in settings}
+        return cls(study, label, **{**content, "settings": settings, "protocol": {**content["protocol"], **varied}})
+
     @cached_property
     def content(self) -> dict[str, Any]:
-        """What the record stores under ``trial`` and the identity is made of."""
+        """What the record stores under ``trial`` and the identity is made of.
+
+        What a study may vary of the protocol stands among the settings: so it is a column like theirs, and records
+        from when it was one of them are the same.
+        """
+        varied = {name: value for name, value in self.protocol.items() if name in protocol.VARIED}
         return {
             "pipeline": self.pipeline,
             "model": dict(self.model),
-            "settings": dict(self.settings),
+            "settings": {**self.settings, **varied},
             "inputs": dict(self.inputs),
-            "protocol": dict(self.protocol),
+            "protocol": {name: value for name, value in self.protocol.items() if name not in varied},
         }
 
     @cached_property
@@ -44,14 +56,20 @@ class Trial:
     @cached_property
     def build_key(self) -> str:
         """Trials of one build key differ only in the call, so one loaded pipeline serves them all."""
-        known = registry.toggles()
-        built = {name: value for name, value in self.settings.items() if known[name].phase < Phase.CALL}
+        known, settings = registry.toggles(), self.content["settings"]
+        called = {name for name in self.settings if known[name].phase == Phase.CALL}
+        built = {name: value for name, value in settings.items() if name not in called}
         return fingerprint(identifying({"pipeline": self.pipeline, "model": dict(self.model), "settings": built}))
 
     @property
     def is_in_rounds(self) -> bool:
         """Whether its timed calls take turns with other trials' (not where each call has its own process)."""
-        return self.protocol.get("interleave", False) and self.settings.get("process") != "per_call"
+        return self.protocol.get("interleave", False) and not self.restarts
+
+    @property
+    def restarts(self) -> bool:
+        """Whether each of its timed calls has a process of its own."""
+        return self.protocol.get("process") == "per_call"
 
     @property
     def work(self) -> float:

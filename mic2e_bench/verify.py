@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record, registry
+from mic2e_bench import frame, protocol, record, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 from mic2e_bench.trial import fingerprint, identifying
@@ -96,7 +96,7 @@ def content(one: Mapping[str, Any], study: str) -> Iterator[str]:
     if one["status"] not in record.STATUSES:
         yield f"unknown status '{one['status']}'; known: {', '.join(record.STATUSES)}"
         return
-    unknown = set(one["trial"]["settings"]) - set(registry.toggles())
+    unknown = set(one["trial"]["settings"]) - {*registry.toggles(), *protocol.VARIED}
     if unknown or one["trial"]["pipeline"] not in registry.pipelines():
         yield f"of a pipeline or settings that this version does not know: {one['trial']['pipeline']} {sorted(unknown)}"
     samples = one["timing"]["latency_s"]

@@ -39,7 +39,7 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
 
     with contextlib.suppress(BrokenPipeError):
         timed = {trial.id: None for trial in trials}
-        if trials[0].settings.get("process") == "per_call":
+        if trials[0].restarts:
             timed = _restarted(trials, pipe)
         trials = [trial for trial in trials if trial.id in timed]
         if not trials:
@@ -51,9 +51,10 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
         for trial in trials:
             with _failures(pipe, [trial.id]):
                 assemble.next_trial(build, trial)
-                build.notes["restarts"] = (timed[trial.id] or {}).get("restarts")
                 parts = measure.measure(build, trial, images, _teller(pipe), timed[trial.id])
                 parts["receipts"] = assemble.receipts(build, trial)
+                made_by = (timed[trial.id] or {}).get("restarts")
+                parts["receipts"]["process"] = restarts.receipt(trial.protocol["process"], made_by)
                 parts["timing"].update(load["timing"])
                 parts["memory"] = _with_load(parts["memory"], load["memory"])
                 if trial.protocol.get("cost"):

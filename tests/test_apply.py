@@ -90,13 +90,19 @@ def test_a_preset_by_name_sets_the_call_and_the_pipeline():
 
 def test_what_cannot_be_applied_says_why():
     pipe = live("flux-schnell", torch.bfloat16)
-    asked = {"precision": "fp32", "page_cache": "cold", "offload": "model", "attention": "sliced:1", "process": "kept"}
+    asked = {
+        "precision": "fp32",
+        "page_cache": "cold",
+        "offload": "model",
+        "attention": "sliced:1",
+        "process": "per_call",
+    }
     applied = mic2e_bench.apply(pipe, {**asked, **SMALL})
     receipts = applied.receipts
     assert "loaded in bfloat16" in receipts["precision"]["reason"]
     assert "acts while loading" in receipts["page_cache"]["reason"]
     assert "accelerator" in receipts["offload"]["reason"]
-    assert receipts["process"]["applied"] is True
+    assert (receipts["process"]["seen"], receipts["process"]["applied"]) == ("kept", False)
     assert pipe.transformer.dtype == torch.bfloat16
     with applied.watch():
         picture(pipe, applied)

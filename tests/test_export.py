@@ -119,7 +119,7 @@ def test_every_value_of_every_toggle_is_code():
         "quantize": ("bnb-nf4", "fp8-layerwise"), "engine": ("onnxruntime-cuda",), "precision": ("fp16", "bf16"),
         "cudnn_benchmark": (True,), "fused_qkv": (True,), "grad_mode": ("inference_mode",), "guidance_stop": (0.5,),
         "expandable_segments": (True,), "memory_fraction": (0.5,), "cache_clearing": ("each_call",), "batch": (3,),
-        "page_cache": ("cold",), "process": ("per_call",), "low_cpu_mem_usage": (False,), "threads": (1, "all"),
+        "page_cache": ("cold",), "low_cpu_mem_usage": (False,), "threads": (1, "all"),
         "channels_last": ("denoiser",), "vae_slicing": (True,), "scheduler": ("default",), "quantize_parts": ("both",),
         "steps": (3,), "guidance": (3.0,), "resolution": (256,), "resample": ("nearest",), "prompt_kind": ("points",),
         "compile_fullgraph": (True,), "compile_dynamic": (True,), "compile_cache": ("kept",), "device": ("cuda",),
@@ -132,6 +132,13 @@ def test_every_value_of_every_toggle_is_code():
                     given = presets.read({setting: value}, pipeline, "test")
                     text = python.snippet(chosen.Chosen("TRY", "", {name: given}))
                     ast.parse(text)
+
+
+def test_a_process_for_each_call_is_a_remark():
+    given = presets.read({"process": "per_call", "memory_fraction": 0.5}, registry.pipeline("sdxl-inpaint"), "test")
+    text = python.snippet(chosen.Chosen("TRY", "", {"sdxl-inpaint": given}))
+    assert "# process per_call: run this file anew for every call\npipe = " in text
+    assert "process" not in python.snippet(chosen.Chosen("TRY", "", {"sdxl-inpaint": {"process": "kept"}}))
 
 
 def test_the_service_gets_its_own_fields(tmp_path):

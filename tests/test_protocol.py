@@ -14,7 +14,7 @@ def steady(count, level=1.0, noise=0.005, seed=0):
 
 
 def test_what_is_not_written_is_as_it_was():
-    assert protocol.resolve({}, "x") == {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600}
+    assert protocol.resolve({}, "x") == {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600, "process": "kept"}
     assert protocol.resolve({"interleave": False, "cost": False}, "x") == protocol.resolve({}, "x")
     content = helpers.study(tiny()).baseline.content  # so that the records of before are found again
     assert content["protocol"] == {"warmup": 0, "repeats": 1, "seeds": [42], "timeout_s": 3600}
@@ -29,6 +29,8 @@ def test_rules_are_completed():
     assert found["warmup"] == "steady" and found["interleave"] is True
     assert protocol.most_calls(found) == 70 and protocol.most_calls(protocol.resolve({}, "x")) == 6
     assert protocol.words(protocol.resolve({}, "x")) == "1 warm-up call, 5 timed"
+    alone = protocol.words(protocol.resolve({"process": "per_call"}, "x"))
+    assert alone == "1 warm-up call, 5 timed, each in a process of its own"
     assert "within 5 %, 5 to 50 calls, or 60 s are spent, the trials interleaved" in protocol.words(found)
 
 
@@ -43,6 +45,7 @@ def test_rules_are_completed():
         ({"repeats": {"until": 2}}, "until: 2 is not a share of the median between 0 and 1, such as 0.02."),
         ({"repeats": {"min": 9, "max": 8}}, "repeats.max: 8 is not a whole number from 9."),
         ({"repeats": {"budget_s": "60s"}}, "repeats.budget_s: '60s' is not a whole number from 1."),
+        ({"process": "percall"}, "protocol: process: 'percall' is not one of kept, per_call. Did you mean 'per_call'?"),
         ({"interleave": "yes"}, "interleave: 'yes' is not true or false."),
         ({"interleave": True, "warmup": 0}, "interleave: a round has no first calls in it: give warmup from 1"),
     ],

@@ -84,4 +84,4 @@ def test_no_record_where_there_can_be_none(tmp_path):
 
 def test_registry_names_are_what_records_store():
     made = record.make(trial(), "ok")
-    assert set(made["trial"]["settings"]) == set(registry.toggles_of(registry.pipeline("objectclear")))
+    assert set(made["trial"]["settings"]) == {*registry.toggles_of(registry.pipeline("objectclear")), "process"}

@@ -63,6 +63,15 @@ def test_a_process_for_every_call(tmp_path):
     assert fresh["images"][0]["sha256"] == kept["images"][0]["sha256"]
 
 
+def test_a_receipt_tells_which_processes_made_the_calls():
+    parts = {"pid": [11, 12], "method": "fork"}
+    assert restarts.receipt("per_call", parts)["applied"] is True and restarts.receipt("kept")["applied"] is True
+    shared = restarts.receipt("per_call", {**parts, "pid": [11, 11]})
+    assert (shared["seen"], shared["applied"], shared["reason"]) == ("kept", False, "asked per_call, seen kept")
+    assert shared["how"].startswith("2 timed calls by 1 processes")
+    assert restarts.receipt("per_call")["applied"] is False  # on a pipeline that somebody else calls
+
+
 def test_what_stops_a_call_in_its_own_process_is_said(monkeypatch):
     (trial,) = params.resolve_study(helpers.tiny(**ONE)).trials
     for error, raised in ((Unavailable("no such kernel"), Unavailable), (MemoryError("full"), MemoryError)):
@@ -102,7 +111,7 @@ def test_random_weights_have_no_files():
 
 
 def test_values():
-    for name, wrong in (("batch", 0), ("batch", True), ("process", "fresh"), ("page_cache", "hot")):
+    for name, wrong in (("batch", 0), ("batch", True), ("page_cache", "hot")):
         with pytest.raises(ValueError):
             registry.toggles()[name].parse(wrong, None)
 

@@ -12,10 +12,17 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, params
+from mic2e_bench import api, cli, params, record
 from mic2e_bench.models import sources
+from mic2e_bench.trial import Trial
 
 SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'
+
+HERE = Path(__file__).parent
+# by id: what records stored while ``process`` was a setting like others, two of each pipeline, and those that are kept
+STORED = json.loads((HERE / "identities.json").read_text())
+for path in (HERE.parent / "results" / "evidence").rglob("*/[0-9a-f]*.json"):
+    STORED[path.stem] = json.loads(path.read_text())["trial"]
 
 
 def ids(content):
@@ -149,3 +156,59 @@ def test_content_is_what_a_record_stores():
     trial = helpers.study(tiny()).baseline
     assert json.loads(json.dumps(trial.content)) == trial.content
     assert set(trial.content) == {"pipeline", "model", "settings", "inputs", "protocol"}
+
+
+def anew(content, **changes):
+    """The trial of a record, resolved from a params file that says all of it."""
+    inputs = {"source": "bundled", "limit": len(content["inputs"]["items"])}
+    given = {"pipeline": content["pipeline"], "model": content["model"]["source"], "inputs": inputs}
+    found = helpers.study({**given, "baseline": content["settings"], "protocol": content["protocol"], **changes})
+    # a toggle younger than the record is no part of what it was
+    settings = {name: found.baseline.content["settings"][name] for name in content["settings"]}
+    return Trial.of("x", "y", {**found.baseline.content, "settings": settings})
+
+
+@pytest.mark.parametrize("id", STORED)
+def test_what_is_stored_keeps_its_identity(id):
+    content = STORED[id]
+    assert anew(content).id == Trial.of("another", "name", content).id == id
+    assert anew(content).content == content
+    # the same where the process is said in the protocol
+    settings, measured = dict(content["settings"]), dict(content["protocol"])
+    measured["process"] = settings.pop("process")
+    again = anew(content, baseline=settings, protocol=measured)
+    assert again.id == id and "process" not in again.settings
+    assert again.restarts is (measured["process"] == "per_call")
+
+
+def test_there_is_a_record_of_each_pipeline_and_process():
+    found = {(content["pipeline"], content["settings"]["process"]) for content in STORED.values()}
+    assert len(found) == 10
+
+
+def test_the_process_can_be_said_in_every_place():
+    """In the protocol, and where settings are said, which goes before."""
+    per_call = helpers.study(tiny(vary=None, protocol={**tiny()["protocol"], "process": "per_call"})).baseline
+    assert per_call.restarts and per_call.id != helpers.study(tiny(vary=None)).baseline.id
+    base = tiny()["baseline"]
+    kept, other = helpers.study(tiny(vary={"process": ["kept", "per_call"]})).trials
+    assert (kept.label, other.label, other.id) == ("baseline", "process=per_call", per_call.id)
+    assert kept.build_key != other.build_key
+    assert ids(tiny(vary=None, baseline={**base, "process": "per_call"})) == [per_call.id]
+    assert ids(tiny(vary=None, trials=[{"process": "per_call"}]))[1] == per_call.id
+    assert ids(tiny(vary=None, ablate={"best": {"process": "per_call"}}))[1] == per_call.id
+    turned = tiny(vary={"process": ["kept", "per_call"]}, protocol={**tiny()["protocol"], "process": "per_call"})
+    assert ids(turned) == [per_call.id, kept.id]
+
+
+def test_a_record_from_when_it_was_a_setting_is_found_as_done(tmp_path, capsys):
+    base, measured = tiny()["baseline"], tiny()["protocol"]
+    old = tiny(vary=None, baseline={**base, "process": "per_call"})
+    trial = helpers.study(old).baseline
+    assert trial.content["settings"]["process"] == "per_call" and "process" not in trial.content["protocol"]
+    record.write(tmp_path, record.make(trial, "ok"))
+    new = tiny(vary=None, protocol={**measured, "process": "per_call"})
+    for name, content in (("old", old), ("new", new)):
+        path = helpers.file(tmp_path / f"{name}.yaml", content)
+        assert cli.main(["plan", str(path), "--results", str(tmp_path)]) == 0
+        assert f"{trial.id}  baseline  ok" in capsys.readouterr().out

@@ -49,7 +49,8 @@ def trial(name: str, **settings: Any) -> Trial:
     known = registry.toggles_of(pipeline)
     small = {key: value for key, value in SMALL.items() if key in known}
     resolved = resolve({**small, **settings}, pipeline, "test")
-    return Trial("test", name, name, {"source": "bundled"}, resolved, {"items": {}}, {})
+    content = {"pipeline": name, "model": {"source": "bundled"}, "inputs": {"items": {}}, "protocol": {}}
+    return Trial.of("test", name, {**content, "settings": resolved})
 
 
 def build(name: str, **settings: Any) -> tuple[Build, Trial]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mic2e_bench import registry, units
+from mic2e_bench import protocol, registry, units
 from mic2e_bench.choosing import front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
@@ -141,7 +141,7 @@ def settings(point: Point, among: Candidates) -> str:
 
 def telling(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings that differ among rows."""
-    return [name for name in registry.toggles() if len({str(row.get(name)) for row in rows}) > 1]
+    return [name for name in (*registry.toggles(), *protocol.VARIED) if len({str(row.get(name)) for row in rows}) > 1]
 
 
 def table(made: Recommendation, among: Candidates) -> Table:

@@ -122,6 +122,8 @@ def _loaded(
     arguments = ["SOURCE", *(code.load for code in codes.values() if code.load)]
     arguments += [f"revision={_written(revision)}"] if revision else []
     lines = _lines(codes, Phase.LOAD, Phase.LOAD)
+    if settings.get("process") == "per_call":
+        lines.append("# process per_call: run this file anew for every call")
     lines.append(f"pipe = {written_call(written.load, [*arguments, *written.options])}")
     lines += _lines(codes, Phase.MODIFY, Phase.MODIFY)
     if through_apply:

@@ -25,7 +25,7 @@ def html(found: Findings) -> str:
 
 
 def _facts(found: Findings) -> list[tuple[str, str]]:
-    study, trial = found.study, found.study.baseline
+    study, trial, settings = found.study, found.study.baseline, found.study.baseline.content["settings"]
     seeds = ", ".join(map(str, trial.protocol["seeds"]))
     items = list(trial.inputs["items"])
     names = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
@@ -33,7 +33,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
         ("Pipeline", f"{study.pipeline.name} ({study.pipeline.hub}): {study.pipeline.about}"),
         ("Weights", sources.label(trial.model)),
         ("Trials", f"{len(study.trials)} ({', '.join(f'{count} {name}' for name, count in _counts(found))})"),
-        ("Baseline", ", ".join(f"{key} {show(trial.settings[key])}" for key in _telling(study)) or "all as by default"),
+        ("Baseline", ", ".join(f"{key} {show(settings[key])}" for key in _telling(study)) or "all as by default"),
         ("Inputs", f"{len(items)}: {names}"),
         ("Each trial", f"{protocol.words(trial.protocol)}; seeds {seeds}"),
         *([("Repeated", text)] if (text := trust.repeats(found)) else []),
@@ -49,7 +49,7 @@ def _telling(study: Study) -> list[str]:
     """The settings of the baseline worth naming: the usual ones, those varied, and those not as by default."""
     default = resolve({}, study.pipeline, "")
     usual = (*SETTINGS, *study.varied)
-    return [key for key, value in study.baseline.settings.items() if key in usual or value != default[key]]
+    return [key for key, value in study.baseline.content["settings"].items() if key in usual or value != default[key]]
 
 
 def _counts(found: Findings) -> list[tuple[str, int]]:

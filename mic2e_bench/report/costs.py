@@ -6,7 +6,7 @@ from html import escape
 
 import pandas
 
-from mic2e_bench import registry
+from mic2e_bench import protocol, registry
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.settings import show
 
@@ -20,7 +20,7 @@ def measured(table: pandas.DataFrame) -> dict[str, str]:
     """
     if COLUMNS - set(table):
         return {}
-    names = [name for name in registry.toggles() if name in table]
+    names = [name for name in (*registry.toggles(), *protocol.VARIED) if name in table]
     found: dict[str, list[tuple[float, bool | None]]] = {}
     for _, rows in table[table["status"] == "ok"].groupby("study", sort=False):
         settings = {index: [show(value) for value in row] for index, row in rows[names].iterrows()}
@@ -46,5 +46,7 @@ def html(found: Findings) -> str:
         f"<dt>{escape(name)}</dt><dd>{escape(known[name].about)} Source: {escape(known[name].source)}. "
         f"Cost in quality: declared {known[name].cost}; measured alone: {escape(seen.get(name, 'not here'))}.</dd>"
         for name in found.study.varied
+        if name in known
     ]
+    rows += [f"<dt>{n}</dt><dd>{escape(protocol.VARIED[n].about)}</dd>" for n in found.study.varied if n not in known]
     return f'<details><summary>What is varied</summary><dl class="about">{"".join(rows)}</dl></details>' if rows else ""

@@ -96,7 +96,9 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: S
         row = rows.get(trial.id) if trial.id in known else None
         row = row or {"status": MISSING, "reason": _why_missing(trial.id, damaged), "images": []}
         label = _baseline_label(study) if trial is study.baseline else trial.label
-        row.update(trial.settings, study=study.name, id=trial.id, label=label, baseline=trial is study.baseline)
+        row.update(
+            trial.content["settings"], study=study.name, id=trial.id, label=label, baseline=trial is study.baseline
+        )
         ordered.append(row)
     made = pandas.DataFrame(ordered)
     needed = (*TIMES, *record.MEMORY, "stand_in", "backbone", "reason")
@@ -115,7 +117,8 @@ def _why_missing(id: str, damaged: Sequence[str]) -> str:
 def _baseline_label(study: Study) -> str:
     """``baseline (steps=20)`` in a sweep; a preset keeps its name."""
     if "vary" in study.params:
-        return f"baseline ({', '.join(f'{key}={show(study.baseline.settings[key])}' for key in study.varied)})"
+        settings = study.baseline.content["settings"]
+        return f"baseline ({', '.join(f'{key}={show(settings[key])}' for key in study.varied)})"
     return study.baseline.label if study.baseline.label == "baseline" else f"{study.baseline.label} (baseline)"
 
 

@@ -21,8 +21,8 @@ WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "n
 
 def ablation(found: Findings) -> Ablation:
     """The records of a study with ``ablate``; its best is the trial that differs most from the baseline."""
-    baseline = dict(found.study.baseline.settings)
-    settings = [{key: trial.settings[key] for key in found.study.varied} for trial in found.study.trials]
+    baseline = found.study.baseline.content["settings"]
+    settings = [{key: trial.content["settings"][key] for key in found.study.varied} for trial in found.study.trials]
     changes = [{key: value for key, value in one.items() if baseline[key] != value} for one in settings]
     return Ablation(baseline, max(changes, key=len), found.records.values())
 

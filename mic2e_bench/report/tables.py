@@ -55,7 +55,7 @@ def comparison(found: Findings) -> Table:
     """Presets side by side: their settings, then speed and memory as ratios to the baseline, then quality."""
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
-    rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.settings]
+    rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
     for name, values in (
         _latency(found),
         ("speed against the baseline", _speedups(trials)),

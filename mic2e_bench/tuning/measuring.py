@@ -33,7 +33,8 @@ class Measuring:
         settings = {name: check(name, value, self.study.pipeline, self.study.name) for name, value in given.items()}
         label = ", ".join(f"{name}={show(value)}" for name, value in settings.items())
         base = self.study.baseline
-        trial = dataclasses.replace(base, label=label, settings={**base.settings, **settings})
+        content = {**base.content, "settings": {**base.content["settings"], **settings}}
+        trial = Trial.of(base.study, label, content)
         return base if trial.id == base.id else trial
 
     def measure(self, points: Sequence[Point]) -> dict[Point, dict[str, Any]]:

@@ -42,7 +42,7 @@ def resolve(content: Mapping[str, Any], where: str = "params") -> tuple[Study, S
         rest["study"] = "-".join(map(str, (rest["pipeline"], *varied)))
     study = params.resolve_study(rest, where)
     found = axes(wanted, study.pipeline, f"{where}: {given[0]}")
-    space = Space(study.pipeline, study.baseline.settings, found)
+    space = Space(study.pipeline, study.baseline.content["settings"], found)
     require_points(space, where)
     return study, space
 

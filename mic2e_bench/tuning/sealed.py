@@ -54,7 +54,7 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
 
 def _in_grid(study: Study) -> bool:
     """Whether the baseline is one of the grid's own points."""
-    return all(study.baseline.settings[name] in values for name, values in study.params["vary"].items())
+    return all(study.baseline.content["settings"][name] in values for name, values in study.params["vary"].items())
 
 
 def _row(one: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

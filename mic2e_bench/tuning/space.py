@@ -83,11 +83,11 @@ class Space:
 
     def why_not(self, point: Point) -> str:
         """Why a point cannot be measured: a known conflict, or something that this machine lacks; else empty."""
-        given = self.settings(point)
+        given, known = self.settings(point), registry.toggles()
         whole = {**self.baseline, **given}
         if reason := conflicts.find(whole, self.pipeline):
             return reason
-        lacking = (_lacking(name, _Shown(value), whole["device"]) for name, value in given.items())
+        lacking = (_lacking(name, _Shown(value), whole["device"]) for name, value in given.items() if name in known)
         return next((text for text in lacking if text), "")
 
     @functools.cached_property
