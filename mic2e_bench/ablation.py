@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import interval
+from mic2e_bench import statistics
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.metrics.latency import speedup, spread
 from mic2e_bench.pipeline import Pipeline
@@ -168,7 +168,7 @@ class Ablation:
         if missing:
             return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
         samples = [one["timing"]["latency_s"] for one in (*inside, *alone)]
-        value, ends = interval.ratio_of_ratios(*samples)
+        value, ends = statistics.ratio_of_ratios(*samples)
         if ends is None:
             return "", "fewer than three timed calls say nothing of the noise"
         if not _is_clear(value, ends, samples):

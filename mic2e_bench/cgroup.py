@@ -1,4 +1,4 @@
-"""The limits that this process's control groups set, and how often they held it back. Linux, versions 1 and 2."""
+"""The limits of this process's control groups, and how often they held it back. Linux, both versions; not in psutil."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mic2e_bench import cgroup, machine
 
 # a trial is called disturbed above these
@@ -24,8 +26,6 @@ SHORTEST_S = 0.2  # the kernel counts in ticks of 10 ms: of a shorter trial it c
 
 POWER = "its power limit"
 SERVANTS = 2  # processes of a run that never measure: the fork server and multiprocessing's resource tracker
-PROC = Path("/proc")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Watch:
@@ -66,7 +66,7 @@ def _reading(on_gpu: bool) -> dict[str, Any]:
         "total_s": total,
         "own_s": own_s,
         "throttled_s": cgroup.throttled_s(),
-        "swapped_pages": _swapped_pages(),
+        "swapped_pages": machine.counter("pswpin"),  # read back since the machine's start
         "heat": _heat_events(),
         "load_1min": os.getloadavg()[0],
         "cpu_mhz": machine.mhz(),
@@ -148,18 +148,14 @@ def _gpu_reasons(before: Mapping[str, Any], after: Mapping[str, Any], seconds: f
 
 def _processors() -> tuple[float, float, float]:
     """Seconds since the machine's start that its processors were busy, stolen by the hypervisor, and all in all."""
-    fields = _text(PROC / "stat").partition("\n")[0].split()[1:9]
-    if len(fields) < 8:
-        return 0.0, 0.0, 0.0
-    user, nice, system, idle, waiting, irq, softirq, steal = (int(field) / TICKS for field in fields)
-    busy = user + nice + system + irq + softirq
-    return busy, steal, busy + idle + waiting + steal
+    times = psutil.cpu_times()._asdict()  # the kernel counts a guest's time into user and nice already
+    idle, stolen = times["idle"] + times.get("iowait", 0.0), times.get("steal", 0.0)
+    busy = sum(times.get(name, 0.0) for name in ("user", "nice", "system", "irq", "softirq"))
+    return busy, stolen, busy + idle + stolen
 
 
 def _family() -> tuple[float, list[int]]:
     """Seconds that processors gave to this process and to all that it started, and the ids of those that live."""
-    import psutil
-
     own, ids = sum(os.times()[:4]), []
     for child in psutil.Process().children(recursive=True):
         try:
@@ -168,13 +164,6 @@ def _family() -> tuple[float, list[int]]:
         except psutil.Error:  # it has just ended; who started it has its time from now on
             continue
     return own, ids
-
-
-def _swapped_pages() -> int | None:
-    """Pages read back from swap since the machine's start."""
-    words = _text(PROC / "vmstat").split()
-    counts = dict(zip(words[::2], words[1::2], strict=False))
-    return int(counts["pswpin"]) if "pswpin" in counts else None
 
 
 def _heat_events() -> int | None:

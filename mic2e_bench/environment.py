@@ -111,11 +111,7 @@ def _written(folder: Path) -> str | None:
 
 def oom_kills() -> int:
     """How often the kernel's out-of-memory killer has struck; 0 where it does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    return machine.counter("oom_kill") or 0
 
 
 @functools.cache

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mic2e_bench import cgroup
 
 SYSTEM = Path("/sys")
@@ -22,8 +24,6 @@ SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|AUTH|_DIR$|_HOME$|_PATH$|_CACHE$"
 
 def facts() -> dict[str, Any]:
     """Kernel, processors and their governor, limits of the control group, memory, PyTorch's build."""
-    memory = _text(Path("/proc/meminfo"))
-    total = re.search(r"MemTotal:\s+(\d+) kB", memory)
     return {
         "kernel": platform.release(),
         "cores": os.cpu_count(),
@@ -34,7 +34,7 @@ def facts() -> dict[str, Any]:
         "smt": _text(SYSTEM / "devices/system/cpu/smt/active") or None,
         "cgroup_cpus": cgroup.cpus(),
         "cgroup_memory_bytes": cgroup.memory_bytes(),
-        "ram_bytes": int(total[1]) * 1024 if total else None,
+        "ram_bytes": psutil.virtual_memory().total,
         "huge_pages": _chosen(_text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
         "torch_build": torch_build(),
     }
@@ -65,11 +65,23 @@ def torch_build() -> dict[str, str] | None:
 
 
 def mhz() -> float | None:
-    """The first processor's clock now; ``None`` where the kernel does not say."""
+    """The first processor's clock now; ``None`` where the kernel does not say.
+
+    Of one processor, because psutil reads them all, which takes long where there are many, and gives their mean.
+    """
     now = _number(_text(SYSTEM / CPUFREQ / "scaling_cur_freq"), 1e-3)
     if now is None and (found := re.search(r"cpu MHz\s*: ([\d.]+)", _text(Path("/proc/cpuinfo")))):
         now = float(found[1])
     return now
+
+
+def counter(name: str) -> int | None:
+    """What the kernel has counted since the machine's start, by its name in vmstat; ``None`` where it does not.
+
+    psutil knows no kills for memory, and calls swapping that nobody counts no swapping.
+    """
+    found = re.search(rf"^{name} (\d+)$", _text(Path("/proc/vmstat")), re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def _chosen(text: str) -> str | None:

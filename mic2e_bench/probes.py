@@ -51,7 +51,10 @@ def clock(device: str) -> Iterator[Elapsed]:
 
 
 def status_bytes(field: str) -> int | None:
-    """A ``kB`` field of this process's status (``VmRSS``, ``VmHWM``) in bytes; ``None`` where there is no procfs."""
+    """A ``kB`` field of this process's status (``VmRSS``, ``VmHWM``) in bytes; ``None`` where there is no procfs.
+
+    psutil has no ``VmHWM``, and takes its RSS from another file, which the kernel may round otherwise.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

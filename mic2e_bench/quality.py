@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import interval, registry
+from mic2e_bench import registry, statistics
 from mic2e_bench.metric import Metric
 from mic2e_bench.models import sources
 from mic2e_bench.pairs import Pair, Side
@@ -74,7 +74,7 @@ def _regions(metric: Metric, side: Side) -> Entries:
     found = {}
     for region in dict.fromkeys(region for row in rows for region in row):
         there = [(row[region], pair.input) for row, pair in zip(rows, side.pairs, strict=True) if region in row]
-        value, ci95 = interval.mean(*zip(*there, strict=True))
+        value, ci95 = statistics.mean(*zip(*there, strict=True))
         floor, floor_of = floors.get(region, (None, None))
         entry = {"value": value, "ci95": ci95, "n": len(there), "floor": floor, "floor_of": floor_of}
         entry["visible"] = _visible(metric, value, floor, own.get(region) if side.against == "truth" else None)
@@ -125,7 +125,7 @@ def _percent(side: Side, raw: Mapping[str, Any]) -> dict[str, Any]:
     below = [values("lpips", replace(pair, candidate=pair.nothing))[""] for pair in side.pairs]
     if not sum(below):
         return {**entry, "anchor": f"{side.anchor}, which is the reference itself"}
-    ratio, ends = interval.ratio(above, below, [pair.input for pair in side.pairs])
+    ratio, ends = statistics.ratio(above, below, [pair.input for pair in side.pairs])
     floor = raw["floor"]
     if floor is not None:
         floor = 100 * floor / float(np.mean(below))

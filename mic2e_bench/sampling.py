@@ -12,14 +12,12 @@ The rules, for every record:
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mic2e_bench import interval
+from mic2e_bench import statistics
 from mic2e_bench.metrics.latency import quartiles, spread
 from mic2e_bench.protocol import MOST_WARMUP, STEADY
 
@@ -63,7 +61,7 @@ def enough(rule: int | Mapping[str, Any], *together: Sequence[float]) -> str:
 
 def is_narrow(samples: Sequence[float], share: float) -> bool:
     """Whether the 95 % interval of the median is within this share of the median; six samples are the least."""
-    middle, ends = interval.median(samples)
+    middle, ends = statistics.median(samples)
     return ends is not None and max(middle - ends[0], ends[1] - middle) <= share * middle
 
 
@@ -85,13 +83,12 @@ def drift(samples: Sequence[float]) -> float | None:
     count = len(samples)
     if count < 5:  # fewer can never be significant
         return None
-    pairs = list(itertools.combinations(range(count), 2))
-    changes = np.array([samples[later] - samples[earlier] for earlier, later in pairs])
-    score = abs(float(np.sign(changes).sum()))
-    z = (score - 1) / math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-    slope = float(np.median(changes / [later - earlier for earlier, later in pairs]))
+    from scipy import stats  # takes a moment that a plan shall not wait for
+
+    slope = float(stats.theilslopes(samples).slope)
     change = slope * (count - 1) / float(np.median(samples))
-    return change if z > 1.96 and abs(change) > TOLERANCE else None
+    # no p-value where all samples are equal
+    return change if stats.kendalltau(range(count), samples).pvalue < 0.05 and abs(change) > TOLERANCE else None
 
 
 def judge(timing: Mapping[str, Any]) -> dict[str, Any]:

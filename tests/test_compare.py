@@ -12,9 +12,9 @@ import pytest
 import yaml
 from helpers import command, inputs, refusal, run, study, tiny
 
-from mic2e_bench import api, environment, params, record
+from mic2e_bench import api, environment, params, record, statistics
 from mic2e_bench.bench import faults, gate
-from mic2e_bench.comparing import compare, junit, sides, statistics, thresholds, verdict
+from mic2e_bench.comparing import compare, junit, sides, thresholds, verdict
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
 from mic2e_bench.errors import BadInput
 
@@ -51,25 +51,25 @@ def test_the_interval_of_rounds_covers_and_one_bad_round_does_not_move_it():
         covered += low <= 0.1 <= high
     assert covered >= 0.92 * 400
     base = [[1.0, 1.01, 0.99]] * 8
-    value, ends, remark = statistics.ratio(base, [*[[1.1, 1.11, 1.09]] * 7, [9.0, 9.0, 9.0]])
+    value, ends, remark = statistics.change(base, [*[[1.1, 1.11, 1.09]] * 7, [9.0, 9.0, 9.0]])
     assert value == pytest.approx(1.1) and ends[0] == pytest.approx(1.1) and remark == ""
 
 
 def test_a_drift_that_both_sides_share_is_no_change():
     drift = [1.0, 1.5, 0.7, 2.0, 1.2, 0.9, 1.7, 1.1]
     base, head = ([[level * share] * 3 for level in drift] for share in (1.0, 1.1))
-    value, ends, _ = statistics.ratio(base, head)
+    value, ends, _ = statistics.change(base, head)
     assert value == pytest.approx(1.1) and ends == pytest.approx([1.1, 1.1])
 
 
 def test_few_rounds_and_few_samples_say_so():
-    one = statistics.ratio([[1, 1.01, 0.99]], [[1.1, 1.11, 1.09]])
+    one = statistics.change([[1, 1.01, 0.99]], [[1.1, 1.11, 1.09]])
     assert one[1] and "one run a side" in one[2]
-    few = statistics.ratio([[1, 1.01, 0.99]] * 3, [[1.1] * 3, [1.3] * 3, [0.8] * 3])
+    few = statistics.change([[1, 1.01, 0.99]] * 3, [[1.1] * 3, [1.3] * 3, [0.8] * 3])
     assert few[1][0] <= 0.8 and few[1][1] >= 1.3 and "3 rounds" in few[2]
-    assert statistics.ratio([[1.0]], [[1.1]])[1:] == (None, "too few samples for an interval")
-    assert statistics.ratio([[100]], [[101]], noise=0.02)[1] == pytest.approx([0.9898, 1.0302])
-    apart = statistics.ratio([[1.0] * 3] * 6, [[1.0] * 3] * 6, taking_turns=False)
+    assert statistics.change([[1.0]], [[1.1]])[1:] == (None, "too few samples for an interval")
+    assert statistics.change([[100]], [[101]], noise=0.02)[1] == pytest.approx([0.9898, 1.0302])
+    apart = statistics.change([[1.0] * 3] * 6, [[1.0] * 3] * 6, taking_turns=False)
     assert "did not take turns" in apart[2]
 
 

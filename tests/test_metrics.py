@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from mic2e_bench import interval, registry
+from mic2e_bench import registry, statistics
 from mic2e_bench.errors import BadInput
 from mic2e_bench.metrics import latency, perceptual
 from mic2e_bench.pictures import RING, Masks, Picture
@@ -86,7 +86,7 @@ def test_the_interval_covers_the_true_mean_and_shrinks():
     covered, widths = [], {10: [], 40: []}
     for size in widths:
         for _ in range(100):
-            value, (low, high) = interval.mean(rng.normal(3, 1, size), [str(i) for i in range(size)])
+            value, (low, high) = statistics.mean(rng.normal(3, 1, size), [str(i) for i in range(size)])
             assert low <= value <= high
             covered.append(low <= 3 <= high)
             widths[size].append(high - low)
@@ -96,13 +96,13 @@ def test_the_interval_covers_the_true_mean_and_shrinks():
 
 def test_the_interval_resamples_scenes_and_not_their_seeds():
     scenes, values = ["a"] * 20 + ["b"] * 20, [0.0] * 20 + [1.0] * 20
-    assert interval.mean(values, scenes) == (0.5, [0, 1])
-    assert interval.mean(values, scenes) == interval.mean(values, scenes)
-    assert interval.mean([4.0], ["a"]) == (4, None)
-    value, (low, high) = interval.mean([1.0, 2.0, 3.0], ["a"] * 3)  # one scene: its seeds are all there is
+    assert statistics.mean(values, scenes) == (0.5, [0, 1])
+    assert statistics.mean(values, scenes) == statistics.mean(values, scenes)
+    assert statistics.mean([4.0], ["a"]) == (4, None)
+    value, (low, high) = statistics.mean([1.0, 2.0, 3.0], ["a"] * 3)  # one scene: its seeds are all there is
     assert value == 2
     assert low < 2 < high
-    assert interval.ratio([1.0, 3.0], [2.0, 2.0], ["a", "b"])[0] == 1
+    assert statistics.ratio([1.0, 3.0], [2.0, 2.0], ["a", "b"])[0] == 1
 
 
 def test_regions_are_exact(tmp_path):

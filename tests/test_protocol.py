@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from mic2e_bench import errors, interval, protocol, sampling
+from mic2e_bench import errors, protocol, sampling, statistics
 from mic2e_bench.trial import fingerprint, identifying
 
 
@@ -81,21 +81,21 @@ def test_repeats_end_when_the_median_is_known_or_the_budget_is_spent():
 
 
 def test_the_interval_of_a_median():
-    assert interval.median([3.0, 1.0, 2.0]) == (2, None)
-    assert interval.median([1.0, 2, 3, 4, 5, 6]) == (3.5, [1, 6])
+    assert statistics.median([3.0, 1.0, 2.0]) == (2, None)
+    assert statistics.median([1.0, 2, 3, 4, 5, 6]) == (3.5, [1, 6])
     rng = np.random.default_rng(1)
-    inside = [low <= 0 <= high for _, (low, high) in (interval.median(rng.standard_normal(12)) for _ in range(600))]
+    inside = [low <= 0 <= high for _, (low, high) in (statistics.median(rng.standard_normal(12)) for _ in range(600))]
     assert 0.94 < np.mean(inside) < 0.99
 
 
 def test_a_ratio_over_rounds_does_not_take_a_slow_spell_for_noise():
     spell = 1 + (np.arange(12) > 6) * 0.5  # the machine is slower in the second half
     above, below = 1.1 * spell * steady(12, seed=1), spell * np.array(steady(12, seed=2))
-    value, (low, high) = interval.ratio_over_rounds(above, below)
+    value, (low, high) = statistics.ratio_over_rounds(above, below)
     assert value == pytest.approx(1.1, rel=0.02) and 1.08 < low <= value <= high < 1.12
-    _, (apart_low, apart_high) = interval.ratio_of_medians(above, below)
+    _, (apart_low, apart_high) = statistics.ratio_of_medians(above, below)
     assert apart_low < 0.9 and apart_high > 1.3
-    assert interval.ratio_over_rounds([1.0, 2.0], [1.0, 2.0]) == (1, None)
+    assert statistics.ratio_over_rounds([1.0, 2.0], [1.0, 2.0]) == (1, None)
 
 
 def test_outliers_are_flagged_and_kept():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import helpers
@@ -76,6 +77,23 @@ def test_what_own_processes_use_is_not_others():
         child.communicate(b"\n")
     after, ids = conditions._family()
     assert child.pid not in ids and after >= alive
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no procfs")
+def test_what_the_kernel_counts_is_what_is_read():
+    def counted():
+        user, nice, system, idle, waiting, irq, softirq, steal = map(
+            int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+        )
+        busy = user + nice + system + irq + softirq
+        return [ticks / os.sysconf("SC_CLK_TCK") for ticks in (busy, steal, busy + idle + waiting + steal)]
+
+    least, read, most = counted(), conditions.Watch("cpu").before, counted()
+    for low, name, high in zip(least, ("busy_s", "stolen_s", "total_s"), most, strict=True):
+        assert low - 0.001 <= read[name] <= high + 0.001
+    memory = " ".join(Path("/proc/meminfo").read_text().split())
+    assert f"MemTotal: {machine.facts('cpu')['ram_bytes'] // 1024} kB" in memory
+    assert machine.counter("pgfault") > 0 and machine.counter("fault") is None  # only whole names
 
 
 # ---- what counts as disturbed

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 
-from mic2e_bench import api, assemble, inputs, interval, measure
+from mic2e_bench import api, assemble, inputs, measure, statistics
 from mic2e_bench.bench import section
 
 COMPARISONS, ROUNDS = 50, 20
@@ -69,7 +69,7 @@ def different(call, slower: float) -> bool:
         turns = [(one, 0.0), (other, slower)]
         for samples, more in turns if index % 2 else reversed(turns):
             samples.append(call(more))
-    low, high = interval.ratio_over_rounds(other, one)[1]
+    low, high = statistics.ratio_over_rounds(other, one)[1]
     return not low <= 1 <= high
 
 

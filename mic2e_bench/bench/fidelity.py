@@ -12,8 +12,9 @@ import sys
 import time
 from typing import Any
 
-from mic2e_bench import api, assemble, inputs, interval, measure, registry
+from mic2e_bench import api, assemble, inputs, measure, registry
 from mic2e_bench.bench import section
+from mic2e_bench.statistics import ratio_over_rounds
 
 LIMIT = 0.02
 ROUNDS = 20
@@ -32,7 +33,7 @@ def main() -> int:
     lines, missed = [], False
     for name in registry.pipelines():
         harness, bare = rounds(name)
-        ratio, (low, high) = interval.ratio_over_rounds(harness, bare)
+        ratio, (low, high) = ratio_over_rounds(harness, bare)
         missed |= abs(ratio - 1) > LIMIT
         medians = (f"{statistics.median(samples):.4f} s" for samples in (harness, bare))
         lines.append((name, *medians, f"{ratio:.4f} [{low:.4f}, {high:.4f}]"))

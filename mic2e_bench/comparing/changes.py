@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mic2e_bench import units
+from mic2e_bench import statistics, units
 from mic2e_bench.choosing.recommend import RSS_NOISE
-from mic2e_bench.comparing import images, statistics, thresholds
+from mic2e_bench.comparing import images, thresholds
 from mic2e_bench.comparing.images import Values
 from mic2e_bench.comparing.sides import Match, Side, Trial
 from mic2e_bench.units import digits
@@ -99,7 +99,7 @@ def _ratio(metric: str, pairing: Pairing) -> Change | None:
         shares = [statistics.middle(s) / statistics.middle(own) for s, own in zip((base, head), owns, strict=True)]
         words = [f"{digits(share)}× its baseline" for share in shares]
     else:
-        value, ends, note = statistics.ratio(base, head, _take_turns(pairing.match), noise)
+        value, ends, note = statistics.change(base, head, _take_turns(pairing.match), noise)
         words = [units.write(statistics.middle(side), KINDS[metric]) for side in (base, head)]
     percent = tuple((end - 1) * 100 for end in ends) if ends else None
     return Change(metric, (value - 1) * 100, percent, "%", *words, note=note)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import interval
 from mic2e_bench.metric import Metric
+from mic2e_bench.statistics import ratio_of_medians, ratio_over_rounds
 
 
 def quartiles(samples: list[float]) -> tuple[float, float, float]:
@@ -45,7 +45,7 @@ def speedup(baseline: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[flo
     if not one["latency_s"] or not other["latency_s"]:
         return None, None, False
     interleaved = bool(one.get("rounds")) and one.get("rounds") == other.get("rounds")
-    compare = interval.ratio_over_rounds if interleaved else interval.ratio_of_medians
+    compare = ratio_over_rounds if interleaved else ratio_of_medians
     seconds = (np.divide(of["timing"]["latency_s"], images_per_call(of)) for of in (baseline, record))
     return *compare(*seconds), interleaved
 
