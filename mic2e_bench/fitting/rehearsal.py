@@ -26,7 +26,7 @@ from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
 from mic2e_bench.fitting.trace import Hollow, Trace, Tracing, as_fake, as_real
 from mic2e_bench.inputs import Item
-from mic2e_bench.models import random, sources
+from mic2e_bench.models import random
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.toggles.channels_last import PARTS
 from mic2e_bench.toggles.precision import DTYPES
@@ -74,8 +74,7 @@ def made(pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, An
     with warnings.catch_warnings(), hollow.quiet(*TALKATIVE):
         warnings.simplefilter("ignore")
         components = hollow.components(pipeline, model, load)
-        unweighted = random.unweighted(sources.BUNDLED / pipeline.name)
-        build.pipe = pipeline.assemble({**components, **unweighted}, load)
+        build.pipe = pipeline.assembled({**components, **random.unweighted(pipeline)}, load)
     if settings.get("fused_qkv"):
         registry.toggles()["fused_qkv"].apply(build, True)
     return build, stored.quantised_layers(pipeline, components, settings, load["dtype"])
