@@ -36,7 +36,7 @@ try:
         # both libraries import a class's module when the class is first asked for
         for pipeline in registry.pipelines().values():
             class_of(pipeline.class_path)
-            for kind in ("text", "box"):  # each kind of prompt has a model of its own
+            for kind in ("text", "box"):  # a segmenter may have another model for another kind of prompt
                 for path, _ in pipeline.architecture({"prompt_kind": kind}).values():
                     class_of(path)
 except ImportError as error:
