@@ -1,32 +1,19 @@
-"""Settings that cannot be in force together: one table, read by ``plan`` before anything runs."""
+"""Settings that cannot be in force together: one table, read by ``plan`` before anything runs.
+
+Rows that hold for one pipeline only are in its own file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.pipeline import Pipeline
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """A row: the settings it speaks of, a test over the resolved settings and the pipeline, and the reason."""
-
-    settings: tuple[str, ...]
-    clash: Callable[[Mapping[str, Any], Pipeline], bool]
-    reason: str
-
+from mic2e_bench.pipeline import Conflict, Pipeline
 
 OWN_PROCESSORS = ("xformers", "sliced", "flash_attn")
 HALF_ONLY = ("flash", "cudnn", "flash_attn_2", "flash_attn_3")
 
 CONFLICTS: tuple[Conflict, ...] = (
-    Conflict(
-        ("attention",),
-        lambda s, p: p.family == "segmenter" and s["attention"].startswith("sliced"),
-        "transformers' SAM3 has no attention slicing; use native or math",
-    ),
     Conflict(
         ("attention", "fused_qkv"),
         lambda s, p: p.family == "unet" and s["fused_qkv"] and s["attention"].startswith(OWN_PROCESSORS),
@@ -46,11 +33,6 @@ CONFLICTS: tuple[Conflict, ...] = (
         ("engine", "compile"),
         lambda s, p: s["engine"] != "torch" and s["compile"] != "none",
         "the engine answers the denoiser's call, so that nothing is left for torch.compile",
-    ),
-    Conflict(
-        ("engine",),
-        lambda s, p: s["engine"].startswith("onnx") and p.name == "z-image-turbo",
-        "the ONNX exporter of PyTorch 2.10 cannot index complex tensors, as Z-Image's rotary embedding does",
     ),
     Conflict(
         ("engine", "precision"),
@@ -83,16 +65,6 @@ CONFLICTS: tuple[Conflict, ...] = (
         "the engine has its own copy of the weights on the device, and takes the place of the offload's hooks",
     ),
     Conflict(
-        ("compile",),
-        lambda s, p: s["compile"] == "regional" and p.family == "segmenter",
-        "transformers' SAM3 names no repeated blocks; use default",
-    ),
-    Conflict(
-        ("compile", "compile_fullgraph"),
-        lambda s, p: s["compile"] != "none" and s["compile_fullgraph"] and p.family == "segmenter",
-        "SAM3 reads a value of a tensor in Python, which breaks the graph",
-    ),
-    Conflict(
         ("compile", "compile_fullgraph", "step_cache"),
         lambda s, p: s["compile"] != "none" and s["compile_fullgraph"] and s["step_cache"] != "none",
         "whether a step is skipped is decided in Python, which breaks the graph",
@@ -113,30 +85,20 @@ CONFLICTS: tuple[Conflict, ...] = (
         lambda s, p: (
             keeps_cuda_graphs(s)
             and s["scheduler"] == "pndm"
-            and (s["guidance_stop"] < 1 or not guided(s["guidance"], p))
+            and (s["guidance_stop"] < 1 or not p.guides(s["guidance"]))
         ),
         "without guidance PNDM keeps the denoiser's own outputs, and the next replay of the CUDA graph overwrites "
         "them; use default or regional",
     ),
     Conflict(
         ("guidance", "guidance_stop"),
-        lambda s, p: s["guidance_stop"] < 1 and not guided(s["guidance"], p),
+        lambda s, p: s["guidance_stop"] < 1 and not p.guides(s["guidance"]),
         "there is no guidance that could be stopped",
-    ),
-    Conflict(
-        ("scheduler",),
-        lambda s, p: s["scheduler"] == "flow-unipc" and p.name == "z-image-turbo",
-        "the pipeline gives its noise levels as a list, and diffusers' UniPC multiplies them as an array",
     ),
     Conflict(
         ("step_cache",),
         lambda s, p: s["step_cache"] != "none" and p.family == "unet",
         "UNets have no enable_cache, and the hooks that can be put on them by hand find no block",
-    ),
-    Conflict(
-        ("step_cache",),
-        lambda s, p: not s["step_cache"].startswith(("none", "cache-dit")) and p.name == "z-image-turbo",
-        "Z-Image's transformer has no enable_cache in diffusers 0.42; cache-dit supports it",
     ),
 )
 
@@ -151,13 +113,6 @@ def quantised_denoiser(settings: Mapping[str, Any]) -> bool:
     return settings["quantize"] != "none" and settings.get("quantize_parts") != "text_encoders"
 
 
-def guided(scale: float, pipeline: Pipeline) -> bool:
-    """Whether a guidance scale makes the pipeline guide: UNet pipelines above 1, Z-Image above 0, FLUX never."""
-    if pipeline.name == "flux-schnell":
-        return False
-    return scale > (1 if pipeline.family == "unet" else 0)
-
-
 def find(settings: Mapping[str, Any], pipeline: Pipeline) -> str | None:
     """The first reason why these settings cannot be in force together, or ``None``."""
     return next(iter(find_all(settings, pipeline)), None)
@@ -167,6 +122,6 @@ def find_all(settings: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
     """Every reason why these settings cannot be in force together."""
     return [
         f"{' + '.join(f'{name} {settings[name]}' for name in row.settings)}: {row.reason}"
-        for row in CONFLICTS
+        for row in (*pipeline.conflicts, *CONFLICTS)
         if all(name in settings for name in row.settings) and row.clash(settings, pipeline)
     ]

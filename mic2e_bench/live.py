@@ -11,22 +11,16 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.toggles.precision import DTYPES
 
-CLASSES = {
-    "ObjectClearPipeline": "objectclear",
-    "StableDiffusionXLInpaintPipeline": "sdxl-inpaint",
-    "FluxPipeline": "flux-schnell",
-    "ZImagePipeline": "z-image-turbo",
-    "Segmenter": "sam3",
-}
-
 
 def name_of(pipe: Any) -> str:
     """The name of the pipeline that a live object is. Raises ``BadInput`` where its class does not tell."""
-    name = type(pipe).__name__
-    if name not in CLASSES:
-        known = ", ".join(registry.pipelines())
-        raise BadInput(f"apply: no pipeline is known by the class {name}: give pipeline=, one of {known}.")
-    return CLASSES[name]
+    known = registry.pipelines()
+    found = [name for name, pipeline in known.items() if pipeline.class_name == type(pipe).__name__]
+    if len(found) != 1:
+        who = "several pipelines are" if found else "no pipeline is"
+        names = ", ".join(found or known)
+        raise BadInput(f"apply: {who} known by the class {type(pipe).__name__}: give pipeline=, one of {names}.")
+    return found[0]
 
 
 def around(pipe: Any, pipeline: Pipeline) -> Build:

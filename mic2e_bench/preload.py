@@ -23,27 +23,22 @@ from mic2e_bench.fork_safety import answered_by_driver
 
 try:
     with answered_by_driver():
-        import diffusers
         import diffusers.models.attention_dispatch
-        import diffusers.models.attention_processor
+        import diffusers.models.attention_processor  # noqa: F401
         import torch  # noqa: F401
-        import transformers
+        import transformers  # noqa: F401
 
         from mic2e_bench import assemble, cost, measure, registry  # noqa: F401
         from mic2e_bench.models import load, random  # noqa: F401
+        from mic2e_bench.pipeline import class_of
 
-        # both libraries import a class's module when the class is first asked for
-        for owner, names in (
-            (diffusers, ("StableDiffusionXLInpaintPipeline", "FluxPipeline", "ZImagePipeline")),
-            (
-                transformers,
-                ("CLIPModel", "CLIPTextModel", "T5EncoderModel", "Qwen3Model", "Sam3Model", "Sam3TrackerModel"),
-            ),
-        ):
-            for name in names:
-                getattr(owner, name)
-        registry.pipelines()
         registry.toggles()
+        # both libraries import a class's module when the class is first asked for
+        for pipeline in registry.pipelines().values():
+            class_of(pipeline.class_path)
+            for kind in ("text", "box"):  # a segmenter may have another model for another kind of prompt
+                for path, _ in pipeline.architecture({"prompt_kind": kind}).values():
+                    class_of(path)
 except ImportError as error:
     # the fork server passes over an ImportError: it would fork children that have to import, and fail, by themselves
     raise RuntimeError(f"the libraries cannot be imported: {error}") from error

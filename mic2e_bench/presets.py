@@ -38,8 +38,8 @@ def settings_of(
     for ancestor in reversed(_line(name, presets, where)):
         merged.update(presets[ancestor].get(pipeline.name) or {})
     if not merged:
-        mine = sorted(other for other in presets if _says(other, pipeline, presets))
-        raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {', '.join(mine)}.")
+        mine = ", ".join(sorted(other for other in presets if _says(other, pipeline, presets))) or "none"
+        raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {mine}.")
     return {key: check(key, value, pipeline, f"{path()}: {name}.{pipeline.name}") for key, value in merged.items()}
 
 

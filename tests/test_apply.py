@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,6 +172,15 @@ def test_an_unknown_class_asks_for_the_pipeline():
         mic2e_bench.apply(SimpleNamespace(), "BALANCED")
     with pytest.raises(BadInput, match="this SimpleNamespace has no text_encoder"):
         mic2e_bench.apply(SimpleNamespace(), {"steps": 2}, pipeline="flux-schnell")
+
+
+def test_a_class_of_several_pipelines_asks_for_the_pipeline(monkeypatch):
+    known = registry.pipelines()
+    twin = replace(known["flux-schnell"], name="flux-dev")
+    monkeypatch.setattr(registry, "pipelines", lambda: {**known, "flux-dev": twin})
+    pipe = type("FluxPipeline", (), {})()
+    with pytest.raises(BadInput, match="several pipelines are known by the class FluxPipeline: give pipeline="):
+        mic2e_bench.apply(pipe, {"steps": 2})
 
 
 def test_a_watch_without_a_call_is_refused():

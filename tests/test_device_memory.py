@@ -1,5 +1,6 @@
 """What is read of a device's memory, and when, on counters that stand in for those of ``torch.cuda``."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import helpers
@@ -119,8 +120,8 @@ def test_random_weights_are_made_on_the_device_and_begin_where_those_of_a_file_d
     monkeypatch.setattr(random, "component", component)
     pipeline = registry.pipeline("sdxl-inpaint")
     build = Build(pipeline, device="cuda", settings=settings, load={"dtype": torch.bfloat16})
-    monkeypatch.setattr(random, "unweighted", lambda folder: {})
-    object.__setattr__(build, "pipeline", SimpleNamespace(**{**vars(pipeline), "assemble": lambda parts, load: parts}))
+    monkeypatch.setattr(random, "unweighted", lambda pipeline: {})
+    build.pipeline = replace(pipeline, assemble=lambda parts, load: parts)
     parts = random.assemble(build)
     assert made == ["cuda"] * len(parts) == ["cuda"] * 4
     assert moved == ["cpu"] * 4 * kept_in_main_memory

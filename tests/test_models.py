@@ -1,7 +1,7 @@
 """Where weights come from: full-size random ones, their sizes, and what a model's weights are said to weigh."""
 
 import importlib
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mic2e_bench import places, probes, registry
 from mic2e_bench.build import Build
-from mic2e_bench.models import published, random
+from mic2e_bench.errors import BadInput
+from mic2e_bench.models import published, random, sources
 
 # parameters of the published checkpoints, in millions
 SIZES = {
@@ -83,8 +84,7 @@ def shrunken(pipeline):
 
     wanted = pipeline.architecture
     parts = lambda arguments: {name: shrink(*part) for name, part in wanted(arguments).items()}  # noqa: E731
-    changed = {**vars(pipeline), "architecture": parts}
-    return SimpleNamespace(**changed)
+    return replace(pipeline, architecture=parts)
 
 
 SMALL_TRANSFORMERS = {
@@ -132,6 +132,19 @@ def test_random_weights_never_pass_through_float32(name):
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("bundled", "no model of nobody is bundled: give a folder"), ("random", "its file in .* gives no 'unweighted'")],
+)
+def test_a_pipeline_without_a_bundled_model_says_so(model, said):
+    pipeline = replace(registry.pipeline("flux-schnell"), name="nobody")
+    with pytest.raises(BadInput, match=said):
+        sources.resolve(model, pipeline, "x.yaml")
+    whole = replace(pipeline, unweighted=lambda: {"tokenizer": "a tokenizer"})
+    assert random.unweighted(whole) == {"tokenizer": "a tokenizer"}
+    assert sources.resolve("random", whole, "x.yaml") == {"source": "random"}
+
+
 def test_random_weights_are_born_on_their_device():
     with random.made_in("meta", torch.float16):
         layer = torch.nn.Linear(2, 2)
@@ -144,7 +157,7 @@ def test_random_weights_are_born_on_their_device():
 def test_weights_bytes_is_the_sum_over_parameters_and_buffers(name, dtype):
     pipeline = registry.pipeline(name)
     arguments = {"prompt_kind": "text"} if name == "sam3" else {}
-    pipe = pipeline.load(str(places.BUNDLED / name), dtype=dtype, **arguments)
+    pipe = pipeline.loaded(str(places.BUNDLED / name), dtype=dtype, **arguments)
     modules = Build(pipeline, pipe=pipe).modules()
     assert set(modules) == set(pipeline.components)
     tensors = {id(t): t for m in modules.values() for t in (*m.parameters(), *m.buffers())}

@@ -12,18 +12,10 @@ from mic2e_bench import registry
 from mic2e_bench.attention import SERVICE
 from mic2e_bench.errors import BadInput
 from mic2e_bench.export.chosen import Chosen
+from mic2e_bench.pipeline import TASKS, Pipeline
 from mic2e_bench.settings import resolve, show
 
-# the service's dataclass; its flags are of all its pipelines together
-CALLS = {
-    "objectclear": {
-        "steps": "object_clear_num_inference_steps",
-        "guidance": "object_clear_guidance_scale",
-        "resolution": "object_clear_resolution",
-    },
-    "flux-schnell": {"steps": "flux_num_inference_steps", "guidance": "flux_guidance_scale"},
-    "sam3": {},
-}
+# the fields of the service's dataclass that are of all its pipelines together
 FLAGS = {
     "enable_attention_slicing": ("attention", lambda value: value.startswith("sliced") or value == SERVICE),
     "enable_xformers": ("attention", lambda value: value.startswith("xformers")),
@@ -69,38 +61,39 @@ def as_json(chosen: Chosen) -> str:
 
 def as_mic2e(chosen: Chosen) -> str:
     """Keyword arguments for the service's dataclass, and what it has no field for. Raises ``BadInput``."""
-    served = {name: given for name, given in chosen.settings.items() if name in CALLS}
+    known = sorted(registry.pipelines().values(), key=lambda pipeline: TASKS.index(pipeline.task))
+    known = [pipeline for pipeline in known if pipeline.service is not None]
+    served = [pipeline for pipeline in known if pipeline.name in chosen.settings]
     if not served:
-        spoken = ", ".join(chosen.settings)
-        raise BadInput(f"export: {chosen.name} speaks of {spoken}; the service's fields are of {', '.join(CALLS)}.")
+        spoken, names = ", ".join(chosen.settings), ", ".join(pipeline.name for pipeline in known)
+        raise BadInput(f"export: {chosen.name} speaks of {spoken}; the service's fields are of {names}.")
     fields: dict[str, Any] = {}
     remarks: list[str] = []
     flags: dict[str, tuple[str, bool]] = {}
-    for name in (name for name in CALLS if name in served):
-        settings = resolve(served[name], registry.pipeline(name), "export")
-        fields |= {field: settings[key] for key, field in CALLS[name].items()}
-        if name == "flux-schnell":
-            fields["flux_height"], fields["flux_width"] = settings["resolution"]
-        remarks += _without_field(name, served[name])
+    for pipeline in served:
+        name, given = pipeline.name, chosen.settings[pipeline.name]
+        settings = resolve(given, pipeline, "export")
+        for key, field in pipeline.service.items():
+            fields |= {field: settings[key]} if isinstance(field, str) else zip(field, settings[key], strict=True)
+        remarks += _without_field(pipeline, given)
         for field, (key, read) in FLAGS.items():
             if key in settings:
                 owner, value = flags.setdefault(field, (name, read(settings[key])))
-                # SAM3 has no attention to choose, so it says nothing against the others'
-                if value != read(settings[key]) and not (name == "sam3" and key == "attention"):
+                # a segmenter has no attention to choose, so it says nothing against the others'
+                if value != read(settings[key]) and not (pipeline.family == "segmenter" and key == "attention"):
                     remarks.append(f"{field} is {value}, as {owner} has it; {name} would have {not value}")
     fields |= {field: value for field, (_, value) in flags.items()}
     return _call(chosen, fields, remarks)
 
 
-def _without_field(name: str, given: Mapping[str, Any]) -> list[str]:
+def _without_field(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str]:
     """Settings that the service's dataclass cannot say."""
-    told = {*CALLS[name], *(("resolution",) if name == "flux-schnell" else ())}
     missing = [
         f"{key} {show(value)}"
         for key, value in given.items()
-        if key not in told and not (key in SAID and value in SAID[key]) and key not in ("device", "threads")
+        if key not in pipeline.service and not (key in SAID and value in SAID[key]) and key not in ("device", "threads")
     ]
-    return [f"no field for {name}'s {', '.join(missing)}"] if missing else []
+    return [f"no field for {pipeline.name}'s {', '.join(missing)}"] if missing else []
 
 
 def _call(chosen: Chosen, fields: Mapping[str, Any], remarks: list[str]) -> str:

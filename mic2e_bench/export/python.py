@@ -8,7 +8,7 @@ from typing import Any
 
 from mic2e_bench import inputs, registry
 from mic2e_bench.errors import BadInput
-from mic2e_bench.export.calls import CALLS, Written, written_call
+from mic2e_bench.export.calls import Written, written_call
 from mic2e_bench.export.chosen import Chosen
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
@@ -23,21 +23,21 @@ FIELDS = {"IMAGE": "image", "MASK": "mask"}
 def snippet(chosen: Chosen, input: str | None = None) -> str:
     """The file's text. ``input`` names one of the record's inputs (default: its first). Raises ``BadInput``."""
     pipeline, given = chosen.one()
-    if pipeline.name not in CALLS:
+    if pipeline.written is None:
         raise BadInput(f"export: there is no code for {pipeline.name}; use --as yaml, or mic2e_bench.apply.")
     settings = {**resolve(given, pipeline, "export"), "device": given.get("device", "auto")}
     if chosen.record:
         settings = chosen.record["trial"]["settings"]
-    written = CALLS[pipeline.name](settings)
+    written = pipeline.written(settings)
     source, revision = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
     codes, through_apply = _codes(settings, pipeline)
     parts = [
         _head(chosen, pipeline),
-        _imports(written, codes, bool(through_apply), bool(expected)),
+        _imports(pipeline, written, codes, bool(through_apply), bool(expected)),
         "\n".join(f"{name} = {_written(value)}" for name, value in {"SOURCE": source, **constants}.items()),
         written.functions.strip("\n"),
-        _loaded(written, codes, revision, settings, through_apply),
+        _loaded(pipeline, written, codes, revision, settings, through_apply),
         _called(written, codes, bool(through_apply)),
         _saved(expected),
     ]
@@ -97,8 +97,10 @@ def _head(chosen: Chosen, pipeline: Pipeline) -> str:
     return f"{first}\n# {chosen.about}" if chosen.about else first
 
 
-def _imports(written: Written, codes: Mapping[str, Code], applies: bool, hashes: bool) -> str:
-    wanted = {*written.imports, *(line for code in codes.values() for line in code.imports)}
+def _imports(pipeline: Pipeline, written: Written, codes: Mapping[str, Code], applies: bool, hashes: bool) -> str:
+    own = f"from {pipeline.class_path.rpartition('.')[0]} import {pipeline.class_name}"
+    own += f"  # {written.remark}" if written.remark else ""
+    wanted = {own, *written.imports, *(line for code in codes.values() for line in code.imports)}
     wanted |= {"import mic2e_bench"} if applies else set()
     wanted |= {"import hashlib"} if hashes else set()
     standard = [line for line in wanted if line.split()[1] in STANDARD]
@@ -113,6 +115,7 @@ def _lines(codes: Mapping[str, Code], first: Phase, last: Phase) -> list[str]:
 
 
 def _loaded(
+    pipeline: Pipeline,
     written: Written,
     codes: Mapping[str, Code],
     revision: str | None,
@@ -121,10 +124,11 @@ def _loaded(
 ) -> str:
     arguments = ["SOURCE", *(code.load for code in codes.values() if code.load)]
     arguments += [f"revision={_written(revision)}"] if revision else []
+    arguments += [*(f"{name}={_written(value)}" for name, value in pipeline.options.items()), *written.options]
     lines = _lines(codes, Phase.LOAD, Phase.LOAD)
     if settings.get("process") == "per_call":
         lines.append("# process per_call: run this file anew for every call")
-    lines.append(f"pipe = {written_call(written.load, [*arguments, *written.options])}")
+    lines.append(f"pipe = {written_call(written.load or f'{pipeline.class_name}.from_pretrained', arguments)}")
     lines += _lines(codes, Phase.MODIFY, Phase.MODIFY)
     if through_apply:
         # quantising depends on the device, and the placing comes after it

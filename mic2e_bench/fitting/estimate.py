@@ -101,7 +101,7 @@ def estimate(
     if reason := conflicts.find(settings, pipeline):
         raise BadInput(f"{pipeline.name}: {reason}")
     decisive = {name: settings[name] for name in DECIDE if name in settings}
-    guided = conflicts.guided(settings["guidance"], pipeline) if "guidance" in settings else False
+    guided = "guidance" in settings and pipeline.guides(settings["guidance"])
     size = size or _default_size(settings)
     done = _rehearsed(pipeline.name, json.dumps([dict(model), decisive, guided], sort_keys=True), size)
     return _made(pipeline, settings, size, done)

@@ -6,7 +6,6 @@ pipelines place their inputs where a module's parameters are, and must find a CP
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from torch import nn
 
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import random, sources
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Pipeline, class_of
 
 
 def components(pipeline: Pipeline, model: Mapping[str, Any], load: Mapping[str, Any]) -> dict[str, nn.Module]:
@@ -44,13 +43,8 @@ def components(pipeline: Pipeline, model: Mapping[str, Any], load: Mapping[str, 
     return {name: module.requires_grad_(False).eval() for name, module in made.items()}
 
 
-def _class(path: str) -> type:
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
-
-
 def _made(path: str, config: Mapping[str, Any], dtype: torch.dtype) -> nn.Module:
-    kind = _class(path)
+    kind = class_of(path)
     config_class = getattr(kind, "config_class", None)
     with random.made_in("meta", dtype):
         return kind(config_class(**config)) if config_class else kind(**config)
@@ -61,7 +55,7 @@ def _from_folder(folder: Path, name: str, path: str, dtype: torch.dtype) -> nn.M
     place = folder / name if (folder / name).is_dir() else folder
     if not (place / "config.json").is_file():
         return _from_shapes(place, path, dtype)
-    kind = _class(path)
+    kind = class_of(path)
     with random.made_in("meta", dtype):
         if hasattr(kind, "config_class"):
             return kind(_retyped(kind.config_class.from_pretrained(place), dtype))
@@ -84,7 +78,7 @@ def _from_shapes(place: Path, path: str, dtype: torch.dtype) -> nn.Module:
     with safe_open(place / "model.safetensors", "pt") as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 (it is no dict)
     state = {key: torch.empty(shape, dtype=dtype, device="meta") for key, shape in shapes.items()}
-    return _class(path).from_state_dict(state)
+    return class_of(path).from_state_dict(state)
 
 
 def _keep_float32(module: nn.Module, dtype: torch.dtype) -> None:

@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Module
 from transformers import pytorch_utils
 
-from mic2e_bench import places, registry
+from mic2e_bench import registry
 from mic2e_bench.build import Build
 from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
@@ -74,8 +74,7 @@ def made(pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, An
     with warnings.catch_warnings(), hollow.quiet(*TALKATIVE):
         warnings.simplefilter("ignore")
         components = hollow.components(pipeline, model, load)
-        unweighted = random.unweighted(places.BUNDLED / pipeline.name)
-        build.pipe = pipeline.assemble({**components, **unweighted}, load)
+        build.pipe = pipeline.assembled({**components, **random.unweighted(pipeline)}, load)
     if settings.get("fused_qkv"):
         registry.toggles()["fused_qkv"].apply(build, True)
     return build, stored.quantised_layers(pipeline, components, settings, load["dtype"])

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mic2e_bench import registry
 from mic2e_bench.metric import Metric
 from mic2e_bench.metrics.latency import quartiles
 
-PARTS = {
-    "text_encoder_s": ("text_encoder", "text_encoder_2"),
-    "image_encoder_s": ("image_prompt_encoder", "postfuse_module"),
-    "denoiser_s": ("unet", "transformer", "model"),
-    "vae_encode_s": ("vae.encode",),
-    "vae_decode_s": ("vae.decode",),
-}
+
+def part(component: str) -> str:
+    """The metric in which the seconds of a component are."""
+    if component.startswith("text_encoder"):
+        return "text_encoder_s"
+    if component in {pipeline.denoiser for pipeline in registry.pipelines().values()}:
+        return "denoiser_s"
+    return {"vae.encode": "vae_encode_s", "vae.decode": "vae_decode_s"}.get(component, "image_encoder_s")
 
 
-def _seconds(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], float | None]:
-    """The seconds of these components; ``None`` where the record has none of them."""
+def _seconds(metric: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """The seconds of the components of a metric; ``None`` where the record has none of them."""
 
     def of_record(record: Mapping[str, Any]) -> float | None:
-        found = record["timing"]["component_s"]
-        there = [sum(found[name]) for name in names if name in found]
+        there = [sum(found) for name, found in record["timing"]["component_s"].items() if part(name) == metric]
         return sum(there) if there else None
 
     return of_record
@@ -42,7 +43,7 @@ def hooks_cost(record: Mapping[str, Any]) -> float | None:
 
 
 def _part(name: str, about: str) -> Metric:
-    return Metric(name, "record", "s", "lower", f"seconds of {about} in a call that is watched", _seconds(PARTS[name]))
+    return Metric(name, "record", "s", "lower", f"seconds of {about} in a call that is watched", _seconds(name))
 
 
 TEXT_ENCODER = _part("text_encoder_s", "the text encoders")

@@ -28,7 +28,7 @@ def load(build: Build, model: Mapping[str, Any]) -> Any:
             with contextlib.ExitStack() as stack:
                 for manager in build.around_load:
                     stack.enter_context(manager())
-                pipe = build.pipeline.load(where, **build.load)
+                pipe = build.pipeline.loaded(where, **build.load)
         except (OSError, ValueError) as error:
             if model["source"] == "hub" or isinstance(error, OSError):
                 raise Unavailable(missing(error, where, revision, model["source"])) from error

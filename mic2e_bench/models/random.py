@@ -7,23 +7,22 @@ numbers are drawn many times faster on a GPU, so what must begin in main memory 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from mic2e_bench import places, probes
+from mic2e_bench import probes
 from mic2e_bench.build import Build
 from mic2e_bench.models import sources
+from mic2e_bench.pipeline import Pipeline, class_of
 
 SEED = 0
 
 
 def assemble(build: Build) -> Any:
-    """A pipeline of full-size random components; tokenizers and scheduler are the bundled model's."""
+    """A pipeline of full-size random components, with its ``unweighted`` parts."""
     torch.manual_seed(SEED)
     dtype = build.load["dtype"]
     wanted = build.pipeline.architecture(build.load)
@@ -33,7 +32,7 @@ def assemble(build: Build) -> Any:
         if _begins_in_main_memory(build):
             made[name].to("cpu")
             probes.start_afresh(build.device)  # nothing of this is a peak of loading
-    return build.pipeline.assemble({**made, **unweighted(places.BUNDLED / build.pipeline.name)}, build.load)
+    return build.pipeline.assembled({**made, **unweighted(build.pipeline)}, build.load)
 
 
 def _begins_in_main_memory(build: Build) -> bool:
@@ -47,8 +46,7 @@ def _begins_in_main_memory(build: Build) -> bool:
 
 def component(path: str, config: Mapping[str, Any], device: str, dtype: torch.dtype) -> torch.nn.Module:
     """One module of class ``path`` with this configuration, in evaluation mode."""
-    module, _, name = path.rpartition(".")
-    kind = getattr(importlib.import_module(module), name)
+    kind = class_of(path)
     config_class = getattr(kind, "config_class", None)
     with made_in(device, dtype):
         made = kind(config_class(**config)) if config_class else kind(**config)
@@ -71,13 +69,15 @@ def made_in(device: str, dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def unweighted(folder: Path) -> dict[str, Any]:
-    """The parts of a saved pipeline that have no weights: tokenizers and scheduler. Raises ``BadInput``."""
-    sources.check_links(folder, "tokenizers")
+def unweighted(pipeline: Pipeline) -> Mapping[str, Any]:
+    """The parts that have no weights: tokenizers and scheduler. Raises ``BadInput`` where nothing says them."""
+    sources.check_unweighted(pipeline, "tokenizers")
+    if pipeline.unweighted:
+        return pipeline.unweighted()
+    folder = sources.BUNDLED / pipeline.name
     found: dict[str, Any] = {}
     index = json.loads(path.read_text()) if (path := folder / "model_index.json").is_file() else {}
     for name, entry in index.items():
         if name.startswith(("tokenizer", "scheduler")) and isinstance(entry, list) and entry[0]:
-            kind = getattr(importlib.import_module(entry[0]), entry[1])
-            found[name] = kind.from_pretrained(folder / name)
+            found[name] = class_of(".".join(entry)).from_pretrained(folder / name)
     return found

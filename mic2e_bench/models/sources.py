@@ -35,7 +35,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     if source == "bundled":
         return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where))}
     if source == "random":
-        check_links(places.BUNDLED / pipeline.name, where)  # tokenizers are the bundled model's
+        check_unweighted(pipeline, f"{where}: model: random")
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
@@ -51,8 +51,22 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 
 def bundled(name: str, where: str) -> Path:
-    """The folder of a bundled model. Raises ``BadInput`` where it is not whole."""
+    """The folder of a bundled model. Raises ``BadInput`` where there is none, or it is not whole."""
+    if not (places.BUNDLED / name).is_dir():
+        raise BadInput(f"{where}: model: no model of {name} is bundled: give a folder, a hub id, published or random.")
     return _folder(places.BUNDLED / name, where)
+
+
+def check_unweighted(pipeline: Pipeline, where: str) -> None:
+    """Raise ``BadInput`` where it is not known which tokenizers and scheduler go with components alone."""
+    if pipeline.unweighted:
+        return
+    if not (places.BUNDLED / pipeline.name).is_dir():
+        raise BadInput(
+            f"{where}: no model of {pipeline.name} is bundled whose tokenizers could be taken, and its file in "
+            "mic2e_bench/pipelines/ gives no 'unweighted'."
+        )
+    check_links(places.BUNDLED / pipeline.name, where)
 
 
 def _folder(path: Path, where: str) -> Path:

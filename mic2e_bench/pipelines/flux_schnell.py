@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench.export import calls
+from mic2e_bench.export.calls import Written
 from mic2e_bench.models.published import CLIP_TEXT_L, FLUX_VAE, T5_XXL
 from mic2e_bench.pipeline import Pipeline
 
@@ -13,18 +16,6 @@ if TYPE_CHECKING:
 
     from mic2e_bench.build import Build
     from mic2e_bench.inputs import Item
-
-
-def load(source: str, **arguments: Any) -> Any:
-    from diffusers import FluxPipeline
-
-    return FluxPipeline.from_pretrained(source, use_safetensors=True, **arguments)
-
-
-def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    from diffusers import FluxPipeline
-
-    return FluxPipeline(**components)
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
@@ -47,24 +38,45 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return result.images
 
 
+def written(settings: Mapping[str, Any]) -> Written:
+    height, width = settings["resolution"]
+    latents = calls.latents(settings, "pipe.transformer.config.in_channels // 4", str(height), str(width))
+    arguments = [f"prompt={calls.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
+    arguments += [*calls.numbers(settings), "max_sequence_length=256", "generator=generator"]
+    arguments += ["latents=pipe._pack_latents(latents, *latents.shape)"] if latents else []
+    return Written(
+        imports=(calls.TORCH,),
+        prepare="\n".join([calls.generator(settings), *latents]),
+        call=calls.written_call("pipe", arguments),
+        needs=("PROMPT",),
+    )
+
+
 PIPELINE = Pipeline(
     name="flux-schnell",
     task="generation",
     about="text to image in four steps",
     hub="black-forest-labs/FLUX.1-schnell",
+    class_path="diffusers.FluxPipeline",
+    options={"use_safetensors": True},
     denoiser="transformer",
     components=("text_encoder", "text_encoder_2", "transformer", "vae"),
     needs=("caption",),
     size="height_width",
     defaults={"steps": 4, "guidance": 0.0, "resolution": 1024},
-    load=load,
     call=call,
+    written=written,
     architecture=lambda arguments: {
         "text_encoder": CLIP_TEXT_L,
         "text_encoder_2": T5_XXL,
         "transformer": ("diffusers.FluxTransformer2DModel", {}),
         "vae": FLUX_VAE,
     },
-    assemble=assemble,
     family="transformer",
+    guides_above=math.inf,
+    service={
+        "steps": "flux_num_inference_steps",
+        "guidance": "flux_guidance_scale",
+        "resolution": ("flux_height", "flux_width"),
+    },
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench.export import calls
+from mic2e_bench.export.calls import Written
 from mic2e_bench.models.published import CLIP_VIT_L, SDXL_PARTS
 from mic2e_bench.pipeline import Pipeline
 
@@ -15,18 +17,6 @@ if TYPE_CHECKING:
     from mic2e_bench.inputs import Item
 
 POSTFUSE = ("mic2e_bench.objectclear.postfuse.PostfuseModule", {"text_width": 2048, "image_width": 768})
-
-
-def load(source: str, **arguments: Any) -> Any:
-    from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
-
-    return ObjectClearPipeline.from_pretrained(source, **arguments)
-
-
-def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
-
-    return ObjectClearPipeline(**components)
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
@@ -47,18 +37,37 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return to_input_size(result.images, item)
 
 
+def written(settings: Mapping[str, Any]) -> Written:
+    arguments = [f"image={calls.several(settings, 'image')}", f"mask_image={calls.several(settings, 'mask')}"]
+    arguments += ["width=image.width", "height=image.height", *calls.numbers(settings), "generator=generator"]
+    resize = "from mic2e_bench.objectclear.inputs import resize_by_short_side as resize"
+    return Written(
+        imports=(calls.TORCH, calls.PIL, resize),
+        remark="diffusers has none",
+        prepare="\n".join([*calls.edit(settings), calls.generator(settings)]),
+        call=calls.written_call("pipe", arguments),
+        after=calls.BACK,
+        needs=("IMAGE", "MASK"),
+    )
+
+
 PIPELINE = Pipeline(
     name="objectclear",
     task="removal",
     about="removes an object with its shadow and reflection",
     hub="jixin0101/ObjectClear",
+    class_path="mic2e_bench.objectclear.pipeline.ObjectClearPipeline",
     denoiser="unet",
     components=("text_encoder", "text_encoder_2", "image_prompt_encoder", "postfuse_module", "unet", "vae"),
     needs=("image", "mask"),
     size="short_side",
     defaults={"steps": 20, "guidance": 2.5, "resolution": 512, "resample": "bicubic"},
-    load=load,
     call=call,
+    written=written,
     architecture=lambda arguments: {**SDXL_PARTS, "image_prompt_encoder": CLIP_VIT_L, "postfuse_module": POSTFUSE},
-    assemble=assemble,
+    service={
+        "steps": "object_clear_num_inference_steps",
+        "guidance": "object_clear_guidance_scale",
+        "resolution": "object_clear_resolution",
+    },
 )

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.export import calls
+from mic2e_bench.export.calls import Written
+from mic2e_bench.pipeline import Conflict, Pipeline
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,11 +46,45 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return build.pipe.batch(item.image, item.text, item.points, item.box, build.call.get("batch", 1))
 
 
+def written(settings: Mapping[str, Any]) -> Written:
+    kind = settings["prompt_kind"]
+    given = {"text": "PROMPT, None, None", "points": "None, PROMPT, None", "box": "None, None, PROMPT"}[kind]
+    return Written(
+        imports=(calls.PIL,),
+        remark="model, processor and the union of instances",
+        load="Segmenter.load",
+        options=(f'prompt_kind="{kind}"',),
+        prepare='image = Image.open(IMAGE).convert("RGB")',
+        call=f"pipe.batch(image, {given}, {settings['batch']})",
+        after="pictures = result",
+        needs=("IMAGE", "PROMPT"),
+    )
+
+
+CONFLICTS = (
+    Conflict(
+        ("attention",),
+        lambda s, p: s["attention"].startswith("sliced"),
+        "transformers' SAM3 has no attention slicing; use native or math",
+    ),
+    Conflict(
+        ("compile",),
+        lambda s, p: s["compile"] == "regional",
+        "transformers' SAM3 names no repeated blocks; use default",
+    ),
+    Conflict(
+        ("compile", "compile_fullgraph"),
+        lambda s, p: s["compile"] != "none" and s["compile_fullgraph"],
+        "SAM3 reads a value of a tensor in Python, which breaks the graph",
+    ),
+)
+
 PIPELINE = Pipeline(
     name="sam3",
     task="segmentation",
     about="a phrase, points or a box to a mask",
     hub="facebook/sam3",
+    class_path="mic2e_bench.segmenter.Segmenter",
     denoiser="model",
     components=("model",),
     needs=("image", "text", "points", "box"),
@@ -56,7 +92,11 @@ PIPELINE = Pipeline(
     defaults={"grad_mode": "inference_mode"},  # as the service calls it
     load=load,
     call=call,
+    written=written,
     architecture=architecture,
     assemble=assemble,
     family="segmenter",
+    fuses_qkv=False,
+    conflicts=CONFLICTS,
+    service={},  # it shares the service's flags, and has no field of its own
 )

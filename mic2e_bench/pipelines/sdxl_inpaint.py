@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench.export import calls
+from mic2e_bench.export.calls import Written
 from mic2e_bench.models.published import SDXL_PARTS
 from mic2e_bench.pipeline import Pipeline
 
@@ -13,14 +15,6 @@ if TYPE_CHECKING:
 
     from mic2e_bench.build import Build
     from mic2e_bench.inputs import Item
-
-
-def load(source: str, **arguments: Any) -> Any:
-    from diffusers import StableDiffusionXLInpaintPipeline
-
-    return StableDiffusionXLInpaintPipeline.from_pretrained(
-        source, use_safetensors=True, add_watermarker=False, **arguments
-    )
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -52,18 +46,36 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return to_input_size(result.images, item)
 
 
+def written(settings: Mapping[str, Any]) -> Written:
+    latents = calls.latents(settings, "pipe.vae.config.latent_channels", "image.height", "image.width")
+    arguments = [f"prompt={calls.several(settings, 'PROMPT')}", f"image={calls.several(settings, 'image')}"]
+    arguments += [f"mask_image={calls.several(settings, 'mask')}", "width=image.width", "height=image.height"]
+    arguments += ["strength=1.0", *calls.numbers(settings), "generator=generator"]
+    arguments += ["latents=latents"] if latents else []
+    return Written(
+        imports=(calls.TORCH, calls.PIL),
+        functions=calls.RESIZE,
+        prepare="\n".join([*calls.edit(settings), calls.generator(settings), *latents]),
+        call=calls.written_call("pipe", arguments),
+        after=calls.BACK,
+        needs=("IMAGE", "MASK", "PROMPT"),
+    )
+
+
 PIPELINE = Pipeline(
     name="sdxl-inpaint",
     task="inpainting",
     about="paints the masked part anew after a prompt",
     hub="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+    class_path="diffusers.StableDiffusionXLInpaintPipeline",
+    options={"use_safetensors": True, "add_watermarker": False},
     denoiser="unet",
     components=("text_encoder", "text_encoder_2", "unet", "vae"),
     needs=("image", "mask", "prompt"),
     size="short_side",
     defaults={"steps": 30, "guidance": 7.5, "resolution": 1024, "resample": "bicubic"},
-    load=load,
     call=call,
+    written=written,
     architecture=lambda arguments: SDXL_PARTS,
     assemble=assemble,
 )

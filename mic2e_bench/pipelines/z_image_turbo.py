@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench.export import calls
+from mic2e_bench.export.calls import Written
 from mic2e_bench.models.published import FLUX_VAE, QWEN3_4B
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Conflict, Pipeline
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from mic2e_bench.build import Build
     from mic2e_bench.inputs import Item
-
-
-def load(source: str, **arguments: Any) -> Any:
-    from diffusers import ZImagePipeline
-
-    return ZImagePipeline.from_pretrained(source, use_safetensors=True, **arguments)
-
-
-def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
-    from diffusers import ZImagePipeline
-
-    return ZImagePipeline(**components)
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
@@ -43,23 +33,57 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return result.images
 
 
+def written(settings: Mapping[str, Any]) -> Written:
+    height, width = settings["resolution"]
+    arguments = [f"prompt={calls.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
+    arguments += [*calls.numbers(settings), "generator=generator"]
+    return Written(
+        imports=(calls.TORCH,),
+        prepare=calls.generator(settings),
+        call=calls.written_call("pipe", arguments),
+        needs=("PROMPT",),
+    )
+
+
+CONFLICTS = (
+    Conflict(
+        ("engine",),
+        lambda s, p: s["engine"].startswith("onnx"),
+        "the ONNX exporter of PyTorch 2.10 cannot index complex tensors, as Z-Image's rotary embedding does",
+    ),
+    Conflict(
+        ("scheduler",),
+        lambda s, p: s["scheduler"] == "flow-unipc",
+        "the pipeline gives its noise levels as a list, and diffusers' UniPC multiplies them as an array",
+    ),
+    Conflict(
+        ("step_cache",),
+        lambda s, p: not s["step_cache"].startswith(("none", "cache-dit")),
+        "Z-Image's transformer has no enable_cache in diffusers 0.42; cache-dit supports it",
+    ),
+)
+
 PIPELINE = Pipeline(
     name="z-image-turbo",
     task="generation",
     about="text to image in nine steps",
     hub="Tongyi-MAI/Z-Image-Turbo",
+    class_path="diffusers.ZImagePipeline",
+    options={"use_safetensors": True},
     denoiser="transformer",
     components=("text_encoder", "transformer", "vae"),
     needs=("caption",),
     size="height_width",
     defaults={"steps": 9, "guidance": 0.0, "resolution": 1024},
-    load=load,
     call=call,
+    written=written,
     architecture=lambda arguments: {
         "text_encoder": QWEN3_4B,
         "transformer": ("diffusers.ZImageTransformer2DModel", {}),
         "vae": FLUX_VAE,
     },
-    assemble=assemble,
     family="transformer",
+    guides_above=0.0,
+    fuses_qkv=False,
+    conflicts=CONFLICTS,
 )

@@ -31,9 +31,7 @@ def observe(build: Build, value: bool) -> Seen:
 def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
     if not value:
         return Code()
-    # Z-Image's transformer has nothing to fuse
-    known = pipeline.name != "z-image-turbo"
-    return Code(lines=f"pipe.{pipeline.denoiser}.fuse_qkv_projections()") if known else None
+    return Code(lines=f"pipe.{pipeline.denoiser}.fuse_qkv_projections()") if pipeline.fuses_qkv else None
 
 
 FUSED_QKV = Toggle(

@@ -1,0 +1,163 @@
+"""Adding a pipeline is one file: a checkout with ``sixth_pipeline.py`` in it plans, runs, reports, fits and exports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import helpers
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NAME = "tiny-sd"
+
+# a folder of weights as people get one, by what the file says of the pipeline; then a preset on what a service loads
+SAVE_AND_APPLY = f"""
+import json, sys, torch, mic2e_bench
+from diffusers import StableDiffusionPipeline
+from mic2e_bench import registry
+from mic2e_bench.build import Build
+from mic2e_bench.models import random
+random.assemble(Build(registry.pipeline("{NAME}"), load={{"dtype": torch.float32}})).save_pretrained(sys.argv[1])
+pipe = StableDiffusionPipeline.from_pretrained(sys.argv[1])
+pipe.set_progress_bar_config(disable=True)
+applied = mic2e_bench.apply(pipe, {{"steps": 2, "resolution": 64, "guidance": 4.0, "fused_qkv": True}})
+with applied.watch():
+    pipe("a ball", **applied.call)
+print(json.dumps([applied.build.pipeline.name, applied.receipts]))
+"""
+COMMANDS = """
+import contextlib, io, json, sys
+from mic2e_bench import cli
+for arguments in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = cli.main(arguments)
+    print(json.dumps([code, out.getvalue()]))
+"""
+RUN = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
+
+
+class Checkout:
+    """A contributor's checkout with one more file, and processes in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "mic2e_bench", folder / "mic2e_bench", ignore=_left_out)
+        shutil.copy(ROOT / "tests" / "sixth_pipeline.py", folder / "mic2e_bench" / "pipelines" / "tiny_sd.py")
+        (folder / "mic2e_bench" / "bundled").symlink_to(ROOT / "mic2e_bench" / "bundled")
+        for name in ("params", "notebooks"):
+            (folder / name).symlink_to(ROOT / name)
+
+    def python(self, *arguments: str | Path) -> str:
+        """What such a process printed; it must end well."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder)}
+        command = [sys.executable, *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def commands(self, *commands: list[str]) -> list[tuple[int, str]]:
+        """Exit code and printed text of each of these commands, one after the other in one process."""
+        given = json.dumps([[str(argument) for argument in one] for one in commands])
+        return [tuple(json.loads(line)) for line in self.python("-c", COMMANDS, given).splitlines()]
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    return {"bundled", "__pycache__"} & set(names)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def live(checkout):
+    """What ``apply`` found on the pipeline of the folder ``weights``, which it leaves: its name and the receipts."""
+    return json.loads(checkout.python("-c", SAVE_AND_APPLY, checkout.folder / "weights").splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def done(checkout, live):
+    """Commands on one study, by name: exit code and text."""
+    study = {
+        "study": "sixth", "pipeline": NAME, "model": str(checkout.folder / "weights"),
+        "inputs": helpers.inputs(checkout.folder / "in", ((96, 80), (72, 112))),
+        "baseline": {"steps": 2, "resolution": "64x96", "threads": 1, "device": "cpu"},
+        "trials": [
+            {"label": "bf16", "precision": "bf16", "attention": "sliced:1", "scheduler": "euler", "vae_tiling": 64},
+            {"label": "fused", "fused_qkv": True, "guidance": 3.0, "guidance_stop": 0.5},
+            {"label": "nf4", "quantize": "bnb-nf4"},
+        ],
+        "protocol": {"warmup": 0, "repeats": 1}, "metrics": ["psnr"],
+    }  # fmt: skip
+    path = helpers.file(checkout.folder / "sixth.yaml", study)
+    random = helpers.file(checkout.folder / "random.yaml", {**study, "study": "random", "model": "random"})
+    results = ["--results", checkout.folder / "results"]
+    asked = {
+        "list": ["list", "pipelines"],
+        "plan": ["plan", path],
+        "plan random": ["plan", random],
+        "run": ["run", path, *results],
+        "fit": ["fit", NAME, "--settings", "resolution=64", "--gpu", "T4", *results],
+        "fit a folder": ["fit", NAME, "--model", checkout.folder / "weights", "--vram", "1GiB", "--json", *results],
+    }
+    return dict(zip(asked, checkout.commands(*asked.values()), strict=True))
+
+
+@pytest.fixture(scope="module")
+def records(checkout, done):
+    return helpers.on_disk(checkout.folder / "results", "sixth")
+
+
+def test_it_is_listed_planned_and_measured(checkout, done, records):
+    assert NAME in done["list"][1]
+    for name in ("plan", "plan random"):
+        assert done[name][0] == 0 and NAME in done[name][1]
+    assert "layers of 32" in done["plan"][1]
+    statuses = {label: record["status"] for label, record in records.items()}
+    assert statuses == {"baseline": "ok", "bf16": "ok", "fused": "ok", "nf4": "refused"}, records
+    assert "layers of 32" in records["nf4"]["reason"]
+    assert helpers.whole(checkout.folder / "results", "sixth")
+    for label in ("baseline", "bf16", "fused"):
+        record = records[label]
+        assert all(receipt["applied"] for receipt in record["receipts"].values())
+        assert [p.size for p in helpers.pictures(checkout.folder / "results", "sixth", record)] == [(96, 64)] * 2
+        assert set(record["timing"]["component_s"]) == {"text_encoder", "unet", "vae.decode"}
+
+
+def test_it_is_scored_and_reported(checkout, records):
+    assert records["bf16"]["quality"]["psnr"]["value"] > 0
+    pytest.importorskip("papermill")
+    results = checkout.folder / "results"
+    ((code, text),) = checkout.commands(["report", checkout.folder / "sixth.yaml", "--results", results])
+    assert code == 0, text
+    page = (checkout.folder / "results" / "sixth" / "report.html").read_text()
+    assert f"{NAME} (nobody/tiny-sd): text to image, tiny" in page and "fused" in page
+
+
+def test_its_memory_is_estimated(done):
+    assert done["fit"][0] == 0 and "T4" in done["fit"][1]
+    estimated = json.loads(done["fit a folder"][1])
+    assert estimated["pipeline"] == NAME
+
+
+def test_exported_code_makes_the_images_of_its_records(checkout, records, tmp_path):
+    labels, results = ("bf16", "fused"), checkout.folder / "results"
+    exports = [["export", f"sixth/{records[label]['id']}", "--results", results] for label in labels]
+    files = []
+    for label, (code, text) in zip(labels, checkout.commands(*exports), strict=True):
+        assert code == 0 and "from diffusers import StableDiffusionPipeline" in text
+        assert ("mic2e_bench.apply" in text) == (label == "fused")  # guidance_stop has no plain form
+        files.append(helpers.file(tmp_path / f"{label}.py", text))
+    assert checkout.python("-c", RUN, *files).count("the image of the record") == 2
+
+
+def test_a_live_one_is_recognised(live):
+    name, receipts = live
+    assert name == NAME and receipts["fused_qkv"]["applied"] and receipts["guidance"]["seen"] == 4.0
