@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import pandas
 
 from mic2e_bench import registry
@@ -39,12 +37,14 @@ def _words(values: list[tuple[float, bool | None]]) -> str:
     return f"{words}, no visible difference in {unseen}" if unseen else words
 
 
-def html(found: Findings) -> str:
+def varied(found: Findings) -> list[tuple[str, str]]:
     """The settings that a study varies: what each does, its source, and its cost as declared and as measured."""
     seen, known = measured(found.trials), registry.toggles()
-    rows = [
-        f"<dt>{escape(name)}</dt><dd>{escape(known[name].about)} Source: {escape(known[name].source)}. "
-        f"Cost in quality: declared {known[name].cost}; measured alone: {escape(seen.get(name, 'not here'))}.</dd>"
+    return [
+        (
+            name,
+            f"{known[name].about} Source: {known[name].source}. "
+            f"Cost in quality: declared {known[name].cost}; measured alone: {seen.get(name, 'not here')}.",
+        )
         for name in found.study.varied
     ]
-    return f'<details><summary>What is varied</summary><dl class="about">{"".join(rows)}</dl></details>' if rows else ""
