@@ -47,7 +47,8 @@ def svg(figure: Figure) -> Markup:
     """The figure as an element of HTML: no header, and nothing of when and by what it was made."""
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     text = _saved(figure, format="svg", metadata=nothing).decode()
-    return Markup(text[text.index("<svg") :])
+    text = text[text.index("<svg ") :].replace("<svg ", '<svg class="drawn" ', 1)
+    return Markup(text.replace("*{", ".drawn *{", 1))  # its style is not the page's
 
 
 def _saved(figure: Figure, **how: object) -> bytes:

@@ -40,10 +40,10 @@ def _page(all_found: Sequence[Findings], studies: Sequence[Mapping[str, Any]]) -
 
 def _section(found: Findings, notebook: Path, page_folder: Path) -> dict[str, Any]:
     """A study: its executed notebook without the code, and where its files lie."""
+    folder = found.folder.relative_to(page_folder)
     return {
         "name": found.study.name,
-        "folder": found.folder.relative_to(page_folder).as_posix(),
-        "files": (notebook.name, "table.csv", "table.md"),
+        "files": {name: (folder / name).as_posix() for name in (notebook.name, "table.csv", "table.md")},
         "notebook": _body(notebook),
         "fits": feasibility.html(found),
     }
