@@ -129,6 +129,16 @@ def test_an_axis_has_a_few_round_ticks_within_it_and_a_far_limit_does_not_stretc
     assert 2 <= len(shown) <= 12 and all(low <= value <= high for value in shown)
 
 
+def test_where_nothing_fits_every_point_is_pale_and_no_card_is_shown_at_first(tmp_path, study):
+    for limits in ({"max_latency": "1ms"}, {"min_quality": "100%", "max_memory": "1MB"}):
+        choice = chooser.choice("grid", str(tmp_path), **limits)
+        assert choice.made.best is None
+        text, root = drawing(choice)
+        assert len(root.findall("a")) == 30 and 'class="card first"' not in text
+        (axes,) = frontier.figure(choice.made, choice.among).axes
+        assert {line.get_alpha() for line in axes.lines if line.get_gid()} == {0.4}
+
+
 def test_what_can_be_pointed_at_lies_over_what_is_drawn(tmp_path, study):
     """The place of each point's circle is the one where the drawing has the point of that id."""
     choice = chooser.choice("grid", str(tmp_path), max_latency="4s")

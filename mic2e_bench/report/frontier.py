@@ -69,7 +69,8 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
         _limits(axes, made, name, over, up)
         named = [p for p in shown if p is made.best or (with_names and made.standing[p.id] == front.FRONT)]
         named.sort(key=lambda p: p is not made.best)
-        draw.label(axes, [(*spots[point.id], point.label) for point in named[:MOST_NAMES]])
+        if named:
+            draw.label(axes, [(*spots[point.id], point.label) for point in named[:MOST_NAMES]])
         axes.set_xlabel(f"latency of a call ({over_unit}) ↓")
         what = among.metric if name == QUALITY else advice.quantity(name, among)
         axes.set_ylabel(f"{what} ({up_unit}) {'↑' if name == QUALITY else '↓'}")
@@ -129,7 +130,8 @@ def html(made: Recommendation, among: Candidates) -> Markup:
     if drawn is None:
         return figures.html(None, "", NOTHING)
     shown, svg = _shown(made), figures.svg(drawn)
-    spots = {line.get_gid(): _spot(drawn, line) for line in drawn.axes[0].lines}  # where saving has put them
+    lines = drawn.axes[0].lines
+    spots = {line.get_gid(): _spot(drawn, line) for line in lines if line.get_gid()}  # where saving has put them
     pictured = {point.id for point in [*reversed(shown)][:MOST_PICTURES]}
     cards = [_card(point, made, among, spots[point.id], point.id in pictured) for point in shown]
     about = f"{len(shown)} settings over latency and {vertical(made)}; the Pareto front as a line. {among.stand_ins}"
