@@ -1,6 +1,7 @@
 """The notebook that chooses: stored clean, run by papermill, interactive without a script, and nothing unescaped."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,8 @@ def with_picture(results, study, id, label=None, file="images/a.png"):
 
 def drawing(choice):
     """The interactive front, parsed: it must be well-formed."""
-    text = frontier.svg(choice.made, choice.among)
-    return text, ElementTree.fromstring(text)
+    text = str(frontier.html(choice.made, choice.among))
+    return text, ElementTree.fromstring(text).find("svg")
 
 
 def test_the_notebook_is_stored_clean_and_has_its_parameters():
@@ -109,16 +110,56 @@ def test_without_quality_the_memory_is_drawn_and_with_one_point_too(tmp_path):
     assert "<img" in one.figure().data
 
 
-@pytest.mark.parametrize(
-    ("values", "log"),
-    [([1.0, 2.0], False), ([0.1, 10.0], True), ([-27.0, 100.0], False), ([5.0], False), ([0.0], False)],
-)
-def test_an_axis_has_a_few_round_ticks_within_it(values, log):
-    axis = frontier.Axis(values, 0, 600)
-    assert axis.log == log
-    assert all(0 < axis.at(value) < 600 for value in values)
-    assert 2 <= len(axis.ticks()) <= 12
-    assert all(0 <= axis.at(tick) <= 600 for tick in axis.ticks())
+def shift(results, study, seconds):
+    """Other latencies in the stored records, one each."""
+    for trial, value in zip(study.trials, seconds, strict=False):
+        path = results / "grid" / f"{trial.id}.json"
+        one = json.loads(path.read_text())
+        path.write_text(json.dumps({**one, "timing": {**one["timing"], "latency_s": [value] * 3}}))
+
+
+@pytest.mark.parametrize(("slowest", "scale"), [(7.9, "linear"), (8.0, "log"), (400.0, "log")])
+def test_an_axis_has_a_few_round_ticks_within_it_and_a_far_limit_does_not_stretch_it(tmp_path, study, slowest, scale):
+    shift(tmp_path, study, [1.0, slowest, *np.linspace(1, slowest, 28)])
+    choice = chooser.choice("grid", str(tmp_path), max_latency="9999s")
+    (axes,) = frontier.figure(choice.made, choice.among).axes
+    low, high = axes.get_xlim()
+    assert axes.get_xscale() == scale and low < 1.0 and slowest < high < 3 * slowest
+    shown = [float(text.get_text()) for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
+    assert 2 <= len(shown) <= 12 and all(low <= value <= high for value in shown)
+
+
+def test_where_nothing_fits_every_point_is_pale_and_no_card_is_shown_at_first(tmp_path, study):
+    for limits in ({"max_latency": "1ms"}, {"min_quality": "100%", "max_memory": "1MB"}):
+        choice = chooser.choice("grid", str(tmp_path), **limits)
+        assert choice.made.best is None
+        text, root = drawing(choice)
+        assert len(root.findall("a")) == 30 and 'class="card first"' not in text
+        (axes,) = frontier.figure(choice.made, choice.among).axes
+        assert {line.get_alpha() for line in axes.lines if line.get_gid()} == {0.4}
+
+
+def test_what_can_be_pointed_at_lies_over_what_is_drawn(tmp_path, study):
+    """The place of each point's circle is the one where the drawing has the point of that id."""
+    choice = chooser.choice("grid", str(tmp_path), max_latency="4s")
+    _, root = drawing(choice)
+    svg = "{http://www.w3.org/2000/svg}"
+    drawn = {}
+    for group in root.iter(f"{svg}g"):
+        for use in group.findall(f"{svg}g/{svg}use"):
+            drawn[group.get("id")] = (float(use.get("x")) * 96 / 72, float(use.get("y")) * 96 / 72)
+    for link in root.findall("a"):
+        place = [float(link.find("circle").get(name)) for name in ("cx", "cy")]
+        assert any(place == pytest.approx(spot, abs=0.2) for spot in drawn.values())
+    assert {point.id for point in choice.made.points} <= set(drawn)
+
+
+def test_the_same_records_give_the_same_bytes_without_a_date(tmp_path, study):
+    choice = chooser.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
+    text = drawing(choice)[0]
+    assert text == drawing(choice)[0]
+    assert "<metadata" not in text and "<?xml" not in text and "latency of a call" in text
+    assert re.findall(r"<style[^>]*>\s*(\S+)", text) == [".front-plot", ".drawn"]  # no rule for the page around it
 
 
 def test_a_preference_that_does_not_exist_is_answered_with_a_line(tmp_path, study):

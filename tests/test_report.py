@@ -15,7 +15,7 @@ from PIL import Image
 
 from mic2e_bench import environment, params, record
 from mic2e_bench.errors import BadInput
-from mic2e_bench.report import about, findings, frontier, metric_names, page, plots, strips, tables
+from mic2e_bench.report import about, figures, findings, frontier, metric_names, page, plots, strips, tables
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
@@ -150,7 +150,7 @@ def test_html_escapes_labels_and_reasons(tmp_path):
     found = findings.read(study, results)
     for html in (tables.main(found).html(), tables.comparison(found).html(), about.html(found), strips.html(found)):
         assert "<script>" not in html and "&lt;script&gt;" in html
-    assert plots.png(plots.overview(found)).startswith(b"\x89PNG")  # dollar signs are no formulas
+    assert figures.png(plots.overview(found)).startswith(b"\x89PNG")  # dollar signs are no formulas
 
 
 def texts(figure) -> str:
@@ -173,7 +173,7 @@ def test_a_sweep_is_drawn_over_its_values_with_units_and_no_trial_dropped(sweep)
     assert [list(line.get_xdata()) for line in hollow] == [[4.0]]
     crosses = [line for line in latency.lines if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[8.0]]
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert figures.png(figure).startswith(b"\x89PNG")
 
 
 def test_two_settings_are_grouped_by_the_first_and_coloured_by_the_second(tmp_path):

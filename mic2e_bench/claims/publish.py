@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from mic2e_bench.claims import by_device, read, stored
 from mic2e_bench.claims.judge import Outcome, judge
 from mic2e_bench.claims.layout import sheets
 from mic2e_bench.claims.sheet import Cell, Sheet
-from mic2e_bench.report.style import CSS
+from mic2e_bench.report import markup
 from mic2e_bench.report.tabular import Linked, Table
 
 TITLE = "The guides' tables, measured"
@@ -115,19 +114,10 @@ def _markdown(made: Sequence[Sheet]) -> str:
 
 
 def _html(made: Sequence[Sheet]) -> str:
-    body = "\n".join(f"<h2>{escape(sheet.guide)}: {escape(sheet.title)}</h2>\n{_table(sheet).html()}" for sheet in made)
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{escape(TITLE)} · mic2e-bench</title><style>{CSS}{WRAPPING}</style></head>
-<body><header><p class="brand">mic2e-bench</p><h1>{escape(TITLE)}</h1>
-<pre class="note">{escape((claims.__doc__ or "").strip())}</pre></header>
-{body}
-</body></html>
-"""
-
-
-WRAPPING = "\ntable.results td:nth-child(n+2) { white-space: normal; } pre { white-space: pre-wrap; font: inherit; }\n"
+    tables = [(f"{sheet.guide}: {sheet.title}", _table(sheet)) for sheet in made]
+    page = markup.render("claims.html", title=TITLE, note=(claims.__doc__ or "").strip(), tables=tables)
+    # published files spell quotes so, and their check compares characters
+    return str(page).replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
 
 
 def _json(made: Sequence[Sheet]) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from mic2e_bench import environment
 from mic2e_bench.comparing.compare import Comparison
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORDS, WORSE, Verdict
-from mic2e_bench.report.page import NO_SOURCE
-from mic2e_bench.report.style import CSS
-from mic2e_bench.report.tabular import Table
+from mic2e_bench.report import markup
+from mic2e_bench.report.tabular import Table, harmless
 from mic2e_bench.units import NONE, digits
-from mic2e_bench.version import VERSION
 
 MARKS = {WORSE: "✗", BETTER: "✓", SAME: "=", INCONCLUSIVE: "?"}
 CLASSES = {WORSE: "error", INCONCLUSIVE: "not_applied", BETTER: "better", SAME: ""}
@@ -40,18 +35,8 @@ def markdown(made: Comparison) -> str:
 
 def html(made: Comparison) -> str:
     """One page that needs nothing from outside."""
-    facts = "".join(f"<li>{escape(fact)}</li>" for fact in _facts(made))
-    extra = "tr.better td { color: #047857; } .summary { font-weight: 600; max-width: none; }"
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{NO_SOURCE}">
-<title>{escape(_heading(made))} · mic2e-bench</title><style>{CSS}{extra}</style></head>
-<body><header><p class="brand">mic2e-bench {escape(VERSION)}</p><h1>{escape(_heading(made))}</h1>
-<p class="note">Written {environment.now()[:16].replace("T", " ")} UTC</p></header>
-<p class="summary">{escape(summary(made))}</p><ul class="note">{facts}</ul>
-{table(made, made.verdicts).html()}
-</body></html>
-"""
+    values = {"title": _heading(made), "summary": summary(made), "facts": _facts(made)}
+    return markup.render("compare.html", table=table(made, made.verdicts), **values)
 
 
 def summary(made: Comparison) -> str:
@@ -108,4 +93,4 @@ def _signed(value: float) -> str:
 
 def _safe(text: str) -> str:
     """A text on one line that cannot become markup."""
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|").replace("*", "\\*")
+    return harmless(text).replace("*", "\\*")

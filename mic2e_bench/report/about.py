@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from mic2e_bench import protocol
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
-from mic2e_bench.report import costs, trust
+from mic2e_bench.report import costs, markup, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.report.tables import SETTINGS, status
@@ -18,10 +19,10 @@ from mic2e_bench.settings import resolve, show
 from mic2e_bench.units import NONE, digits, missing, scale
 
 
-def html(found: Findings) -> str:
+def html(found: Findings) -> Markup:
     """A definition list of the facts, what the varied settings are, then what did not run as asked."""
-    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _facts(found))
-    return f'<dl class="about">{facts}</dl>{costs.html(found)}{failures(found)}'
+    values = {"facts": _facts(found), "varied": costs.varied(found), "failures": _failures(found)}
+    return markup.render("about.html", **values)
 
 
 def _facts(found: Findings) -> list[tuple[str, str]]:
@@ -79,15 +80,12 @@ def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
-def failures(found: Findings) -> str:
-    """What did not run as asked, and why; empty where all did."""
-    if not len(found.not_ok):
-        return ""
+def _failures(found: Findings) -> dict[str, list[str]]:
+    """Why trials did not run as asked, and their labels."""
     labels: dict[str, list[str]] = {}
     for _, row in found.not_ok.iterrows():
-        labels.setdefault(status(row), []).append(f"<b>{escape(row['label'])}</b>")
-    rows = "".join(f"<li>{', '.join(names)}: {escape(why)}</li>" for why, names in labels.items())
-    return f'<div class="failures"><p>Not measured as asked</p><ul>{rows}</ul></div>'
+        labels.setdefault(status(row), []).append(row["label"])
+    return labels
 
 
 def summary(all_found: Sequence[Findings]) -> Table:

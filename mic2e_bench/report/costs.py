@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import pandas
 
 from mic2e_bench import protocol, registry
@@ -39,14 +37,16 @@ def _words(values: list[tuple[float, bool | None]]) -> str:
     return f"{words}, no visible difference in {unseen}" if unseen else words
 
 
-def html(found: Findings) -> str:
+def varied(found: Findings) -> list[tuple[str, str]]:
     """The settings that a study varies: what each does, its source, and its cost as declared and as measured."""
     seen, known = measured(found.trials), registry.toggles()
     rows = [
-        f"<dt>{escape(name)}</dt><dd>{escape(known[name].about)} Source: {escape(known[name].source)}. "
-        f"Cost in quality: declared {known[name].cost}; measured alone: {escape(seen.get(name, 'not here'))}.</dd>"
+        (
+            name,
+            f"{known[name].about} Source: {known[name].source}. "
+            f"Cost in quality: declared {known[name].cost}; measured alone: {seen.get(name, 'not here')}.",
+        )
         for name in found.study.varied
         if name in known
     ]
-    rows += [f"<dt>{n}</dt><dd>{escape(protocol.VARIED[n].about)}</dd>" for n in found.study.varied if n not in known]
-    return f'<details><summary>What is varied</summary><dl class="about">{"".join(rows)}</dl></details>' if rows else ""
+    return rows + [(name, protocol.VARIED[name].about) for name in found.study.varied if name not in known]

@@ -17,17 +17,6 @@ from mic2e_bench.units import missing
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")  # Okabe and Ito
 MARKERS = "osD^vPX*"
 GREY, RED = "#6b7280", "#b3261e"
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e5e7eb",
-    "axes.edgecolor": "#9ca3af",
-    "hatch.linewidth": 0.6,
-    "text.parse_math": False,  # a label may hold dollar signs
-}
 
 
 @dataclass(frozen=True)
@@ -141,8 +130,8 @@ def label(axes: Axes, points: list[tuple[float, float, str]]) -> None:
     """Names beside their points: the first place around each that hides no other point or name and is not cut off."""
     axes.autoscale_view()
     box = axes.figure.get_size_inches() * 72 * (0.85, 0.75)  # the axes in typographic points, nearly
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    spots = [((x - left) / (right - left) * box[0], (y - bottom) / (top - bottom) * box[1]) for x, y, _ in points]
+    shares = (axes.transScale + axes.transLimits).transform([(x, y) for x, y, _ in points])
+    spots = [tuple(spot) for spot in shares * box]
     taken = [(across - 5, up - 5, across + 5, up + 5) for across, up in spots]
     for (x, y, text), (across, up) in sorted(zip(points, spots, strict=True), key=lambda pair: pair[1]):
         wide = 4.6 * len(_short(text, 44))

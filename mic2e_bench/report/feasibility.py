@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import pandas
+from markupsafe import Markup
 
 from mic2e_bench import record
-from mic2e_bench.report import tables
+from mic2e_bench.report import markup, tables
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
@@ -28,26 +28,14 @@ class Map:
     table: Table
     statuses: Sequence[Sequence[str]]
 
-    def html(self) -> str:
-        """The table with a background for each status."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.table.header)
-        lines = [
-            f"<tr><td>{escape(row[0])}</td>{''.join(map(_cell, row[1:], statuses))}</tr>"
-            for row, statuses in zip(self.table.rows, self.statuses, strict=True)
-        ]
-        caption = f"<caption>{escape(self.table.caption)}</caption>"
-        return f'<table class="results">{caption}<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
-
-def _cell(text: str, status: str) -> str:
-    colour = FITS if status in record.MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
-    return f'<td style="background:{colour}">{escape(text)}</td>'
-
-
-def html(found: Findings) -> str:
+def html(found: Findings) -> Markup:
     """The maps of a study that varies at least two of resolution, batch and precision; empty for another."""
-    made = list(maps(found))
-    return f"<h3>What fits</h3>{''.join(one.html() for one in made)}" if made else ""
+    return markup.render("fits.html", maps=list(maps(found)), colour=_colour)
+
+
+def _colour(status: str) -> str:
+    return FITS if status in record.MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
 
 
 def text(found: Findings) -> str:

@@ -1,4 +1,4 @@
-"""The Pareto front to look at: a picture to point at, in one piece of SVG without a script, and a figure for paper.
+"""The Pareto front: one figure, to print and, as SVG with a card for each setting, to point at without a script.
 
 Pointing at a setting (or stepping to it with the Tab key) shows its values, what is different about it and its picture,
 by style rules alone: so it works in a page that allows no script, and without them the front is still all there.
@@ -6,154 +6,148 @@ by style rules alone: so it works in a page that allows no script, and without t
 
 from __future__ import annotations
 
-import base64
-import io
-import math
 import textwrap
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
+from PIL import Image
 
 from mic2e_bench import units
 from mic2e_bench.choosing import advice, front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.report import draw, figures, markup, pixels
+from mic2e_bench.units import scale
 
-WIDTH, HEIGHT, LEFT, TOP, PLOT_W, PLOT_H = 1080, 476, 64, 34, 640, 372
-CARD_X, CARD_W, PICTURE = LEFT + PLOT_W + 36, 330, 190
+WIDTH, BESIDE_CARD, HEIGHT = 9.6, 7.4, 4.8  # the figure in inches, to print and to point at
+PICTURE = 190  # its height in pixels
 MOST_PICTURES = 150  # of the front first: each is some kilobytes of the page
-BLUE, GREY, ORANGE, SOFT = "#0072b2", "#9ca3af", "#d55e00", "#4b5563"
-STYLE = """
-.front-plot text { font: 12px system-ui, sans-serif; fill: #111827; } .front-plot .soft { fill: #4b5563; }
-.front-plot .card { visibility: hidden; pointer-events: none; } .front-plot a { cursor: pointer; outline: none; }
-.front-plot a:hover .card, .front-plot a:focus .card, .front-plot .card.first { visibility: visible; }
-.front-plot a:hover .dot, .front-plot a:focus .dot { stroke: #111827; stroke-width: 3; }
-.front-plot .big { font-weight: 600; font-size: 13px; }
-"""
-
-
-def svg(made: Recommendation, among: Candidates) -> str:
-    """The points over latency and quality (memory, where no quality was scored), the front as a line."""
-    name = vertical(made)
-    shown = [point for point in made.points if point.values[LATENCY] is not None and point.values[name] is not None]
-    if not shown:
-        return '<p class="note">Nothing to draw: no setting has both values.</p>'
-    across = Axis([p.values[LATENCY] for p in shown], LEFT, LEFT + PLOT_W)
-    up = Axis([p.values[name] for p in shown], TOP + PLOT_H, TOP)
-    spots = {p.id: (across.at(p.values[LATENCY]), up.at(p.values[name])) for p in shown}
-    pictured = {point.id for point in sorted(shown, key=lambda p: made.standing[p.id] != front.FRONT)[:MOST_PICTURES]}
-    parts = [_frame(made, among, across, up, name), _line(made, shown, spots, name)]
-    if made.best and made.best.id in spots:
-        parts.append(_card(made.best, made, among, True, "first"))
-    ordered = sorted(shown, key=lambda p: (made.standing[p.id] == front.FRONT, made.best is p, p.id))
-    parts += [_point(point, spots[point.id], made, among, point.id in pictured) for point in ordered]
-    about = f"{len(shown)} settings over latency and {name}; the Pareto front as a line. {among.stand_ins}"
-    return (
-        f'<svg class="front-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(about)}" style="max-width:{WIDTH}px;width:100%;background:white">'
-        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
-    )
+MOST_NAMES = 12
+BLUE, ORANGE = draw.COLOURS[0], draw.COLOURS[5]
+LOOKS = {front.FRONT: (BLUE, BLUE), front.TIE: (BLUE, "white")}  # the edge and the face of a point
+NOTHING = "Nothing to draw: no setting has both values."
 
 
 def vertical(made: Recommendation) -> str:
-    """The quantity over which latency is drawn."""
+    """The quantity over which latency is drawn: quality, and memory where none was scored."""
     return QUALITY if any(point.values[QUALITY] is not None for point in made.points) else MEMORY
 
 
-class Axis:
-    """From values to pixels; logarithmic where they span more than a factor of eight above zero."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
-        low, high = min(values), max(values)
-        self.log = low > 0 and high / low >= 8
-        margin = 0.06 * ((math.log(high / low) if self.log else high - low) or abs(high) or 1.0)
-        self.low, self.high = self._turn(low) - margin, self._turn(high) + margin
-        self.start, self.end = start, end
-
-    def _turn(self, value: float) -> float:
-        return math.log(value) if self.log else value
-
-    def at(self, value: float) -> float:
-        """The pixel of a value; of one beyond the axis its end."""
-        if self.log and value <= 0:
-            return self.start
-        share = (self._turn(value) - self.low) / (self.high - self.low)
-        return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 1)
-
-    def ticks(self) -> list[float]:
-        """A few round values."""
-        if self.log:
-            tens = range(math.floor(self.low / math.log(10)), math.ceil(self.high / math.log(10)) + 1)
-            found = [step * 10.0**ten for ten in tens for step in (1, 2, 5)]
-            return [value for value in found if self.low <= math.log(value) <= self.high]
-        size = 10 ** math.floor(math.log10((self.high - self.low) / 4))
-        step = next(size * factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (size * factor) <= 6)
-        first = math.ceil(self.low / step)
-        return [round(step * (first + index), 12) for index in range(int((self.high - first * step) / step) + 1)]
+def _shown(made: Recommendation) -> list[Point]:
+    """The points that have both values, those of the front last, so that they lie on top."""
+    names = (LATENCY, vertical(made))
+    able = [point for point in made.points if all(point.values[name] is not None for name in names)]
+    return sorted(able, key=lambda p: (made.standing[p.id] == front.FRONT, made.best is p, p.id))
 
 
-def _frame(made: Recommendation, among: Candidates, across: Axis, up: Axis, name: str) -> str:
-    """Axes, ticks, and what lies beyond the limits shaded."""
-    bottom, right = TOP + PLOT_H, LEFT + PLOT_W
-    parts = [f'<rect x="{LEFT}" y="{TOP}" width="{PLOT_W}" height="{PLOT_H}" fill="#fff" stroke="#d1d5db"/>']
-    if LATENCY in made.limits:
-        x = across.at(made.limits[LATENCY])
-        parts.append(_shade(x, TOP, right - x, PLOT_H))
-    if name in made.limits:
-        y = up.at(made.limits[name])
-        parts.append(_shade(LEFT, y, PLOT_W, bottom - y) if name == QUALITY else _shade(LEFT, TOP, PLOT_W, y - TOP))
-    for value in across.ticks():
-        x = across.at(value)
-        parts.append(f'<path d="M{x} {TOP}V{bottom}" stroke="#eef0f3"/>')
-        parts.append(_text(x, bottom + 17, units.write(value, "s"), "soft", "middle"))
-    for value in up.ticks():
-        y = up.at(value)
-        parts.append(f'<path d="M{LEFT} {y}H{right}" stroke="#eef0f3"/>')
-        parts.append(_text(LEFT - 7, y + 4, units.write(value, KIND[name]), "soft", "end"))
-    label = f"{among.metric}, higher is better" if name == QUALITY else advice.MEMORY_NAMES[among.memory]
-    parts.append(_text(LEFT, TOP - 12, f"{label} ↑" if name == QUALITY else f"{label} ↓", "big"))
-    parts.append(_text(right, bottom + 36, "latency of a call ↓", "big", "end"))
-    legend = (
-        "blue: on the front · hollow: a tie with it · grey: behind it · orange: recommended · shaded: beyond a limit"
-    )
-    parts.append(_text(LEFT, bottom + 56, legend, "soft"))
-    return "".join(parts)
+def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_names: bool = True) -> Figure | None:
+    """The points over latency, the front of what is drawn as steps, what is beyond a limit shaded.
+
+    The marker of each point has the point's id as its gid. Without ``with_names`` only the best has its name beside
+    it. ``None`` without a point.
+    """
+    name, shown = vertical(made), _shown(made)
+    if not shown:
+        return None
+    over, over_unit = scale("latency_s", [point.values[LATENCY] for point in shown])
+    up, up_unit = (1.0, "%") if name == QUALITY else scale("peak_bytes", [point.values[name] for point in shown])
+    spots = {point.id: (point.values[LATENCY] * over, point.values[name] * up) for point in shown}
+    with figures.sheet(width, HEIGHT) as (drawn, (axes,)):
+        for point in shown:
+            is_best = point is made.best
+            edge, face = (ORANGE, ORANGE) if is_best else LOOKS.get(made.standing[point.id], (draw.GREY, draw.GREY))
+            looks = {"ms": 10 if is_best else 7, "mew": 1.5, "alpha": 1 if within(point, made.limits) else 0.4}
+            axes.plot(*spots[point.id], "o", color=edge, mfc=face, gid=point.id, **looks)
+        corners = [spots[point.id] for point in _corners(shown, name)]
+        axes.plot(*zip(*corners, strict=True), drawstyle="steps-post", color=BLUE, lw=1, zorder=1.5)
+        axes.margins(0.12)
+        _stretch(axes, *zip(*spots.values(), strict=True))
+        _limits(axes, made, name, over, up)
+        named = [p for p in shown if p is made.best or (with_names and made.standing[p.id] == front.FRONT)]
+        named.sort(key=lambda p: p is not made.best)
+        if named:
+            draw.label(axes, [(*spots[point.id], point.label) for point in named[:MOST_NAMES]])
+        axes.set_xlabel(f"latency of a call ({over_unit}) ↓")
+        what = among.metric if name == QUALITY else advice.quantity(name, among)
+        axes.set_ylabel(f"{what} ({up_unit}) {'↑' if name == QUALITY else '↓'}")
+        title = f"{among.rows[0]['pipeline']}: the Pareto front and the best under the limits"
+        credit = textwrap.fill(among.stand_ins, round(13 * width))
+        drawn.suptitle(f"{title}\n{credit}", x=0.01, ha="left", fontsize=10, color="#111827")
+        _legend(drawn, bool(made.limits))
+    return drawn
 
 
-def _shade(x: float, y: float, width: float, height: float) -> str:
-    return f'<rect x="{x}" y="{y}" width="{max(0, width):.1f}" height="{max(0, height):.1f}" fill="#f3f4f6"/>'
-
-
-def _line(made: Recommendation, shown: Sequence[Point], spots: dict, name: str) -> str:
-    """The front of the two quantities that are drawn, as steps; the third one may add points beside it."""
-    best, corners = None, []
+def _corners(shown: list[Point], name: str) -> list[Point]:
+    """The front of the two quantities that are drawn; the third one may add points beside it."""
+    corners: list[Point] = []
     for point in sorted(shown, key=lambda p: (p.values[LATENCY], p.cost(name))):
-        if best is None or point.cost(name) < best:
-            best = point.cost(name)
-            corners.append(spots[point.id])
-    path = "".join(f"{'H' + str(x) + 'V' + str(y) if index else f'M{x} {y}'}" for index, (x, y) in enumerate(corners))
-    return f'<path d="{path}" fill="none" stroke="{BLUE}" stroke-width="1.5" stroke-dasharray="5 4"/>'
+        if not corners or point.cost(name) < corners[-1].cost(name):
+            corners.append(point)
+    return corners
 
 
-def _point(point: Point, spot: tuple[float, float], made: Recommendation, among: Candidates, pictured: bool) -> str:
-    """A dot with its card; its title is what a reader without style rules is told."""
-    place, is_best = made.standing[point.id], made.best is not None and point.id == made.best.id
-    colour = ORANGE if is_best else GREY if place in (front.BEATEN, front.UNKNOWN) else BLUE
-    fill = "white" if place == front.TIE else colour
-    opacity = 1 if within(point, made.limits) else 0.45
-    x, y = spot
-    dot = f'<circle class="dot" cx="{x}" cy="{y}" r="{9 if is_best else 6}" fill="{fill}" stroke="{colour}" '
-    dot += f'stroke-width="2" opacity="{opacity}"/>'
-    name = _text(x + 12, y - 8, textwrap.shorten(point.label, 40), "big") if is_best else ""
-    title = f"<title>{escape(f'{point.label}: {advice.values(point, among)}')}</title>"
-    return f'<a tabindex="0">{title}{dot}{name}{_card(point, made, among, pictured)}</a>'
+def _stretch(axes: Axes, across: tuple[float, ...], up: tuple[float, ...]) -> None:
+    """Logarithmic axes where values span more than a factor of eight above zero; then the view is fixed."""
+    for values, set_scale, axis in ((across, axes.set_xscale, axes.xaxis), (up, axes.set_yscale, axes.yaxis)):
+        if min(values) > 0 and max(values) / min(values) >= 8:
+            set_scale("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+    axes.autoscale_view()
+    axes.autoscale(False)  # a limit far away leaves the points their room
 
 
-def _card(point: Point, made: Recommendation, among: Candidates, pictured: bool, more: str = "") -> str:
-    """What is known of one setting, beside the plot."""
-    picture = thumbnail(point) if pictured else ""
+def _limits(axes: Axes, made: Recommendation, name: str, over: float, up: float) -> None:
+    """A dashed line at each limit, and what is beyond it shaded."""
+    line, shade = {"color": draw.RED, "lw": 1, "ls": (0, (4, 3))}, {"color": "#f3f4f6", "zorder": 0}
+    if LATENCY in made.limits:
+        x = made.limits[LATENCY] * over
+        axes.axvline(x, **line)
+        axes.axvspan(x, max(x, axes.get_xlim()[1]), **shade)
+    if name in made.limits:
+        y, (low, high) = made.limits[name] * up, axes.get_ylim()
+        axes.axhline(y, **line)
+        axes.axhspan(y, min(y, low) if name == QUALITY else max(y, high), **shade)
+
+
+def _legend(drawn: Figure, limited: bool) -> None:
+    looks = {"on the front": (BLUE, BLUE), "a tie with it": (BLUE, "white"), "behind it": (draw.GREY, draw.GREY)}
+    looks |= {"recommended": (ORANGE, ORANGE)}
+    made = [Line2D([], [], ls="", marker="o", color=e, mfc=f, ms=6, label=name) for name, (e, f) in looks.items()]
+    if limited:
+        made.append(Line2D([], [], color=draw.RED, lw=1, ls=(0, (4, 3)), label="a limit; pale: beyond it"))
+    drawn.legend(handles=made, loc="outside lower left", ncols=len(made), frameon=False, fontsize=8)
+
+
+def html(made: Recommendation, among: Candidates) -> Markup:
+    """The figure as SVG with a card a point, shown while the point is pointed at; the best one's at first."""
+    drawn = figure(made, among, BESIDE_CARD, with_names=False)
+    if drawn is None:
+        return figures.html(None, "", NOTHING)
+    shown, svg = _shown(made), figures.svg(drawn)
+    lines = drawn.axes[0].lines
+    spots = {line.get_gid(): _spot(drawn, line) for line in lines if line.get_gid()}  # where saving has put them
+    pictured = {point.id for point in [*reversed(shown)][:MOST_PICTURES]}
+    cards = [_card(point, made, among, spots[point.id], point.id in pictured) for point in shown]
+    about = f"{len(shown)} settings over latency and {vertical(made)}; the Pareto front as a line. {among.stand_ins}"
+    size = {"width": round(BESIDE_CARD * figures.PX), "height": round(HEIGHT * figures.PX), "picture_height": PICTURE}
+    return markup.render("front.html", drawing=svg, cards=cards, about=about, **size)
+
+
+def _spot(drawn: Figure, line: Line2D) -> tuple[float, float]:
+    """The place of a marker in pixels of the page, from the left and from the top."""
+    x, y = drawn.axes[0].transData.transform(line.get_xydata()[0]) / drawn.dpi * figures.PX
+    return round(float(x), 1), round(HEIGHT * figures.PX - float(y), 1)
+
+
+def _card(point: Point, made: Recommendation, among: Candidates, spot: Any, pictured: bool) -> dict[str, Any]:
+    """What is known of one setting, to stand beside the figure: lines of (class, text), and a picture if wanted."""
     lines = [("big", line) for line in textwrap.wrap(point.label, 46)[:2]]
     for name, value in point.values.items():
         if value is not None:
@@ -163,29 +157,20 @@ def _card(point: Point, made: Recommendation, among: Candidates, pictured: bool,
     place = advice.MARKS[made.standing[point.id]] or "behind the front"
     lines.append(("soft", f"{place}; beyond the limit: {', '.join(misses)}" if misses else place))
     lines += [("soft", line) for line in textwrap.wrap(advice.settings(point, among), 52)[:5]]
-    top = TOP + (PICTURE + 18 if picture else 18)
-    texts = "".join(_text(CARD_X, top + 18 * index, line, kind) for index, (kind, line) in enumerate(lines))
-    back = f'<rect x="{CARD_X - 12}" y="{TOP - 20}" width="{CARD_W + 12}" height="{PLOT_H + 40}" fill="#fff"/>'
-    image = f'<image x="{CARD_X}" y="{TOP - 12}" height="{PICTURE}" width="{CARD_W - 60}" '
-    image += f'preserveAspectRatio="xMinYMin meet" href="{picture}"/>'
-    return f'<g class="card {more}">{back}{image if picture else ""}{texts}</g>'
-
-
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+    return {
+        "title": f"{point.label}: {advice.values(point, among)}",
+        "spot": spot,
+        "lines": lines,
+        "picture": thumbnail(point) if pictured else "",
+        "is_best": point is made.best,
+    }
 
 
 def thumbnail(point: Point) -> str:
     """The point's first picture as an address of data; empty where there is none to be read."""
     pictures = point.row.get("images") or []
-    if not pictures:
-        return ""
     try:
         with Image.open(Path(point.row["path"]).parent / pictures[0]["file"]) as image:
-            small = image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError):
+            return pixels.address(image, (256, PICTURE), 84)
+    except (IndexError, OSError, SyntaxError):
         return ""
-    small.thumbnail((256, PICTURE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, format="JPEG", quality=84, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from mic2e_bench.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
+from mic2e_bench.report import markup
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
 from mic2e_bench.report.tabular import Table
@@ -27,12 +28,11 @@ def ablation(found: Findings) -> Ablation:
     return Ablation(baseline, max(changes, key=len), found.records.values())
 
 
-def html(found: Findings) -> str:
+def html(found: Findings) -> Markup:
     """What was found in sentences, the settings and, where they were measured, the pairs."""
     made = ablation(found)
     tables = [effects(found, made), *pairs(found, made)]
-    lines = "".join(f"<li>{escape(line)}</li>" for line in sentences(made))
-    return f"<ul>{lines}</ul>" + "".join(table.html() for table in tables)
+    return markup.render("ablation.html", sentences=sentences(made), tables=tables)
 
 
 def sentences(made: Ablation) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ from IPython.display import HTML
 
 from mic2e_bench import api, places, record
 from mic2e_bench.params import CHOICES, Study, resolve_study
-from mic2e_bench.report import about, breakdown, findings, interactions, payoff, plots, strips, tables
+from mic2e_bench.report import about, breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
 from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.tabular import Table
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,11 @@ class Bench:
 
     def more_metrics(self) -> HTML:
         """The metrics that the main table leaves out."""
-        parts = [table.html() for table in tables.more_metrics(self._found())]
-        return HTML("\n".join(parts) or '<p class="note">None were asked for.</p>')
+        return _tables(tables.more_metrics(self._found()), "None were asked for.")
 
     def breakdown(self) -> HTML:
         """Where time and memory go, the start, and the work against the device's ceilings."""
-        parts = [table.html() for table in breakdown.all_of(self._found())]
-        return HTML("\n".join(parts) or '<p class="note">Nothing was measured.</p>')
+        return _tables(breakdown.all_of(self._found()), "Nothing was measured.")
 
     def interactions(self) -> HTML:
         """Of a study with ``ablate``: each setting alone and among the others, and which help, cancel or break."""
@@ -80,15 +77,10 @@ class Bench:
         """Quality against latency."""
         return self._figure(plots.tradeoff, "quality against latency")
 
-    def _figure(self, draw: Callable[[Findings], Any], alt: str) -> HTML:
+    def _figure(self, drawn: Callable[[Findings], Any], alt: str) -> HTML:
         found = self._found()
-        figure = draw(found)
-        if figure is None:
-            return HTML('<p class="note">Nothing to draw: no trial has these values.</p>')
-        data, width = base64.b64encode(plots.png(figure)).decode(), round(figure.get_figwidth() * 96)
-        style = f"width:{width}px;max-width:100%;height:auto;background:white"
-        image = f'<img style="{style}" alt="{escape(f"{alt}; {found.credit}")}" src="data:image/png;base64,{data}">'
-        return HTML(f'<figure class="plot">{image}</figure>')
+        nothing = "Nothing to draw: no trial has these values."
+        return HTML(figures.html(drawn(found), f"{alt}; {found.credit}", nothing))
 
     def strips(self, inputs: int = 2) -> HTML:
         """The images of the first ``inputs`` inputs, and their difference to the baseline."""
@@ -97,6 +89,10 @@ class Bench:
     def frame(self) -> pandas.DataFrame:
         """Every number of the study's trials, unrounded, in SI units."""
         return self._found().trials
+
+
+def _tables(shown: Sequence[Table], otherwise: str) -> HTML:
+    return HTML(markup.render("tables.html", tables=shown, otherwise=otherwise))
 
 
 def bench(example: str, params: Mapping[str, Any], results: str | None = None, mixed: bool = False) -> Bench:

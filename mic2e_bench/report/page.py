@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mic2e_bench import environment
+from markupsafe import Markup
+
 from mic2e_bench.files import write_whole
 from mic2e_bench.params import Study
-from mic2e_bench.report import about, execute, feasibility, findings, tables
+from mic2e_bench.report import about, execute, feasibility, findings, markup, tables
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.style import CSS
-from mic2e_bench.version import VERSION
-
-NO_SOURCE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # the page needs nothing from outside
 
 
 def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
@@ -33,40 +30,26 @@ def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
     return path
 
 
-def _page(all_found: Sequence[Findings], sections: Sequence[str]) -> str:
-    several = len(all_found) > 1
-    title = f"{len(all_found)} studies" if several else all_found[0].study.name
-    contents = "".join(f'<li><a href="#{escape(f.study.name)}">{escape(f.study.name)}</a></li>' for f in all_found)
-    top = f"{_stand_ins(all_found)}{about.summary(all_found).html()}<nav><ol>{contents}</ol></nav>" if several else ""
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{NO_SOURCE}">
-<title>{escape(title)} · mic2e-bench</title><style>{CSS}</style></head>
-<body><header><p class="brand">mic2e-bench {escape(VERSION)}</p><h1>{escape(title)}</h1>
-<p class="note">Written {environment.now()[:16].replace("T", " ")} UTC</p></header>
-{top}
-{"".join(sections)}
-</body></html>
-"""
+def _page(all_found: Sequence[Findings], studies: Sequence[Mapping[str, Any]]) -> str:
+    several = len(studies) > 1
+    title = f"{len(studies)} studies" if several else studies[0]["name"]
+    stand_ins = dict.fromkeys(part for found in all_found for part in found.stand_ins.split("; ") if part)
+    top = {"stand_ins": "; ".join(stand_ins), "summary": about.summary(all_found)}
+    return markup.render("report.html", title=title, several=several, studies=studies, **top)
 
 
-def _stand_ins(all_found: Sequence[Findings]) -> str:
-    texts = dict.fromkeys(part for found in all_found for part in found.stand_ins.split("; ") if part)
-    return f'<p class="standin"><b>Stand-ins:</b> {escape("; ".join(texts))}.</p>' if texts else ""
-
-
-def _section(found: Findings, notebook: Path, page_folder: Path) -> str:
+def _section(found: Findings, notebook: Path, page_folder: Path) -> dict[str, Any]:
     """A study: its executed notebook without the code, and where its files lie."""
     folder = found.folder.relative_to(page_folder)
-    names = (notebook.name, "table.csv", "table.md")
-    files = " · ".join(f'<a href="{escape((folder / name).as_posix())}">{escape(name)}</a>' for name in names)
-    name = escape(found.study.name)
-    heading = f"<h2>{name}</h2>" if page_folder != found.folder else ""  # the page of one study has its name on top
-    content = f"{_body(notebook)}{feasibility.html(found)}"
-    return f'<section id="{name}">{heading}<p class="files">{files}</p>{content}</section>'
+    return {
+        "name": found.study.name,
+        "files": {name: (folder / name).as_posix() for name in (notebook.name, "table.csv", "table.md")},
+        "notebook": _body(notebook),
+        "fits": feasibility.html(found),
+    }
 
 
-def _body(notebook: Path) -> str:
+def _body(notebook: Path) -> Markup:
     """The executed notebook as HTML, its headings one level down, code and streams left out."""
     import nbformat
     from nbconvert import HTMLExporter  # slow to import, and only needed here
@@ -78,4 +61,4 @@ def _body(notebook: Path) -> str:
             cell.outputs = [out for out in cell.outputs if "text/html" in out.get("data", {})]
     hidden = {"exclude_input": True, "exclude_output_prompt": True, "exclude_anchor_links": True}
     body, _ = HTMLExporter(template_name="basic", **hidden).from_notebook_node(content)
-    return re.sub(r"<h2[^>]*>", "<h3>", body).replace("</h2>", "</h3>")
+    return Markup(re.sub(r"<h2[^>]*>", "<h3>", body).replace("</h2>", "</h3>"))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from mic2e_bench.metrics.latency import quartiles, speedup
 from mic2e_bench.metrics.preparation import break_even_images, first_call_extra
-from mic2e_bench.report import draw
+from mic2e_bench.report import draw, figures
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing
@@ -85,9 +84,7 @@ def figure(found: Findings, most: int = 5000) -> Figure | None:
     labels = dict(zip(found.trials["id"], found.trials["label"], strict=True))
     even = [break_even_images(one, plain) for one in shown if is_prepared(one) and (plain := plain_of(one, found))]
     images = max(10, min(most, 2 * max((count for count in even if count), default=5)))
-    with matplotlib.rc_context(draw.STYLE):
-        made = Figure(figsize=(8.6, 4.6), layout="constrained")
-        axes = made.subplots()
+    with figures.sheet(8.6, 4.6) as (made, (axes,)):
         for index, one in enumerate(shown):
             first, later = one["timing"]["first_call_s"], quartiles(one["timing"]["latency_s"])[1]
             ends = [first, first + (images - 1) * later]

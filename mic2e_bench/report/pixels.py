@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterable
-from html import escape
 
 import numpy as np
 from PIL import Image, ImageFilter
+
+from mic2e_bench.report import markup
 
 PAGE_PX, STORED_PX = 172, 264  # width of an image on the page, and as stored
 MOST_GAIN = 32
@@ -72,14 +72,10 @@ def difference(image: Image.Image, reference: Image.Image, gain: int | None) -> 
     return Image.fromarray(pixels)
 
 
-def html(image: Image.Image | None, alt: str) -> str:
-    """A small copy as an ``img`` that needs no file; nothing for no image."""
-    if image is None:
-        return ""
+def address(image: Image.Image, size: tuple[int, int] = (STORED_PX, 2 * STORED_PX), quality: int = 86) -> str:
+    """A copy no larger than ``size`` (pixels), as a JPEG that a page carries along."""
     small = image.convert("RGB")
-    small.thumbnail((STORED_PX, 2 * STORED_PX), Image.Resampling.LANCZOS)
+    small.thumbnail(size, Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    small.save(stream, format="JPEG", quality=86, optimize=True)
-    data = base64.b64encode(stream.getvalue()).decode()
-    style = f"display:block;width:{PAGE_PX}px;height:auto;margin:2px 0"
-    return f'<img style="{style}" alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
+    small.save(stream, format="JPEG", quality=quality, optimize=True)
+    return markup.data_uri(stream.getvalue(), "jpeg")

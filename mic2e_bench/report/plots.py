@@ -5,15 +5,12 @@ Points of trials that did not run as asked are hollow; trials without a value ke
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Mapping
 
-import matplotlib
 import pandas
 from matplotlib.figure import Figure
 
-from mic2e_bench.report import draw
+from mic2e_bench.report import draw, figures
 from mic2e_bench.report.draw import Panel
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
@@ -44,13 +41,11 @@ def overview(found: Findings) -> Figure | None:
     if not shown:
         return None
     series, ticks, is_line = layout(found)
-    with matplotlib.rc_context(draw.STYLE):
-        wide = 3.9 if len(shown) < 4 else 5.2
-        rows, columns = (2, 2) if len(shown) == 4 else (1, len(shown))
-        if len(found.trials) > 12 and not is_line:  # many bars need the whole width
-            wide, rows, columns = 11, len(shown), 1
-        figure = Figure(figsize=(max(5.2, wide * columns), 3.5 * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False).flat
+    wide = 3.9 if len(shown) < 4 else 5.2
+    rows, columns = (2, 2) if len(shown) == 4 else (1, len(shown))
+    if len(found.trials) > 12 and not is_line:  # many bars need the whole width
+        wide, rows, columns = 11, len(shown), 1
+    with figures.sheet(max(5.2, wide * columns), 3.5 * rows, rows, columns) as (figure, grid):
         for axes, panel in zip(grid, shown, strict=False):
             for index, points in enumerate(series.values()):
                 mark = draw.points if is_line else draw.bars
@@ -106,9 +101,7 @@ def tradeoff(found: Findings) -> Figure | None:
         return None
     factor, unit = scale("latency_s", rows["latency_s"])
     panel = Panel(names[0], title(names[0]), f"{names[0]}_low", f"{names[0]}_high")
-    with matplotlib.rc_context(draw.STYLE):
-        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
-        axes = figure.subplots()
+    with figures.sheet(8.6, 4.6) as (figure, (axes,)):
         for _, row in rows.iterrows():
             hollow, colour = row["status"] != "ok", draw.COLOURS[5] if row["baseline"] else draw.COLOURS[0]
             across = draw.errors(Panel("latency_s", "", "latency_q1_s", "latency_q3_s", factor), row)
@@ -125,14 +118,3 @@ def tradeoff(found: Findings) -> Figure | None:
         if (rows["status"] == "not_applied").any():
             draw.legend(figure, found, [], is_line=True, base=False)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure's pixels, twice as fine as a page shows them."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # a label in a script that the font lacks is drawn as boxes, which is no reason to complain
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        with matplotlib.rc_context(draw.STYLE):
-            figure.savefig(stream, format="png", dpi=160)
-    return stream.getvalue()

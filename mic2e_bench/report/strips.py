@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import pandas
+from markupsafe import Markup
 from PIL import Image
 
 from mic2e_bench import inputs
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
-from mic2e_bench.report import pixels
+from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.units import missing
@@ -32,21 +32,19 @@ class Cell:
     marked: bool = False
 
 
-def html(found: Findings, most: int = 2) -> str:
+def html(found: Findings, most: int = 2) -> Markup:
     """Strips for the first ``most`` inputs (first seed of each), and a line saying what is left out."""
     names = list(found.study.baseline.inputs["items"])
     seeds = found.study.baseline.protocol["seeds"]
-    parts = [strip(found, name, seeds[0]) for name in names[:most]]
+    made = [strip(found, name, seeds[0]) for name in names[:most]]
     left = [f"{len(names) - most} more inputs"] if len(names) > most else []
     left += [f"{len(seeds) - 1} more seeds"] if len(seeds) > 1 else []
-    if left:
-        where = escape(f"{found.study.name}/images")
-        parts.append(f'<p class="note">Not shown: {" and ".join(left)}; their images lie in {where}.</p>')
-    return "\n".join(parts)
+    looks = {"per_row": PER_ROW, "width": pixels.PAGE_PX, "address": pixels.address}
+    return markup.render("strips.html", strips=made, left_out=left, where=f"{found.study.name}/images", **looks)
 
 
-def strip(found: Findings, name: str, seed: int) -> str:
-    """The strip of one input and seed."""
+def strip(found: Findings, name: str, seed: int) -> dict[str, Any]:
+    """The cells and the caption of one input and seed."""
     item = _item(found, name)
     images = {row["id"]: _stored(found, row, name, seed) for _, row in found.trials.iterrows()}
     reference = images[found.study.baseline.id]
@@ -64,8 +62,7 @@ def strip(found: Findings, name: str, seed: int) -> str:
     prompt = next((text for text in (item.caption, item.prompt, item.text) if text), "") if item else ""
     asked = f" Prompt: “{prompt}”." if prompt and "image" not in found.study.pipeline.needs else ""
     caption = f"{found.credit}. Input {name}, seed {seed}.{asked} {below if compared else ''}"
-    body = "".join(_rows_html(cells[start : start + PER_ROW]) for start in range(0, len(cells), PER_ROW))
-    return f'<figure class="strip">{body}<figcaption>{escape(caption)}</figcaption></figure>'
+    return {"cells": cells, "caption": caption}
 
 
 def _item(found: Findings, name: str) -> inputs.Item | None:
@@ -128,17 +125,3 @@ def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item:
     apart = pixels.difference(image, reference, None if masks else gain)
     below = "" if image.size == reference.size else f"resized from {image.width}×{image.height}"
     return Cell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked)
-
-
-def _rows_html(cells: list[Cell]) -> str:
-    """Up to ``PER_ROW`` cells as a table with lines of names, notes, images and differences: all stay aligned."""
-    lines = (
-        [f"<b{' class=marked' if cell.marked else ''}>{escape(cell.name)}</b>" for cell in cells],
-        [escape(cell.note) for cell in cells],
-        [pixels.html(cell.image, cell.name) for cell in cells],
-        [pixels.html(cell.second, f"{cell.name}: below") + escape(cell.below) for cell in cells],
-    )
-    width = pixels.PAGE_PX
-    place = f"width:{width}px;min-width:{width}px;padding:1px 8px 1px 0;text-align:left;vertical-align:top"
-    rows = ("".join(f'<td style="{place}">{text}</td>' for text in line) for line in lines if any(line))
-    return f'<table class="strip">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'

@@ -5,9 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-UNBROKEN = 30  # characters that a cell of HTML keeps on one line
+from markupsafe import Markup
+
+from mic2e_bench.report import markup
+
+# what would be markup in Markdown, or a new column of its tables
+HARMLESS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"})
 
 
 class Linked(str):
@@ -51,39 +55,21 @@ class Table:
         lines.insert(1, f"| {' | '.join(rule)} |")
         return "\n".join([*lines, *(["", _one_cell(self.caption)] if self.caption else [])]) + "\n"
 
-    def html(self) -> str:
-        """Everything escaped."""
-        marks = self.marks or [""] * len(self.rows)
-        head = self._line("th", self.header)
-        lines = (self._line("td", row) for row in self.rows)
-        body = "".join(f'<tr class="{escape(mark)}">{line}</tr>' for mark, line in zip(marks, lines, strict=True))
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
-        return f'<table class="results">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    def html(self) -> Markup:
+        """Numbers stand at the right; only long texts are broken."""
+        return markup.render("table.html", table=self, marks=self.marks or [""] * len(self.rows), more=MARK)
 
-    def _line(self, tag: str, row: Sequence[str]) -> str:
-        return "".join(self._cell(tag, index, text) for index, text in enumerate(row))
 
-    def _cell(self, tag: str, index: int, text: str) -> str:
-        """Numbers at the right; only long texts are broken."""
-        side = "left" if index in self.left or len(text) > UNBROKEN else "right"
-        style = f"text-align:{side}" + (";white-space:nowrap" if len(text) <= UNBROKEN else "")
-        return f'<{tag} style="{style}">{_html(text)}</{tag}>'
+def harmless(text: str) -> str:
+    """A text on one line that cannot break a Markdown table or become HTML in it."""
+    return " ".join(text.split()).translate(HARMLESS)
 
 
 def _one_cell(text: str) -> str:
-    """A text that cannot break a Markdown table or become HTML in it."""
-    safe = escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+    """A cell of Markdown with its links."""
+    safe = harmless(text)
     first, *others = getattr(text, "links", ()) or (None,)
     return safe if first is None else "".join([f"[{safe}]({first})", *(f" [{MARK}]({other})" for other in others)])
-
-
-def _html(cell: str) -> str:
-    """A cell, escaped, with its links."""
-    first, *others = getattr(cell, "links", ()) or (None,)
-    if first is None:
-        return escape(cell)
-    texts = [(cell, first), *((MARK, other) for other in others)]
-    return " ".join(f'<a href="{escape(link)}">{escape(text)}</a>' for text, link in texts)
 
 
 MARK = "ref"  # what a link to a further file is called, mostly the record that a ratio refers to
