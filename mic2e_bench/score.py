@@ -148,8 +148,8 @@ def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
     with store.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
-        kept = {key: entry for key, entry in one["quality"].items() if root(key) not in job.stamps}
-        record.write(results, {**one, "quality": {**kept, **quality}})
+        kept = {key: entry for key, entry in one.quality.items() if root(key) not in job.stamps}
+        record.write(results, one.with_quality({**kept, **quality}))
 
 
 def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:

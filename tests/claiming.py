@@ -18,9 +18,7 @@ def put(results, settings, *, seconds=(1.0, 1.0, 1.0), status="ok", reason="", l
     trial = replace(trial, label=label, settings={**trial.settings, **settings})
     here = {**environment.here("cpu"), "device": "a CPU", **parts.pop("environment", {})}
     timing = {"load_s": 2.0, "first_call_s": 9.0, "latency_s": list(seconds)} if status in record.MEASURED else {}
-    quality = parts.pop("quality", {})
     made = record.make(trial, status, reason, timing=timing, environment=here, **parts)
-    made["quality"] = quality
     record.write(results, made)
     return made
 

@@ -104,6 +104,14 @@ def on_disk(results, name="tiny"):
     return {record["label"]: record for record in found}
 
 
+def store(results, content):
+    """Put a record's content where it belongs, whatever it is; returns the path."""
+    path = Path(results) / content["study"] / f"{content['id']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
 def frozen(results, name="tiny"):
     """What must not change where nothing is measured: the content and the time of every record."""
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in (Path(results) / name).glob("*.json")}

@@ -85,7 +85,7 @@ def test_records_of_before_are_read(measured, tmp_path):
             for name in names:
                 older[part].pop(name, None)
         older.pop("cost")
-        record.write(tmp_path, older)
+        helpers.store(tmp_path, older)
     found = findings.read(study, tmp_path)
     assert found.trials["speedup"].notna().all() and found.trials["rest_s"].isna().all()
     assert [table.header[1] for table in breakdown.all_of(found)] == ["load"]
