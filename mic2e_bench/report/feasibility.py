@@ -9,7 +9,7 @@ from html import escape
 
 import pandas
 
-from mic2e_bench import record
+from mic2e_bench.records.comparable import MEASURED
 from mic2e_bench.report import tables
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale
@@ -40,7 +40,7 @@ class Map:
 
 
 def _cell(text: str, status: str) -> str:
-    colour = FITS if status in record.MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
+    colour = FITS if status in MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
     return f'<td style="background:{colour}">{escape(text)}</td>'
 
 
@@ -95,7 +95,7 @@ def _words(found: Findings, row: pandas.Series | None) -> str:
     if row is None:
         return NONE
     status = WORDS.get(row["status"], row["status"])
-    if row["status"] not in record.MEASURED:
+    if row["status"] not in MEASURED:
         return status
     texts = []
     for column in (found.memory, "latency_s"):

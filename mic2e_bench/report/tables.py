@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -10,6 +11,7 @@ import pandas
 
 from mic2e_bench import files
 from mic2e_bench.params import Study
+from mic2e_bench.records.comparable import RSS, VRAM
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
@@ -20,7 +22,7 @@ STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
 UNSTEADY = " !"
-MEMORY = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
+MEMORY = {VRAM: "peak VRAM", RSS: "peak RSS"}
 
 
 def text(study: Study, results: Path, mixed: bool = False) -> str:
@@ -99,7 +101,7 @@ def caption(found: Findings) -> str:
     parts += trust.caption(found)
     if found.main_metrics:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
-    if found.memory == "peak_rss_bytes":
+    if found.memory == RSS:
         parts.append("Peak RSS: the whole process during a call, the libraries included.")
     backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
     if backbones and not all(text in found.stand_ins for text in backbones):
@@ -154,9 +156,9 @@ def _latency(found: Findings) -> tuple[str, list[str]]:
     return f"latency ({unit_name})", cells
 
 
-def warnings(found: Findings, id: str) -> list[str]:
+def warnings(found: Findings, id: str) -> Sequence[str]:
     """What is odd about the samples of a trial's latency, a line each."""
-    return found.records[id]["timing"].get("warnings", []) if id in found.records else []
+    return found.records[id].warnings if id in found.records else ()
 
 
 def _bytes(trials: pandas.DataFrame, column: str, name: str) -> tuple[str, list[str]]:
