@@ -216,7 +216,7 @@ def test_evidence_lies_by_machine_or_by_study(tmp_path):
 
 def test_verify_looks_at_evidence(tmp_path):
     made = on_gpu(tmp_path, {"steps": 8})
-    path = tmp_path / "evidence" / "nvidia-h100-80gb-hbm3" / "gpu-objectclear" / f"{made['id']}.json"
+    path = tmp_path / "evidence" / "nvidia-h100-80gb-hbm3" / "gpu-objectclear" / f"{made.id}.json"
     assert verify.studies(tmp_path).records == 1
     path.write_text(path.read_text().replace('"steps": 8', '"steps": 9'))
     assert any("its trial is not the one" in problem for problem in verify.studies(tmp_path).problems)

@@ -335,8 +335,8 @@ def test_a_slowdown_is_inside_the_timed_call(tmp_path):
         slow = run(given, tmp_path / "slow")
     fast = run(given, tmp_path / "fast")
     (one,), (other,) = slow.records.values(), fast.records.values()
-    assert one["status"] == other["status"] == "ok"
-    assert one["timing"]["latency_s"][0] > 2 * other["timing"]["latency_s"][0]
+    assert one.status == other.status == "ok"
+    assert one.latency_s[0] > 2 * other.latency_s[0]
 
 
 def test_the_gate_reports_what_it_caught(monkeypatch, capsys):

@@ -113,15 +113,15 @@ def test_csv_holds_the_records_numbers_unrounded(sweep):
     assert [row["id"] for row in rows] == [trial.id for trial in study.trials]
     for row, trial in zip(rows, study.trials, strict=True):
         stored = record.read(record.path_of(results, study.name, trial.id))
-        assert row["status"] == stored["status"]
-        if not stored["quality"]:
+        assert row["status"] == stored.status
+        if not stored.quality:
             assert row["latency_s"] == row["lpips"] == row["peak_rss_bytes"] == ""
             continue
-        assert float(row["latency_s"]) == sorted(stored["timing"]["latency_s"])[1]
-        assert float(row["peak_rss_bytes"]) == stored["memory"]["peak_rss_bytes"]
-        assert float(row["lpips"]) == stored["quality"]["lpips"]["value"]
-        assert [float(row["lpips_low"]), float(row["lpips_high"])] == stored["quality"]["lpips"]["ci95"]
-        assert float(row["psnr_dB"]) == stored["quality"]["psnr"]["value"]
+        assert float(row["latency_s"]) == sorted(stored.latency_s)[1]
+        assert float(row["peak_rss_bytes"]) == stored.memory["peak_rss_bytes"]
+        assert float(row["lpips"]) == stored.quality["lpips"]["value"]
+        assert [float(row["lpips_low"]), float(row["lpips_high"])] == stored.quality["lpips"]["ci95"]
+        assert float(row["psnr_dB"]) == stored.quality["psnr"]["value"]
         assert float(row["psnr.truth.inside_dB"]) == 11.25
         assert all(name in row["stand_in"] for name in STAND_INS)
 

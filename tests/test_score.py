@@ -66,7 +66,7 @@ def blurred(number, index, seed):
 
 
 def quality(study, results, trial):
-    return record.read(record.path_of(results, "s", study.trials[trial].id))["quality"]
+    return record.read(record.path_of(results, "s", study.trials[trial].id)).quality
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_pat
 def test_what_cannot_be_scored_is_named(tmp_path, inline, capsys):
     one = study(tmp_path, metrics=["psnr"])
     results = measured(one, tmp_path / "out", blurred)
-    images = record.read(record.path_of(results, "s", one.trials[1].id))["images"]
+    images = record.read(record.path_of(results, "s", one.trials[1].id)).images
     lost = results / "s" / images[0]["file"]
     kept = lost.read_bytes()
     lost.unlink()

@@ -256,7 +256,7 @@ def test_the_same_image_or_the_difference(tmp_path):
         ([one], None, None),
         ([], None, None),
     ):
-        made = {"images": images}
+        made = helpers.made_up({}, images=images)
         assert determinism.is_deterministic(made) is same
         assert determinism.difference(made, tmp_path) == difference
 

@@ -290,7 +290,7 @@ def test_a_search_finds_the_front_and_measures_nothing_twice(content, tmp_path, 
 
 
 def costs(one):
-    return [one["timing"]["latency_s"][0], one["memory"]["peak_rss_bytes"], -one["quality"]["quality"]["value"]]
+    return [one.latency_s[0], one.memory["peak_rss_bytes"], -one.quality["quality"]["value"]]
 
 
 def costs_of_all(content):

@@ -14,6 +14,7 @@ SAME = ("host", "device", "driver", "python", "packages")
 # figures that stand side by side, each with its device: a GPU that is lent has another host's name each time
 SAME_DEVICE = tuple(name for name in SAME if name != "host")
 VRAM, RSS = "peak_vram_reserved_bytes", "peak_rss_bytes"
+MEMORY_NAMES = {VRAM: "peak VRAM", RSS: "peak RSS"}
 
 
 def is_measured(one: Record) -> bool:

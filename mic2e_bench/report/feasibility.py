@@ -9,8 +9,7 @@ from html import escape
 
 import pandas
 
-from mic2e_bench.records.comparable import MEASURED
-from mic2e_bench.report import tables
+from mic2e_bench.records.comparable import MEASURED, MEMORY_NAMES
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale
 from mic2e_bench.report.tabular import Table
@@ -79,7 +78,7 @@ def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str)
         lines.append((first, *(_words(found, cell) for cell in cells)))
         statuses.append(["" if cell is None else cell["status"] for cell in cells])
     columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
-    memory = f"{tables.MEMORY[found.memory]} of a call and its latency where it fits"
+    memory = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits"
     caption = f"{f'{name}: ' if name else ''}{memory}. Skipped: larger than one that ran out of memory, and not tried."
     return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
 

@@ -11,7 +11,7 @@ import pandas
 
 from mic2e_bench import files
 from mic2e_bench.params import Study
-from mic2e_bench.records.comparable import RSS, VRAM
+from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.numbers import NONE, digits, missing, scale, title, unit
@@ -22,7 +22,6 @@ STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
 UNSTEADY = " !"
-MEMORY = {VRAM: "peak VRAM", RSS: "peak RSS"}
 
 
 def text(study: Study, results: Path, mixed: bool = False) -> str:
@@ -39,7 +38,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
     columns += [_latency(found), ("speed-up", _speedups(trials))]
-    columns += [_bytes(trials, found.memory, MEMORY[found.memory]), _bytes(trials, "weights_bytes", "weights")]
+    columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory]), _bytes(trials, "weights_bytes", "weights")]
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
         columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
@@ -60,7 +59,7 @@ def comparison(found: Findings) -> Table:
     for name, values in (
         _latency(found),
         ("speed against the baseline", _speedups(trials)),
-        _bytes(trials, found.memory, MEMORY[found.memory]),
+        _bytes(trials, found.memory, MEMORY_NAMES[found.memory]),
         ("memory against the baseline", map(_times, trials["memory_ratio"])),
         _bytes(trials, "weights_bytes", "weights"),
     ):
