@@ -14,7 +14,6 @@ from mic2e_bench.trial import Trial
 
 SCHEMA = 1
 STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "skipped", "timeout", "invalid", "error")
-MEASURED = ("ok", "not_applied")  # a trial with such a record is not measured again
 MEMORY = (
     "weights_bytes",
     "load_peak_rss_bytes",
@@ -88,11 +87,7 @@ class Record:
     def of(cls, content: Mapping[str, Any]) -> Record:
         """The record that a file's content is; the errors of dictionaries and lists where it cannot be one."""
         timing, trial = content["timing"], content["trial"]
-        for image in content["images"]:
-            _check_name(image["file"])
-            if image.get("again"):
-                _check_name(image["again"]["file"])
-        return cls(
+        made = cls(
             **{name: content[name] for name in OWN},
             **{name: trial[name] for name in TRIAL},
             **{name: timing.get(name) for name in TIMES},
@@ -103,6 +98,20 @@ class Record:
             cost=content.get("cost", {}),
             raw=content,
         )
+        for picture in made.pictures:
+            if picture["file"].startswith("/") or ".." in picture["file"].split("/"):
+                raise ValueError(f"a picture outside its folder: {picture['file']}")
+        return made
+
+    @property
+    def pictures(self) -> list[Mapping[str, Any]]:
+        """Every picture with its ``file`` and ``sha256``: the images, each with the one that repeats it, if any."""
+        return [each for image in self.images for each in (image, image.get("again")) if each]
+
+    @property
+    def trial(self) -> Trial:
+        """What was measured."""
+        return Trial(self.study, self.label, self.pipeline, self.model, self.settings, self.inputs, self.protocol)
 
     @property
     def batch(self) -> int:
@@ -112,21 +121,6 @@ class Record:
     def with_quality(self, quality: Mapping[str, Mapping[str, Any]]) -> Record:
         """The same record with these scores."""
         return Record.of({**self.raw, "quality": quality})
-
-    def __getitem__(self, name: str) -> Any:
-        return self.raw[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self.raw.get(name, default)
-
-    def keys(self) -> Any:
-        return self.raw.keys()
-
-
-def _check_name(name: str) -> None:
-    """Raises ``ValueError`` for a picture's name that leads out of the study's folder."""
-    if name.startswith("/") or ".." in name.split("/"):
-        raise ValueError(f"a picture outside its folder: {name}")
 
 
 def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> Record:

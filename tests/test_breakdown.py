@@ -111,7 +111,7 @@ def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")
     assert black["timing"]["latency_s"] and black["images"][0]["fault"] == "black" and "invalid" not in black
-    assert [one["label"] for one in summary.failed.values()] == ["steps=2"]
+    assert [one.label for one in summary.failed.values()] == ["steps=2"]
     found = findings.read(helpers.study(tiny()), tmp_path)
     assert np.isnan(found.trials["speedup"].iloc[1])  # nothing is credited to it
     assert helpers.run(tiny(), tmp_path).measured == 1  # tried again, as every failure
