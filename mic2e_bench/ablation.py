@@ -17,8 +17,11 @@ import numpy as np
 
 from mic2e_bench import statistics
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.metrics.latency import speedup, spread
+from mic2e_bench.metrics.latency import spread
 from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.record import Record
+from mic2e_bench.records.comparable import unapplied
+from mic2e_bench.records.ratios import speedup
 from mic2e_bench.settings import check, show
 
 KEYS = ("best", "pairs")
@@ -96,14 +99,14 @@ class Ablation:
     same, because the ratio of two owes nothing to what is in force in neither.
     """
 
-    def __init__(self, baseline: Point, best: Point, records: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, baseline: Point, best: Point, records: Iterable[Record]) -> None:
         """``baseline`` is resolved; ``best`` holds what differs from it."""
         self.baseline, self.best = dict(baseline), dict(best)
-        self.records = [(one["trial"]["settings"], one) for one in records]
+        self.records = [(one.settings, one) for one in records]
         alone = {name: self.record({name: value}) for name, value in best.items()}
-        self.idle = {name for name, one in alone.items() if one and _unapplied(one) == {name}}
+        self.idle = {name for name, one in alone.items() if one and set(unapplied(one)) == {name}}
 
-    def record(self, point: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def record(self, point: Mapping[str, Any]) -> Record | None:
         """The record of the baseline with this point's settings."""
         wanted = {**self.baseline, **point}
         return next((one for settings, one in self.records if settings == wanted), None)
@@ -136,7 +139,7 @@ class Ablation:
                 found.append(self._pair(one, other, together))
         return found
 
-    def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Mapping[str, Any]) -> Pair:
+    def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Record) -> Pair:
         base, first, second = self.record({}), self.record(dict([one])), self.record(dict([other]))
         names = (one[0], other[0])
         if idle := [name for name in names if name in self.idle]:
@@ -148,17 +151,17 @@ class Ablation:
         # (first / both) / (base / second): what the second setting gains beside the first, over what it gains alone
         return Pair(names, self._speedup(base, both), expected, *self._compared((first, both), (base, second)))
 
-    def _ran(self, one: Mapping[str, Any] | None) -> bool:
+    def _ran(self, one: Record | None) -> bool:
         """Whether a trial ran as asked, apart from what is idle anyway."""
-        if one is None or not one["timing"]["latency_s"]:
+        if one is None or not one.latency_s:
             return False
-        return one["status"] == "ok" or (bool(_unapplied(one)) and _unapplied(one) <= self.idle)
+        return one.status == "ok" or (bool(unapplied(one)) and set(unapplied(one)) <= self.idle)
 
-    def _speedup(self, slow: Mapping[str, Any] | None, fast: Mapping[str, Any] | None) -> Ratio | None:
+    def _speedup(self, slow: Record | None, fast: Record | None) -> Ratio | None:
         """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
         if not (self._ran(slow) and self._ran(fast)):
             return None
-        samples = [one["timing"]["latency_s"] for one in (slow, fast)]
+        samples = [one.latency_s for one in (slow, fast)]
         value, ends, _ = speedup(slow, fast)
         return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
 
@@ -167,7 +170,7 @@ class Ablation:
         missing = [one for one in (*alone, *inside) if not self._ran(one)]
         if missing:
             return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
-        samples = [one["timing"]["latency_s"] for one in (*inside, *alone)]
+        samples = [one.latency_s for one in (*inside, *alone)]
         value, ends = statistics.ratio_of_ratios(*samples)
         if ends is None:
             return "", "fewer than three timed calls say nothing of the noise"
@@ -176,12 +179,9 @@ class Ablation:
         return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"
 
 
-def _unapplied(one: Mapping[str, Any]) -> set[str]:
-    return {name for name, receipt in one["receipts"].items() if not receipt["applied"]}
-
-
-def _end(one: Mapping[str, Any]) -> str:
-    return f"{one['status'].replace('_', ' ')}: {one['reason']}" if one["reason"] else one["status"].replace("_", " ")
+def _end(one: Record) -> str:
+    status = one.status.replace("_", " ")
+    return f"{status}: {one.reason}" if one.reason else status
 
 
 def _is_clear(value: float, ends: Sequence[float] | None, samples: Sequence[list[float]]) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from mic2e_bench.record import Record
 
 
-def is_deterministic(record: Mapping[str, Any]) -> bool | None:
+def is_deterministic(record: Record) -> bool | None:
     """Whether every image that was made twice has one hash; ``None`` where nothing was made twice."""
-    twice = [one for one in record["images"] if one.get("again")]
+    twice = [one for one in record.images if one.get("again")]
     return all(one["sha256"] == one["again"]["sha256"] for one in twice) if twice else None
 
 
-def difference(record: Mapping[str, Any], folder: Path) -> int | None:
+def difference(record: Record, folder: Path) -> int | None:
     """The greatest difference of a pixel between images that should be one, of 255; ``folder`` is the study's.
 
     ``None`` where nothing was made twice. Raises ``OSError`` where an image is gone, ``ValueError`` where the two
@@ -25,7 +25,7 @@ def difference(record: Mapping[str, Any], folder: Path) -> int | None:
     if is_deterministic(record) is not False:
         return None if is_deterministic(record) is None else 0
     worst = 0
-    for one in record["images"]:
+    for one in record.images:
         if one.get("again") and one["sha256"] != one["again"]["sha256"]:
             pair = []
             for stored in (one, one["again"]):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench import environment, files, protocol, record, server
+from mic2e_bench.record import Record
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.trial import Trial
 
 MARGIN = 1.1  # of what the records say: the next one may be a little slower
@@ -58,36 +60,36 @@ class Durations:
     imports: list[float] = field(default_factory=list)
     bounds: dict[str, float] = field(default_factory=dict)  # seconds that were too few, by trial, build or rounds
 
-    def add(self, one: Mapping[str, Any]) -> None:
+    def add(self, one: Record) -> None:
         """Learn from a record. One of another device, or one that says nothing of its duration, is passed over."""
         try:
-            trial = Trial.of(one["study"], one["label"], one["trial"])
+            trial = one.trial
             here = environment.here(trial.settings["device"])["device"]
-            if one["environment"].get("device") == here:
+            if one.environment.get("device") == here:
                 self._learn(trial, one)
         except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
             return
 
-    def _learn(self, trial: Trial, one: Mapping[str, Any]) -> None:
-        timing, during = one["timing"], (one["environment"].get("during") or {}).get("seconds")
-        if one["status"] not in record.MEASURED:
+    def _learn(self, trial: Trial, one: Record) -> None:
+        during = (one.environment.get("during") or {}).get("seconds")
+        if not is_measured(one):
             if during:
                 self.failed[trial.id] = _seconds(during)
             return
-        load, calls, latency = _seconds(timing["load_s"]), _seconds(timing["calls_s"]), timing["latency_s"]
-        cold = max(0.0, _seconds(timing["first_call_s"]) - statistics.median(map(_seconds, latency)))
+        load, calls, latency = _seconds(one.load_s), _seconds(one.calls_s), one.latency_s
+        cold = max(0.0, _seconds(one.first_call_s) - statistics.median(map(_seconds, latency)))
         whole = calls + OVERHEAD_S
         if during and not trial.is_in_rounds:  # in rounds it is the time of all; else with the load, for the first one
             whole = max(whole, _seconds(during) - load)
-        made = len(timing["warmup_s"]) + len(latency) + pictures(trial)
+        made = len(one.warmup_s) + len(latency) + pictures(trial)
         sample = Sample(unit(trial), made, max(whole - cold, calls - cold), cold)
         self.failed.pop(trial.id, None)
         self.bounds.pop(trial.id, None)
         for level in (*_own(trial), *([_kind(trial)] if _is_plain(trial) else [])):
             self.samples.setdefault(level, []).append(sample)
             self.loads.setdefault(level, []).append(load)
-        if timing.get("import_s"):
-            self.imports.append(_seconds(timing["import_s"]))
+        if one.import_s:
+            self.imports.append(_seconds(one.import_s))
 
     @property
     def import_s(self) -> float:

@@ -7,23 +7,18 @@ import functools
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench import machine, places
-from mic2e_bench.errors import BadInput
 
 PACKAGES = (
     "torch", "torchvision", "diffusers", "transformers", "accelerate", "xformers", "bitsandbytes", "torchao",
     "lpips", "torchmetrics", "safetensors", "onnxruntime", "numpy", "pillow",
 )  # fmt: skip
-# two records can be compared only where these agree
-SAME = ("host", "device", "driver", "python", "packages")
-# figures that stand side by side, each with its device: a GPU that is lent has another host's name each time
-SAME_DEVICE = tuple(name for name in SAME if name != "host")
 
 
 def now() -> str:
@@ -118,28 +113,3 @@ def oom_kills() -> int:
 def oom_kills_at_start() -> int:
     """The kernel's count of out-of-memory kills when this was first asked: before the first child is started."""
     return oom_kills()
-
-
-def require_one(records: Iterable[Mapping[str, Any]], names: Sequence[str] = SAME) -> None:
-    """Refuse to put records of different environments into one table. Raises ``BadInput`` naming what differs.
-
-    ``names``: in what they must agree.
-    """
-    first = None
-    for record in (r for r in records if r["status"] in ("ok", "not_applied")):
-        first = first or record
-        for name in names:
-            mine, other = record["environment"].get(name), first["environment"].get(name)
-            if mine != other:
-                raise BadInput(
-                    f"{record['study']}: records {first['id']} and {record['id']} were measured "
-                    f"in different environments "
-                    f"({name}: {_difference(other, mine)}). Measure them again (run --rerun) or ask for it (--mixed)."
-                )
-
-
-def _difference(one: Any, other: Any) -> str:
-    if isinstance(one, dict) and isinstance(other, dict):
-        names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
-        return ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in names)
-    return f"{one} and {other}"

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import determinism, environment, places, record, registry
+from mic2e_bench import determinism, places, record, registry
 from mic2e_bench.models import sources
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 
 if TYPE_CHECKING:
     import pandas
@@ -34,20 +36,21 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     damaged: list[str] = []
     with _no_collection():
         for folder in folders(Path(results), study):
-            measured = []
+            first = None
             for path in record.paths(folder):
                 try:
                     one = record.read(path)
                     rows.append(row(one, str(path)))
-                    measured.append({part: one[part] for part in ("study", "id", "status", "environment")})
                 except FileNotFoundError:  # a run has just set it aside
                     continue
                 except record.Damaged as error:
                     damaged.append(str(error))
                 except (AttributeError, KeyError, TypeError, ValueError) as error:
                     damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
-            if not mixed:
-                environment.require_one(measured)
+                else:
+                    if not mixed and comparable.is_measured(one):
+                        first = first or one
+                        comparable.require_same(first, one)
         return pandas.DataFrame(_columns(rows)), damaged
 
 
@@ -118,41 +121,43 @@ def _within(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def row(one: Mapping[str, Any], path: str) -> dict[str, Any]:
+def row(one: Record, path: str) -> dict[str, Any]:
     """One record as a mapping from column to value."""
-    quality = one["quality"]
-    trial = one["trial"]
-    compared = {entry["against"] for entry in quality.values()} - {"truth"}
     found = {
-        "study": one["study"],
-        "id": one["id"],
-        "label": one["label"],
-        "pipeline": trial["pipeline"],
-        "model": sources.label(trial["model"]),
-        "status": one["status"],
-        "reason": one["reason"],
-        "baseline": one["id"] in compared if compared else one["label"] == "baseline",
+        "study": one.study,
+        "id": one.id,
+        "label": one.label,
+        "pipeline": one.pipeline,
+        "model": sources.label(one.model),
+        "status": one.status,
+        "reason": one.reason,
+        "baseline": comparable.is_baseline(one),
         "path": path,
-        **trial["settings"],
+        **one.settings,
         **{name: metric.compute(one) for name, metric in OF_RECORD.items()},
-        "disturbed": "; ".join(one["environment"].get("disturbed", ())),
+        "disturbed": "; ".join(comparable.disturbed(one)),
         "deterministic": determinism.is_deterministic(one),
-        "first_call_s": one["timing"]["first_call_s"],
-        "load_s": one["timing"]["load_s"],
+        "first_call_s": one.first_call_s,
+        "load_s": one.load_s,
     }
-    for key, entry in quality.items():
+    for key, entry in one.quality.items():
         low, high = entry["ci95"] or (None, None)
         found[key], found[f"{key}_low"], found[f"{key}_high"] = entry["value"], low, high
         found[f"{key}_floor"], found[f"{key}_visible"] = entry.get("floor"), entry.get("visible")
-    backbones = dict.fromkeys(entry["backbone"] for entry in quality.values() if entry["backbone"])
+    entries = one.quality.values()
     found |= {
-        "backbone": ", ".join(backbones),
-        "stand_in": stand_ins(trial["model"], list(backbones)),
-        "anchor": quality.get("quality", {}).get("anchor", ""),
-        "problem": "; ".join(dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)),
-        "images": one["images"],
+        "backbone": ", ".join(backbones(one)),
+        "stand_in": stand_ins(one.model, backbones(one)),
+        "anchor": one.quality.get("quality", {}).get("anchor", ""),
+        "problem": "; ".join(dict.fromkeys(entry["problem"] for entry in entries if "problem" in entry)),
+        "images": one.images,
     }
     return found
+
+
+def backbones(one: Record) -> list[str]:
+    """What the learned metrics among a record's scores measured with."""
+    return list(dict.fromkeys(entry["backbone"] for entry in one.quality.values() if entry["backbone"]))
 
 
 def stand_ins(model: Mapping[str, Any], backbones: list[str]) -> str:

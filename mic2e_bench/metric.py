@@ -11,7 +11,7 @@ from typing import Any, Literal
 class Metric:
     """One number.
 
-    ``of`` says what it is computed from. For ``"record"``, ``compute(record)`` gets the stored record (a mapping) and
+    ``of`` says what it is computed from. For ``"record"``, ``compute(record)`` gets the stored ``Record`` and
     returns a float or ``None`` where the record has no such sample. For ``"images"``, ``compute(candidate,
     reference)`` gets two float arrays of shape (height, width, 3) in [0, 1] and returns a float; for ``"masks"``, two
     boolean arrays of shape (height, width). ``backbone()`` names the weights that a learned metric really used.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench import environment, record, runner
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.params import Study
 from mic2e_bench.protocol import DEFAULTS
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.trial import Trial
 
 STEPS = 100  # a card is divided into so many parts,
@@ -93,18 +93,18 @@ def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[
 
 
 def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Found:
-    records: dict[float, Mapping[str, Any]] = {}
+    records: dict[float, record.Record] = {}
 
     def passes(fraction: float) -> bool:
         one = probe_of(study, trial, fraction)
         (records[fraction],) = runner.run([one], results).records.values()
-        return records[fraction]["status"] in record.MEASURED
+        return is_measured(records[fraction])
 
     fraction = smallest(passes)
     if fraction is None:
         whole = records[1.0]
-        return Found(trial, card_bytes, reason=f"{whole['status']} with the whole card: {whole['reason']}")
-    memory = records[fraction]["memory"]
+        return Found(trial, card_bytes, reason=f"{whole.status} with the whole card: {whole.reason}")
+    memory = records[fraction].memory
     beside = memory.get("peak_beside_allocator_bytes")
     return Found(trial, memory.get("device_total_bytes") or card_bytes, fraction, beside)
 

@@ -9,6 +9,7 @@ from typing import Any
 from mic2e_bench import environment, files, record, server, skipping
 from mic2e_bench.budget import Budget
 from mic2e_bench.progress import Progress
+from mic2e_bench.record import Record
 from mic2e_bench.trial import Trial
 
 RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
@@ -18,7 +19,7 @@ RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
 class Summary:
     """What a run did: records by trial id, how many were measured now, and where the wall time went (seconds)."""
 
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     measured: int = 0
     wall_s: float = 0.0
     calls_s: float = 0.0
@@ -26,9 +27,9 @@ class Summary:
     left: str = ""  # what a budget left for the next run, in one line
 
     @property
-    def failed(self) -> dict[str, dict[str, Any]]:
+    def failed(self) -> dict[str, Record]:
         """The records whose status is not ``ok``."""
-        return {id: found for id, found in self.records.items() if found["status"] != "ok"}
+        return {id: found for id, found in self.records.items() if found.status != "ok"}
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from mic2e_bench import inputs
 from mic2e_bench.pictures import Masks, Picture
+from mic2e_bench.record import Record
 
 GREY, REPEAT, SEED = "one grey level", "a repeat", "another seed"  # sources of noise
 EDITING = ("removal", "inpainting")  # tasks with a mask
@@ -52,7 +53,7 @@ class Study:
     ``noise``: the weights are random, and the images need not be kept.
     """
 
-    baseline: Mapping[str, Any] | None
+    baseline: Record | None
     task: str
     folder: Path
     answers: Mapping[str, Mapping[str, Path]]
@@ -94,13 +95,13 @@ def key(image: Mapping[str, Any]) -> tuple[str, int]:
     return image["input"], image["seed"] + image.get("index", 0)
 
 
-def with_baseline(record: Mapping[str, Any], study: Study) -> Side:
+def with_baseline(record: Record, study: Study) -> Side:
     """A record's images beside the baseline's of the same input and seed."""
-    images = study.baseline["images"]
+    images = study.baseline.images
     there = {key(image): image for image in images}
     nothing, anchor = anchors(study)
     pairs, missing = [], []
-    for image in record["images"]:
+    for image in record.images:
         if key(image) in there:
             reference = study.picture(there[key(image)])
             pairs.append(study.pair(image, reference, nothing(image) if nothing else None))
@@ -113,10 +114,10 @@ def with_baseline(record: Mapping[str, Any], study: Study) -> Side:
         # another seed of a task that invents its picture is another picture, not noise
         if source != SEED or study.task == "removal"
     ]  # fmt: skip
-    return Side(study.baseline["id"], tuple(pairs), anchor, tuple(missing), tuple(noise))
+    return Side(study.baseline.id, tuple(pairs), anchor, tuple(missing), tuple(noise))
 
 
-def with_truth(record: Mapping[str, Any], study: Study) -> Side:
+def with_truth(record: Record, study: Study) -> Side:
     """A record's images beside the known answers of their inputs; inputs without one have no pair."""
 
     def pair(image: Mapping[str, Any], picture: Picture | None = None) -> Pair:
@@ -125,8 +126,8 @@ def with_truth(record: Mapping[str, Any], study: Study) -> Side:
         candidate = picture or study.picture(image)
         return Pair(name, image["seed"], candidate, study.truth(name), study.masks(name), untouched)
 
-    def answered(record: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-        return [image for image in record["images"] if study.truth(image["input"])] if record else []
+    def answered(record: Record | None) -> list[Mapping[str, Any]]:
+        return [image for image in record.images if study.truth(image["input"])] if record else []
 
     images = answered(study.baseline)
     noise = [
@@ -137,7 +138,7 @@ def with_truth(record: Mapping[str, Any], study: Study) -> Side:
     return Side("truth", tuple(map(pair, answered(record))), anchor, (), tuple(noise), tuple(map(pair, images)))
 
 
-def twins_of(images: list[Mapping[str, Any]], study: Study) -> dict[str, list[tuple[Mapping[str, Any], Picture]]]:
+def twins_of(images: Sequence[Mapping[str, Any]], study: Study) -> dict[str, list[tuple[Mapping[str, Any], Picture]]]:
     """The baseline's images, each with one that differs by noise alone, by the source of the noise.
 
     ``one grey level`` is the same image with every value raised or lowered by at most one of its 256 levels, which
@@ -165,7 +166,7 @@ def anchors(study: Study) -> tuple[Callable[[Mapping[str, Any]], Picture] | None
         return None, ""
     if study.task in EDITING:
         return lambda image: Picture(study.answers[image["input"]]["image"]), "the untouched input"
-    places = {key(image): image for image in study.baseline["images"]}
+    places = {key(image): image for image in study.baseline.images}
     for which, words in ((1, "the baseline's image of another seed"), (0, "the baseline's image of another input")):
         values = list(dict.fromkeys(place[which] for place in places))
         if len(values) > 1:

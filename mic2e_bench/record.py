@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from mic2e_bench.trial import Trial
 
 SCHEMA = 1
 STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "skipped", "timeout", "invalid", "error")
-MEASURED = ("ok", "not_applied")  # a trial with such a record is not measured again
 MEMORY = (
     "weights_bytes",
     "load_peak_rss_bytes",
@@ -29,6 +28,8 @@ PARTS = ("study", "label", "reason", "receipts", "timing", "memory", "images", "
 SHAPES = {"trial": dict, "receipts": dict, "timing": dict, "memory": dict, "images": list, "quality": dict,
           "environment": dict}  # fmt: skip
 TRIAL = ("pipeline", "model", "settings", "inputs", "protocol")
+OWN = ("study", "id", "label", "status", "reason", "receipts", "memory", "images", "quality", "environment")
+TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup_s", "energy_j", "rounds")
 
 
 # from the schema in the key to the next one: a function that returns the record with what that schema added or renamed;
@@ -44,10 +45,88 @@ class Newer(Damaged):
     """A record of a schema that only a newer version reads: whole, and to be left alone."""
 
 
-def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Record:
+    """A record as everybody reads it: seconds and bytes; ``None`` where nothing was measured, or nobody asked then.
+
+    It is data, never followed: the names of its pictures stay in its folder. ``raw`` is all that its file says, what
+    this version knows nothing of as well, so that a record that is written again loses nothing.
+    """
+
+    study: str
+    id: str
+    label: str
+    status: str  # one of ``STATUSES``
+    reason: str
+    pipeline: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    receipts: Mapping[str, Mapping[str, Any]]  # by toggle: asked, seen, applied, how
+    latency_s: Sequence[float]  # of each timed call
+    load_s: float | None
+    place_s: float | None  # of ``load_s``, to the device
+    first_call_s: float | None
+    calls_s: float | None  # all calls together
+    import_s: float | None
+    witnessed_s: float | None  # the call that was watched
+    component_s: Mapping[str, Sequence[float]]  # in that call
+    warmup_s: Sequence[float] | None
+    energy_j: Sequence[float] | None  # of each timed call
+    rounds: str | None  # samples of the same rounds have the same name here
+    warnings: Sequence[str]  # what is odd about the samples
+    memory: Mapping[str, Any]  # by the names of ``MEMORY``, and ``phases``
+    images: Sequence[Mapping[str, Any]]  # input, seed, file (relative to the study's folder), sha256
+    cost: Mapping[str, Any]  # of a call's work, where the protocol asks for it
+    quality: Mapping[str, Mapping[str, Any]]  # ``quality.py`` says what is in it
+    environment: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Record:
+        """The record that a file's content is; the errors of dictionaries and lists where it cannot be one."""
+        timing, trial = content["timing"], content["trial"]
+        made = cls(
+            **{name: content[name] for name in OWN},
+            **{name: trial[name] for name in TRIAL},
+            **{name: timing.get(name) for name in TIMES},
+            latency_s=timing.get("latency_s", ()),
+            place_s=timing.get("load_parts_s", {}).get("place"),
+            component_s=timing.get("component_s", {}),
+            warnings=timing.get("warnings", ()),
+            cost=content.get("cost", {}),
+            raw=content,
+        )
+        for picture in made.pictures:
+            if picture["file"].startswith("/") or ".." in picture["file"].split("/"):
+                raise ValueError(f"a picture outside its folder: {picture['file']}")
+        return made
+
+    @property
+    def pictures(self) -> list[Mapping[str, Any]]:
+        """Every picture with its ``file`` and ``sha256``: the images, each with the one that repeats it, if any."""
+        return [each for image in self.images for each in (image, image.get("again")) if each]
+
+    @property
+    def trial(self) -> Trial:
+        """What was measured."""
+        return Trial.of(self.study, self.label, self.raw["trial"])
+
+    @property
+    def batch(self) -> int:
+        """Images of one call."""
+        return self.settings.get("batch", 1)
+
+    def with_quality(self, quality: Mapping[str, Mapping[str, Any]]) -> Record:
+        """The same record with these scores."""
+        return Record.of({**self.raw, "quality": quality})
+
+
+def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> Record:
     """A record of schema 1; parts that the trial did not get to are empty, and memory it did not read is null."""
     empty_timing = {"load_s": None, "first_call_s": None, "latency_s": [], "step_s": [], "component_s": {}}
-    return {
+    return Record.of({
         "schema": SCHEMA,
         "id": trial.id,
         "study": trial.study,
@@ -60,9 +139,9 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> dict[str,
         "memory": {**dict.fromkeys(MEMORY), **parts.get("memory", {})},
         "images": parts.get("images", []),
         **({"cost": parts["cost"]} if "cost" in parts else {}),  # only where the protocol asks for it
-        "quality": {},
+        "quality": parts.get("quality", {}),
         "environment": parts.get("environment", {}),
-    }
+    })  # fmt: skip
 
 
 def path_of(results: Path, study: str, trial_id: str) -> Path:
@@ -79,14 +158,14 @@ def paths(folder: Path) -> list[Path]:
     return [Path(folder, name) for name in sorted(names)]
 
 
-def write(results: Path, record: Mapping[str, Any]) -> Path:
+def write(results: Path, record: Record) -> Path:
     """Write a record in one step: a reader sees the old file or the new one, never a part."""
-    path = path_of(results, record["study"], record["id"])
-    files.write_whole(path, json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
+    path = path_of(results, record.study, record.id)
+    files.write_whole(path, json.dumps(record.raw, indent=1, ensure_ascii=False).encode() + b"\n")
     return path
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Record:
     """Read one record; one of an older schema is brought to this one.
 
     Raises ``Damaged`` naming the file and what is wrong with it, of a newer schema ``Newer``; ``FileNotFoundError``.
@@ -110,7 +189,10 @@ def read(path: Path) -> dict[str, Any]:
         raise Damaged(f"{path} is damaged: its {', '.join(wrong)} cannot be what was written")
     if missing := [part for part in TRIAL if part not in record["trial"]]:
         raise Damaged(f"{path} is damaged: its trial has no {', '.join(missing)}")
-    return record
+    try:
+        return Record.of(record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
 def _upgraded(record: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -129,19 +211,7 @@ def _upgraded(record: dict[str, Any], path: Path) -> dict[str, Any]:
     return record
 
 
-def set_aside(path: Path) -> Path:
-    """Move a file that cannot be read to ``damaged/`` beside it, under a free name; returns where it went."""
-    folder = path.parent / "damaged"
-    names = itertools.chain([path.name], (f"{path.stem}.{number}{path.suffix}" for number in itertools.count(2)))
-    try:
-        folder.mkdir(exist_ok=True)
-        free = next(folder / name for name in names if not (folder / name).exists())
-        return path.rename(free)
-    except OSError as error:
-        raise files.cannot_write(folder, error) from error
-
-
-def read_if_there(path: Path) -> dict[str, Any] | None:
+def read_if_there(path: Path) -> Record | None:
     """The record at ``path``; ``None`` where there is none or it cannot be read (a run then measures it anew)."""
     try:
         return read(path)

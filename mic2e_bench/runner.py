@@ -14,6 +14,7 @@ from mic2e_bench.child import Child
 from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.params import Study
 from mic2e_bench.progress import Progress
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.store import locked
 from mic2e_bench.trial import Trial
 
@@ -88,11 +89,11 @@ def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
                 continue
             store.set_aside(path, error)
             old = None
-        if old and old["status"] in record.MEASURED and not rerun:
+        if old and is_measured(old) and not rerun:
             summary.records[trial.id] = old
         elif trial.id in study.refused and not outcomes.force:
             reason = study.refused[trial.id]
-            if old and (old["status"] in record.MEASURED or old["reason"] == reason):  # the first: it was forced once
+            if old and (is_measured(old) or old.reason == reason):  # the first: it was forced once
                 summary.records[trial.id] = old
             else:
                 outcomes.write(trial, "refused", reason)

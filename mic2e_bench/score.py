@@ -15,6 +15,7 @@ from mic2e_bench import assemble, ending, inputs, pairs, record, registry, serve
 from mic2e_bench.budget import Budget, UsedUp
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.models import sources
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.trial import fingerprint
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def studies(
 def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
     """The records of a study whose scores are missing or out of date."""
     found = (record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials)
-    measured = {one["id"]: one for one in found if one and one["status"] in record.MEASURED}
+    measured = {one.id: one for one in found if one and is_measured(one)}
     baseline = measured.get(study.baseline.id)
     if measured and not baseline:
         problems.append(f"{study.name}: the baseline was not measured, so there is nothing to compare with")
@@ -80,12 +81,12 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
     compared = pairs.Study(baseline, study.pipeline.task, results / study.name, answers, noise)
     jobs = []
     for one in measured.values():
-        given = [VERSION, study.pipeline.task, baseline and [baseline["id"], baseline["images"]], one["images"], seen]
+        given = [VERSION, study.pipeline.task, baseline and [baseline.id, baseline.images], one.images, seen]
         stamps = {name: _stamp(name, given) for name in study.metrics}
-        old = {name: [entry for key, entry in one["quality"].items() if root(key) == name] for name in stamps}
+        old = {name: [entry for key, entry in one.quality.items() if root(key) == name] for name in stamps}
         stale = {name: stamp for name, stamp in stamps.items() if not _all_made_of(old[name], stamp)}
         if stale:
-            jobs.append(Job(study.name, one["id"], one["label"], _sides(one, compared), stale))
+            jobs.append(Job(study.name, one.id, one.label, _sides(one, compared), stale))
     return jobs
 
 
@@ -99,7 +100,7 @@ def _all_made_of(entries: list[Mapping[str, Any]], stamp: str) -> bool:
     return bool(entries) and all(entry.get("stamp") == stamp for entry in entries)
 
 
-def _sides(one: Mapping[str, Any], compared: pairs.Study) -> tuple[pairs.Side, ...]:
+def _sides(one: record.Record, compared: pairs.Study) -> tuple[pairs.Side, ...]:
     truth = pairs.with_truth(one, compared)
     return (*([pairs.with_baseline(one, compared)] if compared.baseline else []), *([truth] if truth.pairs else []))
 
@@ -148,8 +149,8 @@ def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
     with store.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
-        kept = {key: entry for key, entry in one["quality"].items() if root(key) not in job.stamps}
-        record.write(results, {**one, "quality": {**kept, **quality}})
+        kept = {key: entry for key, entry in one.quality.items() if root(key) not in job.stamps}
+        record.write(results, one.with_quality({**kept, **quality}))
 
 
 def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:

@@ -50,7 +50,7 @@ def _state(study: Study, trial: Trial, results: Path) -> str:
     if trial.id in study.refused:
         return f"refused: {study.refused[trial.id]}"
     if old := record.read_if_there(record.path_of(results, study.name, trial.id)):
-        return old["status"]
+        return old.status
     lacking = missing(trial.settings)
     return f"unavailable here: {lacking}" if lacking else "to measure"
 
@@ -80,9 +80,9 @@ def summary(done: Summary) -> str:
     """What the run did, what failed, and how its wall time compares with the pipeline calls' own."""
     if not done.records and done.left:
         return done.left
-    counts = Counter(found["status"] for found in done.records.values())
+    counts = Counter(found.status for found in done.records.values())
     lines = [f"{len(done.records)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.most_common())]
-    lines += [f"  {r['status']}: {r['study']} {r['label']}: {r['reason']}" for r in done.failed.values()]
+    lines += [f"  {r.status}: {r.study} {r.label}: {r.reason}" for r in done.failed.values()]
     if done.measured:
         own = done.calls_s + done.import_s
         lines.append(

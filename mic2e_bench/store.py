@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench import files, record
 
@@ -32,7 +32,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def known(path: Path) -> dict[str, Any] | None:
+def known(path: Path) -> record.Record | None:
     """The record of a trial that is to be measured, or ``None``. A damaged file is named and moved to ``damaged/``.
 
     Raises ``record.Newer`` for a record that only a newer version can read.
@@ -49,5 +49,13 @@ def known(path: Path) -> dict[str, Any] | None:
 
 
 def set_aside(path: Path, why: record.Damaged) -> None:
-    """Make room for a new record without losing the old file, and say so."""
-    print(f"set aside: {why}; it is now {record.set_aside(path)}", file=sys.stderr)
+    """Make room for a new record: the old file goes to ``damaged/`` beside it, under a free name, and that is said."""
+    folder = path.parent / "damaged"
+    names = itertools.chain([path.name], (f"{path.stem}.{number}{path.suffix}" for number in itertools.count(2)))
+    try:
+        folder.mkdir(exist_ok=True)
+        free = next(folder / name for name in names if not (folder / name).exists())
+        path.rename(free)
+    except OSError as error:
+        raise files.cannot_write(folder, error) from error
+    print(f"set aside: {why}; it is now {free}", file=sys.stderr)

@@ -19,6 +19,7 @@ from typing import Any
 from mic2e_bench import frame, protocol, record, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
+from mic2e_bench.records import comparable
 from mic2e_bench.trial import fingerprint, identifying
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
@@ -77,43 +78,40 @@ def _record(path: Path, found: Findings, images: dict[str, str], needed: set[str
     try:
         frame.row(one, str(path))
         found.problems += [f"{path}: {problem}" for problem in content(one, path.parent.name)]
-        for entry in one["images"]:
-            for stored in (entry, *([entry["again"]] if entry.get("again") else [])):
-                if images.setdefault(stored["file"], stored["sha256"]) != stored["sha256"]:
-                    found.problems.append(f"{path}: {stored['file']} has another hash in another record")
-                if not sources.pictures_may_lack(one["trial"]["model"]):
-                    needed.add(stored["file"])
+        for picture in one.pictures:
+            if images.setdefault(picture["file"], picture["sha256"]) != picture["sha256"]:
+                found.problems.append(f"{path}: {picture['file']} has another hash in another record")
+            if not sources.pictures_may_lack(one.model):
+                needed.add(picture["file"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         found.problems.append(f"{path} is damaged: {type(error).__name__} {error}")
 
 
-def content(one: Mapping[str, Any], study: str) -> Iterator[str]:
+def content(one: record.Record, study: str) -> Iterator[str]:
     """What is wrong with a record that can be read."""
-    if fingerprint(identifying(one["trial"])) != one["id"]:
+    if fingerprint(identifying(one.raw["trial"])) != one.id:
         yield "its trial is not the one that its identity is a hash of"
-    if one["study"] != study:
-        yield f"it is of study '{one['study']}'"
-    if one["status"] not in record.STATUSES:
-        yield f"unknown status '{one['status']}'; known: {', '.join(record.STATUSES)}"
+    if one.study != study:
+        yield f"it is of study '{one.study}'"
+    if one.status not in record.STATUSES:
+        yield f"unknown status '{one.status}'; known: {', '.join(record.STATUSES)}"
         return
-    unknown = set(one["trial"]["settings"]) - {*registry.toggles(), *protocol.VARIED}
-    if unknown or one["trial"]["pipeline"] not in registry.pipelines():
-        yield f"of a pipeline or settings that this version does not know: {one['trial']['pipeline']} {sorted(unknown)}"
-    samples = one["timing"]["latency_s"]
-    if not all(isinstance(sample, (int, float)) and math.isfinite(sample) and sample > 0 for sample in samples):
+    unknown = set(one.settings) - {*registry.toggles(), *protocol.VARIED}
+    if unknown or one.pipeline not in registry.pipelines():
+        yield f"of a pipeline or settings that this version does not know: {one.pipeline} {sorted(unknown)}"
+    if not all(isinstance(sample, (int, float)) and math.isfinite(sample) and sample > 0 for sample in one.latency_s):
         yield "a latency that is no positive number of seconds"
-    if one["status"] not in record.MEASURED:
-        if not one["reason"]:
-            yield f"it is '{one['status']}' and gives no reason"
+    if not comparable.is_measured(one):
+        if not one.reason:
+            yield f"it is '{one.status}' and gives no reason"
         return
     for part in ("receipts", "images", "environment"):
-        if not one[part]:
-            yield f"it is '{one['status']}' and has no {part}"
-    if not samples:
-        yield f"it is '{one['status']}' and has no latency"
-    applied = all(receipt["applied"] for receipt in one["receipts"].values())
-    if applied != (one["status"] == "ok"):
-        yield f"it is '{one['status']}', and its receipts say otherwise"
+        if not getattr(one, part):
+            yield f"it is '{one.status}' and has no {part}"
+    if not one.latency_s:
+        yield f"it is '{one.status}' and has no latency"
+    if bool(comparable.unapplied(one)) == (one.status == "ok"):
+        yield f"it is '{one.status}', and its receipts say otherwise"
 
 
 def image(path: Path, sha256: str) -> Iterator[str]:

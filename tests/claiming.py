@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mic2e_bench import environment, params, record
 from mic2e_bench.claims import judge, stored
+from mic2e_bench.records.comparable import MEASURED
 
 ORIGINAL = {"steps": 20, "resolution": 512, "guidance": 2.5, "precision": "fp32"}
 
@@ -17,10 +18,8 @@ def put(results, settings, *, seconds=(1.0, 1.0, 1.0), status="ok", reason="", l
     trial = params.resolve_study(given).baseline
     trial = replace(trial, label=label, settings={**trial.settings, **settings})
     here = {**environment.here("cpu"), "device": "a CPU", **parts.pop("environment", {})}
-    timing = {"load_s": 2.0, "first_call_s": 9.0, "latency_s": list(seconds)} if status in record.MEASURED else {}
-    quality = parts.pop("quality", {})
+    timing = {"load_s": 2.0, "first_call_s": 9.0, "latency_s": list(seconds)} if status in MEASURED else {}
     made = record.make(trial, status, reason, timing=timing, environment=here, **parts)
-    made["quality"] = quality
     record.write(results, made)
     return made
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import child, cli, params, registry, runner, server, worker
+from mic2e_bench import child, cli, params, record, registry, runner, server, worker
 
 TINY = {
     "study": "tiny",
@@ -101,7 +101,28 @@ def refusal(capsys, *arguments):
 def on_disk(results, name="tiny"):
     """The records of a study by label."""
     found = [json.loads(path.read_text()) for path in sorted((Path(results) / name).glob("*.json"))]
-    return {record["label"]: record for record in found}
+    return {one["label"]: one for one in found}
+
+
+def records(results, name="tiny"):
+    """The same as everybody reads them."""
+    return {one.label: one for one in map(record.read, record.paths(Path(results) / name))}
+
+
+def made_up(timing, settings=None, **parts):
+    """A record that nobody measured: its ``timing``, its ``settings`` and what else a test looks at."""
+    content = {"study": "s", "id": "0" * 16, "label": "made up", "status": "ok", "reason": "", "receipts": {},
+               "memory": {}, "images": [], "quality": {}, "environment": {}, **parts}  # fmt: skip
+    trial = {**dict.fromkeys(record.TRIAL), "settings": settings or {}}
+    return record.Record.of({**content, "trial": trial, "timing": timing})
+
+
+def store(results, content):
+    """Put a record's content where it belongs, whatever it is; returns the path."""
+    path = Path(results) / content["study"] / f"{content['id']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
 
 
 def frozen(results, name="tiny"):
@@ -112,8 +133,8 @@ def frozen(results, name="tiny"):
 def whole(results, name="tiny"):
     """Assert that a study's folder holds nothing torn: every record's images are there, as their hashes say."""
     folder = Path(results) / name
-    for record in on_disk(results, name).values():
-        for image in record["images"]:
+    for one in records(results, name).values():
+        for image in one.images:
             assert hashlib.sha256((folder / image["file"]).read_bytes()).hexdigest() == image["sha256"]
     return True
 

@@ -158,13 +158,8 @@ def test_a_setting_that_is_never_in_force_does_not_hide_what_the_others_do(tmp_p
     for trial in made.trials:
         path = record.path_of(tmp_path, made.name, trial.id)
         if trial.settings["attention"] == "xformers":
-            one = {
-                **record.read(path),
-                "status": "not_applied",
-                "reason": "no CUDA",
-                "receipts": {"attention": receipt},
-            }
-            record.write(tmp_path, one)
+            unlike = {"status": "not_applied", "reason": "no CUDA", "receipts": {"attention": receipt}}
+            helpers.store(tmp_path, {**record.read(path).raw, **unlike})
     found = effects(findings.read(made, tmp_path))
     assert (found["attention"].alone, found["attention"].why) == (None, "not applied: no CUDA")
     assert (found["steps"].inside.value, found["steps"].interaction) == (4.0, "help")

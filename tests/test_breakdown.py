@@ -29,31 +29,29 @@ def measured(tmp_path_factory):
 
 
 def test_components_and_the_rest_are_the_call(measured):
-    for one in on_disk(measured[0]).values():
+    for one in helpers.records(measured[0]).values():
         parts = [metric.compute(one) for metric in vars(components).values() if hasattr(metric, "compute")]
         *parts, hooks = parts
-        assert sum(parts) == pytest.approx(one["timing"]["witnessed_s"]) and all(part > 0 for part in parts)
-        assert hooks == one["timing"]["witnessed_s"] / quartiles(one["timing"]["latency_s"])[1]
+        assert sum(parts) == pytest.approx(one.witnessed_s) and all(part > 0 for part in parts)
+        assert hooks == one.witnessed_s / quartiles(one.latency_s)[1]
 
 
 def test_phases_of_memory_begin_with_loading(measured):
-    for one in on_disk(measured[0]).values():
-        phases = one["memory"]["phases"]
+    for one in helpers.records(measured[0]).values():
+        phases = one.memory["phases"]
         assert list(phases) == ["load", "encode", "denoise", "decode"]
-        assert phases["load"]["rss_bytes"] == one["memory"]["load_peak_rss_bytes"]
-        assert max(phases[name]["rss_bytes"] for name in list(phases)[1:]) <= one["memory"]["peak_rss_bytes"]
+        assert phases["load"]["rss_bytes"] == one.memory["load_peak_rss_bytes"]
+        assert max(phases[name]["rss_bytes"] for name in list(phases)[1:]) <= one.memory["peak_rss_bytes"]
         assert memory.fragmentation(one) is None  # no GPU
-        assert (
-            one["memory"]["peak_process_device_bytes"] is None if "peak_process_device_bytes" in one["memory"] else True
-        )
+        assert one.memory.get("peak_process_device_bytes") is None
 
 
 def test_the_start_is_in_its_parts(measured):
-    for one in on_disk(measured[0]).values():
-        timing = one["timing"]
-        assert list(timing["load_parts_s"]) == ["read", "modify", "place", "compile"]
-        assert 0 < sum(timing["load_parts_s"].values()) <= timing["load_s"]
-        assert startup.time_to_first_image(one) == timing["import_s"] + timing["load_s"] + timing["first_call_s"]
+    for one in helpers.records(measured[0]).values():
+        parts = one.raw["timing"]["load_parts_s"]
+        assert list(parts) == ["read", "modify", "place", "compile"]
+        assert 0 < sum(parts.values()) <= one.load_s and one.place_s == parts["place"]
+        assert startup.time_to_first_image(one) == one.import_s + one.load_s + one.first_call_s
 
 
 def test_tables_of_what_there_is(measured):
@@ -85,36 +83,10 @@ def test_records_of_before_are_read(measured, tmp_path):
             for name in names:
                 older[part].pop(name, None)
         older.pop("cost")
-        record.write(tmp_path, older)
+        helpers.store(tmp_path, older)
     found = findings.read(study, tmp_path)
     assert found.trials["speedup"].notna().all() and found.trials["rest_s"].isna().all()
     assert [table.header[1] for table in breakdown.all_of(found)] == ["load"]
-
-
-def line(start, each, batch=1):
-    timing = {"load_s": start / 2, "first_call_s": start / 2, "latency_s": [each] * 3}
-    return {"timing": timing, "trial": {"settings": {"batch": batch}}}
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_images_to_pay_off_are_those_of_counting(seed):
-    rng = np.random.default_rng(seed)
-    (start, each), (other_start, other_each) = rng.uniform(1, 9, 2), rng.uniform(1, 9, 2)
-    done, other_done = start, other_start  # the first image is there
-    counted = 0 if done <= other_done else 1
-    while counted and done > other_done and counted < 10_000:
-        done, other_done, counted = done + each, other_done + other_each, counted + 1
-    found = startup.images_to_pay_off(line(start, each), line(other_start, other_each))
-    assert found == (None if counted == 10_000 else counted)
-
-
-def test_a_batch_makes_several_images_of_a_call():
-    # a call of four images in 4 s after a start of 20 s, against one image a call in 2 s after 10 s
-    assert startup.images_to_pay_off(line(20, 4, batch=4), line(10, 2)) == 8
-    assert (
-        startup.images_to_pay_off({"timing": {"latency_s": [], "load_s": 1}, "trial": {"settings": {}}}, line(1, 1))
-        is None
-    )
 
 
 def blackened(trials, images, pipe):
@@ -139,7 +111,7 @@ def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")
     assert black["timing"]["latency_s"] and black["images"][0]["fault"] == "black" and "invalid" not in black
-    assert [one["label"] for one in summary.failed.values()] == ["steps=2"]
+    assert [one.label for one in summary.failed.values()] == ["steps=2"]
     found = findings.read(helpers.study(tiny()), tmp_path)
     assert np.isnan(found.trials["speedup"].iloc[1])  # nothing is credited to it
     assert helpers.run(tiny(), tmp_path).measured == 1  # tried again, as every failure

@@ -86,8 +86,10 @@ def test_every_setting_is_a_point_with_its_card(tmp_path, study):
 
 
 def test_what_a_record_says_is_escaped(tmp_path, study):
-    with_picture(tmp_path, study, study.trials[3].id, EVIL, file="../../../etc/passwd")
+    with_picture(tmp_path, study, study.trials[3].id, EVIL)
+    with_picture(tmp_path, study, study.trials[4].id, "leads out", file="../../../etc/passwd")
     choice = chooser.choice("grid", str(tmp_path))
+    assert any("leads out" not in reason and "outside its folder" in reason for *_, reason in choice.among.left_out)
     text, root = drawing(choice)
     titles = [title.text for title in root.iter("title")]
     assert any(title.startswith(EVIL) for title in titles)

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from urllib.parse import unquote
 
+import helpers
 import pytest
 from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal
 
-from mic2e_bench import record
 from mic2e_bench.claims import judge, layout, publish, read
 from mic2e_bench.errors import BadInput
 
@@ -84,16 +84,15 @@ def test_a_ratio_comes_from_two_records_that_differ_in_the_named_settings_alone(
     assert found.verdict == "holds"
     assert found.value == pytest.approx(2.5)
     assert found.ci95[0] < 2.5 < found.ci95[1]
-    assert found.records[0].record["id"] == mine["id"]
+    assert found.records[0].record.id == mine.id
     assert "bundled stand-in model on a CPU" in found.place
 
 
 def test_a_record_older_than_a_toggle_had_its_default(claims, tmp_path):
     put(tmp_path, {"steps": 20}, seconds=[2.0] * 3)
-    old = put(tmp_path, {"steps": 8}, seconds=[1.0] * 3)
-    (tmp_path / "any" / f"{old['id']}.json").unlink()
+    old = put(tmp_path, {"steps": 8}, seconds=[1.0] * 3).raw
     del old["trial"]["settings"]["vae_tiling"]
-    record.write(tmp_path, old)
+    helpers.store(tmp_path, old)
     assert outcome(tmp_path, claims["steps-8", "speed"]).value == 2.0
 
 
@@ -104,7 +103,7 @@ def test_nothing_is_credited_to_what_was_not_in_force(claims, tmp_path):
     found = outcome(tmp_path, claims["xformers", "speed"])
     assert (found.value, found.verdict) == (None, "not measurable here")
     assert found.why == "not applied: attention xformers was not in force (no CUDA)"
-    assert found.records[0].record["status"] == "not_applied"
+    assert found.records[0].record.status == "not_applied"
 
 
 def test_what_may_differ_besides_is_named_where_it_was_not_in_force(claims, tmp_path):
@@ -147,7 +146,7 @@ def test_quality_counts_only_against_the_settings_that_the_claim_compares(claims
     first = put(tmp_path, {"steps": 20})
     put(tmp_path, {"steps": 8}, quality=scored(70.0, "0" * 16))
     assert "other settings" in outcome(tmp_path, claims["steps-8", "quality"]).why
-    put(tmp_path, {"steps": 8}, quality=scored(70.0, first["id"]))
+    put(tmp_path, {"steps": 8}, quality=scored(70.0, first.id))
     found = outcome(tmp_path, claims["steps-8", "quality"])
     assert (found.value, found.verdict) == (70.0, "no figure claimed")
 
@@ -155,7 +154,7 @@ def test_quality_counts_only_against_the_settings_that_the_claim_compares(claims
 @pytest.mark.parametrize(("visible", "verdict"), [(True, "does not"), (False, "holds"), (None, "not measurable here")])
 def test_no_loss_means_no_visible_difference(claims, tmp_path, visible, verdict):
     first = put(tmp_path, {"attention": "native"})
-    put(tmp_path, {"attention": "sliced:auto"}, quality=scored(99.0, first["id"], visible=visible))
+    put(tmp_path, {"attention": "sliced:auto"}, quality=scored(99.0, first.id, visible=visible))
     assert outcome(tmp_path, claims["slicing", "quality"]).verdict == verdict
 
 
@@ -195,7 +194,7 @@ def results(tmp_path):
     """A few records: two presets, steps of SDXL, one that was refused with a text that must be escaped."""
     first = put(tmp_path, ORIGINAL, seconds=[3.0, 3.1, 2.9])
     balanced = {"steps": 8, "resolution": 384, "guidance": 2.0, "precision": "fp16"}
-    put(tmp_path, balanced, quality=scored(60.0, first["id"]))
+    put(tmp_path, balanced, quality=scored(60.0, first.id))
     for steps, seconds in ((20, 2.0), (30, 3.0), (50, 5.0)):
         put(tmp_path, {"steps": steps}, seconds=[seconds] * 3, pipeline="sdxl-inpaint", study="sdxl")
     put(tmp_path, {"quantize": "bnb-int8"}, status="refused", reason="<b>no</b> | never")

@@ -53,7 +53,7 @@ def test_published_weights_come_before_random_ones_on_the_same_kind_of_device_al
     def relabelled(where, source, seconds, device, **more):
         """As if measured with these weights, which this machine does not have."""
         for count, took in zip((20, 8), seconds, strict=True):
-            made = put(where, {"steps": count, "device": device}, seconds=[took] * 3, model="random", **more)
+            made = put(where, {"steps": count, "device": device}, seconds=[took] * 3, model="random", **more).raw
             path = where / made["study"] / f"{made['id']}.json"
             made["trial"]["model"] = {"source": source}
             path.write_text(json.dumps(made))
@@ -81,7 +81,7 @@ def test_a_device_that_the_claim_names_comes_first(claims, tmp_path):
 
 def test_random_weights_of_a_gpu_leave_quality_to_records_that_have_pictures(claims, tmp_path):
     first = put(tmp_path, {"steps": 20})
-    put(tmp_path, {"steps": 8}, quality=scored(70.0, first["id"]))
+    put(tmp_path, {"steps": 8}, quality=scored(70.0, first.id))
     steps(tmp_path, (5.0, 1.0), on_gpu)
     found = outcome(tmp_path, claims["steps-8", "quality"])
     assert (found.value, found.place) == (70.0, "bundled stand-in model on a CPU")
@@ -120,7 +120,7 @@ def results(tmp_path):
     """ObjectClear's presets and steps on a CPU, and kept as evidence of an H100 and an A100."""
     balanced = {"steps": 8, "resolution": 384, "guidance": 2.0, "precision": "fp16"}
     first = put(tmp_path, ORIGINAL, seconds=[3.0] * 3)
-    put(tmp_path, balanced, seconds=[2.0] * 3, quality=scored(60.0, first["id"]))
+    put(tmp_path, balanced, seconds=[2.0] * 3, quality=scored(60.0, first.id))
     put(tmp_path, {**ORIGINAL, "steps": 8}, seconds=[1.5] * 3)
     for machine, factor in ((H100, 1), (A100, 2)):
         on_gpu(tmp_path, ORIGINAL, seconds=[factor * 1.0] * 3, vram=10 * GIB, machine=machine)
@@ -216,7 +216,7 @@ def test_evidence_lies_by_machine_or_by_study(tmp_path):
 
 def test_verify_looks_at_evidence(tmp_path):
     made = on_gpu(tmp_path, {"steps": 8})
-    path = tmp_path / "evidence" / "nvidia-h100-80gb-hbm3" / "gpu-objectclear" / f"{made['id']}.json"
+    path = tmp_path / "evidence" / "nvidia-h100-80gb-hbm3" / "gpu-objectclear" / f"{made.id}.json"
     assert verify.studies(tmp_path).records == 1
     path.write_text(path.read_text().replace('"steps": 8', '"steps": 9'))
     assert any("its trial is not the one" in problem for problem in verify.studies(tmp_path).problems)

@@ -166,7 +166,7 @@ def test_pictures_of_random_weights_stay_behind_and_are_not_missed(results, tmp_
         one = json.loads(path.read_text())
         path.unlink()
         one |= {"id": trial.id, "trial": json.loads(json.dumps(trial.content)), "label": trial.label}
-        record.write(results, one)
+        helpers.store(results, one)
     packing(results, tmp_path / "packed", content=content).write()
     assert not any(name.endswith(".png") for name in members(tmp_path / "packed" / "results-01.tar.gz"))
     assert helpers.command(capsys, "collect", tmp_path / "packed", "--into", tmp_path / "e")[0] == 0

@@ -1,5 +1,6 @@
 """Two sets of records beside each other: the rule, the statistics, matching, machines, outputs, and real losses."""
 
+import dataclasses
 import json
 import os
 import re
@@ -109,15 +110,14 @@ def put(results, made, seconds, quality=None, status="ok", rss=600, label=None, 
         samples = [value * share for share in (0.99, 1.0, 1.01, 0.995, 1.005)]
         here = {**environment.here("cpu"), "started": at, **environ}
         picture = [{"input": "in0", "seed": 42, "file": "images/a.png", "sha256": sha}]
-        one = record.make(
-            trial, status, "" if status == "ok" else "no memory left", timing={"latency_s": samples}, environment=here,
-            memory={"peak_rss_bytes": rss * 2**20, "weights_bytes": 10**7}, images=picture,
-        )  # fmt: skip
-        entry = {"unit": "%", "better": "higher", "against": made.baseline.id, "backbone": "stand-in", "floor": 99.9}
         share = (quality or {}).get(trial.label, 100.0)
-        one["quality"] = {"quality": {**entry, "value": share, "ci95": [share - 0.2, share + 0.2], "n": 4}}
-        if label:
-            one["label"] = label
+        entry = {"unit": "%", "better": "higher", "against": made.baseline.id, "backbone": "stand-in", "floor": 99.9,
+                 "value": share, "ci95": [share - 0.2, share + 0.2], "n": 4}  # fmt: skip
+        one = record.make(
+            dataclasses.replace(trial, label=label or trial.label), status, "" if status == "ok" else "no memory left",
+            timing={"latency_s": samples}, environment=here, images=picture, quality={"quality": entry},
+            memory={"peak_rss_bytes": rss * 2**20, "weights_bytes": 10**7},
+        )  # fmt: skip
         record.write(results, one)
 
 
@@ -335,8 +335,8 @@ def test_a_slowdown_is_inside_the_timed_call(tmp_path):
         slow = run(given, tmp_path / "slow")
     fast = run(given, tmp_path / "fast")
     (one,), (other,) = slow.records.values(), fast.records.values()
-    assert one["status"] == other["status"] == "ok"
-    assert one["timing"]["latency_s"][0] > 2 * other["timing"]["latency_s"][0]
+    assert one.status == other.status == "ok"
+    assert one.latency_s[0] > 2 * other.latency_s[0]
 
 
 def test_the_gate_reports_what_it_caught(monkeypatch, capsys):

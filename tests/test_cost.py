@@ -71,26 +71,24 @@ def test_the_ceilings_are_of_this_process():
 def test_it_is_counted_where_the_protocol_asks(tmp_path):
     protocol = {"warmup": 1, "repeats": 2, "cost": True}
     helpers.run(tiny(protocol=protocol), tmp_path)
-    one, two = (on_disk(tmp_path)[label] for label in ("baseline", "steps=2"))
-    parts = one["cost"]["component_flops"]
-    assert not one["cost"]["reason"] and one["cost"]["flops"] > 1e8
-    assert sum(parts.values()) == pytest.approx(one["cost"]["flops"], rel=0.01)  # a little is done outside of them
+    one, two = (helpers.records(tmp_path)[label] for label in ("baseline", "steps=2"))
+    parts = one.cost["component_flops"]
+    assert not one.cost["reason"] and one.cost["flops"] > 1e8
+    assert sum(parts.values()) == pytest.approx(one.cost["flops"], rel=0.01)  # a little is done outside of them
     # one more step: the denoiser's work twice, all else as before
-    assert two["cost"]["component_flops"] == {**parts, "unet": 2 * parts["unet"]}
+    assert two.cost["component_flops"] == {**parts, "unet": 2 * parts["unet"]}
     assert 0 < metrics.flops_utilisation(one) < 1.5 and metrics.bandwidth_utilisation(one) > 0
-    assert metrics.flops_per_s(one) == pytest.approx(
-        one["cost"]["flops"] / metrics.quartiles(one["timing"]["latency_s"])[1]
-    )
+    assert metrics.flops_per_s(one) == pytest.approx(one.cost["flops"] / metrics.quartiles(one.latency_s)[1])
     assert metrics.energy_per_image(one) is None  # no device that counts it
     plain = tiny(study="plain", vary=None)
     helpers.run(plain, tmp_path)
     assert "cost" not in on_disk(tmp_path, "plain")["baseline"]
-    assert metrics.flops_per_s(on_disk(tmp_path, "plain")["baseline"]) is None
+    assert metrics.flops_per_s(helpers.records(tmp_path, "plain")["baseline"]) is None
 
 
 def test_energy_is_spread_over_images():
-    record = {"timing": {"latency_s": [1.0, 1.0], "energy_j": [30.0, 50.0]}, "trial": {"settings": {"batch": 4}}}
-    assert metrics.energy_per_image(record) == 10
+    one = helpers.made_up({"latency_s": [1.0, 1.0], "energy_j": [30.0, 50.0]}, {"batch": 4})
+    assert metrics.energy_per_image(one) == 10
 
 
 def test_energy_and_the_devices_own_clock_are_sampled_with_each_call(monkeypatch):

@@ -365,7 +365,7 @@ def test_a_damaged_record_is_set_aside_and_named(tmp_path, capsys):
 
 def test_a_newer_record_is_left_alone(tmp_path, capsys):
     study = helpers.study(tiny())
-    path = record.write(tmp_path, {**record.make(study.baseline, "ok"), "schema": record.SCHEMA + 1})
+    path = helpers.store(tmp_path, {**record.make(study.baseline, "ok").raw, "schema": record.SCHEMA + 1})
     newer = path.read_bytes()
     helpers.run(tiny(), tmp_path)
     assert path.read_bytes() == newer
@@ -378,13 +378,16 @@ def test_a_newer_record_is_left_alone(tmp_path, capsys):
 
 
 def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
-    made = record.make(helpers.study(tiny()).baseline, "ok")
-    path = record.write(tmp_path, {key: value for key, value in made.items() if key != "images"})
+    made = record.make(helpers.study(tiny()).baseline, "ok").raw
+    path = helpers.store(tmp_path, {key: value for key, value in made.items() if key != "images"})
     monkeypatch.setattr(record, "SCHEMA", 3)
-    upgrades = {1: lambda old: {**old, "pictures": ["a"]}, 2: lambda old: {"images": old.pop("pictures"), **old}}
+    upgrades = {
+        1: lambda old: {**old, "pictures": [{"file": "a"}]},
+        2: lambda old: {"images": old.pop("pictures"), **old},
+    }
     monkeypatch.setattr(record, "UPGRADES", upgrades)
     read = record.read(path)
-    assert (read["schema"], read["images"], read["id"]) == (3, ["a"], made["id"]) and "pictures" not in read
+    assert (read.raw["schema"], read.images, read.id) == (3, [{"file": "a"}], made["id"]) and "pictures" not in read.raw
     monkeypatch.setattr(record, "UPGRADES", {1: lambda old: {**old, "images": old["absent"]}, 2: dict})
     with pytest.raises(record.Damaged, match="is damaged: no record of schema 1: KeyError 'absent'"):
         record.read(path)
@@ -395,7 +398,7 @@ def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("parts", [{"trial": []}, {"trial": {}}, {"timing": None}, {"images": {}}])
 def test_parts_of_another_shape_are_damage(parts, tmp_path):
-    path = record.write(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok"), **parts})
+    path = helpers.store(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok").raw, **parts})
     with pytest.raises(record.Damaged, match=f"{path.name} is damaged: its {next(iter(parts))}"):
         record.read(path)
     assert frame.load(tmp_path)[1] and stored.load(tmp_path)[1]

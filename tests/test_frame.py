@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import helpers
 import pandas
 import pytest
 
@@ -35,7 +36,7 @@ def content(id, study="s", steps=4, host=None, **parts):
 
 def write(results, *records):
     for one in records:
-        record.write(results, one)
+        helpers.store(results, one)
     return results
 
 

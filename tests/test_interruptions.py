@@ -75,7 +75,7 @@ def test_a_killed_runner_goes_on_where_it_was(moment, tmp_path):
     summary = helpers.run(CONTENT, tmp_path)
     assert summary.measured == 3 - len(old)
     assert old.items() <= helpers.frozen(tmp_path).items()
-    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
     assert helpers.whole(tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_two_runners_on_one_study(tmp_path):
             runner_.join(120)
             assert runner_.exitcode == 0
     assert sorted([counts.get(), counts.get()]) == [0, 3]
-    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
     assert helpers.whole(tmp_path)
 
 
@@ -167,7 +167,7 @@ def test_the_real_command_killed_then_finished(tmp_path, capsys):
     assert first.name in old and helpers.whole(tmp_path)
     code, out, _ = helpers.command(capsys, *arguments)
     assert code == 0 and "3 ok" in out
-    assert [r["status"] for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
     for name, (content, _) in old.items():  # scoring adds to a record what was not scored yet, and nothing else
         before, after = json.loads(content), json.loads((tmp_path / "tiny" / name).read_text())
         assert {**after, "quality": before["quality"]} == before
@@ -177,7 +177,7 @@ SCRIPT = """
 import mic2e_bench, yaml
 print("top level")
 summary = mic2e_bench.run(yaml.safe_load(open("study.yaml")), results="results")
-print([r["status"] for r in summary.records.values()])
+print([r.status for r in summary.records.values()])
 """
 
 

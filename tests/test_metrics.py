@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import made_up
 
 from mic2e_bench import registry, statistics
 from mic2e_bench.errors import BadInput
@@ -76,9 +77,9 @@ def test_samples_of_a_record():
     assert latency.quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 3.0, 4.0)
     assert latency.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(1 / 3)
     metrics = registry.metrics()
-    assert metrics["latency_s"].compute({"timing": {"latency_s": []}}) is None
-    assert metrics["peak_vram_allocated_bytes"].compute({"memory": {"peak_vram_allocated_bytes": None}}) is None
-    assert metrics["peak_rss_bytes"].compute({"memory": {"peak_rss_bytes": 7}}) == 7
+    assert metrics["latency_s"].compute(made_up({})) is None
+    assert metrics["peak_vram_allocated_bytes"].compute(made_up({}, memory={"peak_vram_allocated_bytes": None})) is None
+    assert metrics["peak_rss_bytes"].compute(made_up({}, memory={"peak_rss_bytes": 7})) == 7
 
 
 def test_the_interval_covers_the_true_mean_and_shrinks():

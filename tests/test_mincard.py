@@ -4,7 +4,7 @@ import helpers
 import pytest
 from helpers import refusal, tiny
 
-from mic2e_bench import environment, errors, mincard, runner
+from mic2e_bench import environment, errors, mincard, record, runner
 
 GIB = 2**30
 
@@ -41,8 +41,8 @@ def card(monkeypatch):
         status = "ok" if not large and share * 20 >= 3 else "oom"
         # what CUDA counts is a little less than what the driver does
         memory = {"device_total_bytes": int(19.9 * GIB), "peak_beside_allocator_bytes": int(0.4 * GIB)}
-        one = {"status": status, "reason": "" if status == "ok" else "CUDA out of memory", "memory": memory}
-        return runner.Summary(records={trial.id: one})
+        made = record.make(trial, status, "" if status == "ok" else "CUDA out of memory", memory=memory)
+        return runner.Summary(records={trial.id: made})
 
     monkeypatch.setattr(environment, "gpu", lambda: {"name": "a card", "memory_bytes": 20 * GIB})
     monkeypatch.setattr(runner, "run", run)

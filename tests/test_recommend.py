@@ -32,11 +32,10 @@ def stored(results, study, trial, seconds, gib, quality, vram=True, spread=0.01,
     memory = {"peak_vram_reserved_bytes" if vram else "peak_rss_bytes": int(gib * GIB)}
     samples = [seconds * (1 + spread * step) for step in (-1, -0.5, 0, 0.5, 1)]
     here = {**environment.here("cpu"), **environ}
+    entry = {"unit": "%", "better": "higher", "against": study.baseline.id, "backbone": "trained stand-in",
+             "value": quality, "ci95": None, "n": 1, "floor": 99.5, "anchor": "a"}  # fmt: skip
     made = record.make(trial, status, "" if status == "ok" else "why", timing={"latency_s": samples}, memory=memory,
-                       environment=here)  # fmt: skip
-    entry = {"unit": "%", "better": "higher", "against": study.baseline.id, "backbone": "trained stand-in"}
-    if quality is not None:
-        made["quality"] = {"quality": {**entry, "value": quality, "ci95": None, "n": 1, "floor": 99.5, "anchor": "a"}}
+                       environment=here, quality={} if quality is None else {"quality": entry})  # fmt: skip
     record.write(results, made)
 
 

@@ -1,5 +1,6 @@
 """One file a trial, whole or not at all."""
 
+import dataclasses
 import json
 import os
 
@@ -17,23 +18,54 @@ def trial():
 
 def test_schema(tmp_path):
     made = record.make(trial(), "ok", timing={"latency_s": [0.5]}, memory={"weights_bytes": 7})
-    assert list(made) == [
+    assert list(made.raw) == [
         "schema", "id", "study", "label", "trial", "status", "reason", "receipts", "timing", "memory", "images",
         "quality", "environment",
     ]  # fmt: skip
-    assert set(made["timing"]) >= {"load_s", "first_call_s", "latency_s", "step_s", "component_s"}
-    assert made["memory"]["weights_bytes"] == 7
-    assert made["memory"]["peak_vram_allocated_bytes"] is None
+    assert set(made.raw["timing"]) >= {"load_s", "first_call_s", "latency_s", "step_s", "component_s"}
+    assert made.memory["weights_bytes"] == 7
+    assert made.memory["peak_vram_allocated_bytes"] is None
     path = record.write(tmp_path, made)
     assert path == tmp_path / "tiny" / f"{trial().id}.json"
-    assert record.read(path) == json.loads(path.read_text()) == made
+    assert record.read(path) == made and json.loads(path.read_text()) == made.raw
     assert not list(path.parent.glob(".*"))
 
 
 def test_raw_samples_are_not_rounded(tmp_path):
     sample = 0.1234567890123456
     path = record.write(tmp_path, record.make(trial(), "ok", timing={"latency_s": [sample]}))
-    assert record.read(path)["timing"]["latency_s"] == [sample]
+    assert record.read(path).latency_s == [sample]
+
+
+def test_what_nobody_knows_any_more_or_yet_survives_a_new_score(tmp_path):
+    content = {**record.make(trial(), "ok").raw, "later": [1], "timing": {"latency_s": [0.5], "sm_mhz": [900]}}
+    path = helpers.store(tmp_path, content)
+    one = record.read(path).with_quality({"psnr": {"value": 30.0}})
+    assert record.write(tmp_path, one) == path
+    assert json.loads(path.read_text()) == {**content, "quality": {"psnr": {"value": 30.0}}} == record.read(path).raw
+
+
+def test_a_record_of_before_has_none_where_nothing_was_measured():
+    content = record.make(trial(), "ok").raw
+    one = record.Record.of({**content, "timing": {"latency_s": [1.0], "load_s": 2.0}})
+    assert (one.latency_s, one.load_s, one.batch, one.cost, one.warnings) == ([1.0], 2.0, 1, {}, ())
+    unknown = (one.first_call_s, one.place_s, one.import_s, one.witnessed_s, one.warmup_s, one.energy_j, one.rounds)
+    assert set(unknown) == {None}
+
+
+def test_a_record_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.make(trial(), "ok").status = "error"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../other/images/a.png", "images/../../a.png", None, 3])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_picture_stays_in_the_records_folder(name, again, tmp_path):
+    image = {"input": "a", "seed": 1, "file": "images/a.png", "sha256": "0" * 64}
+    image = {**image, "again": {"file": name}} if again else {**image, "file": name}
+    path = helpers.store(tmp_path, {**record.make(trial(), "ok").raw, "images": [image]})
+    with pytest.raises(record.Damaged, match=f"{path.name} is damaged"):
+        record.read(path)
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
@@ -71,7 +103,7 @@ def test_damaged_files_are_named_and_measured_anew(content, named, tmp_path):
 @pytest.mark.parametrize("change, named", [({"schema": 2}, "schema 2"), ({"id": "f" * 16}, "holds the record of")])
 def test_records_of_another_schema_or_trial(change, named, tmp_path):
     path = tmp_path / f"{trial().id}.json"
-    path.write_text(json.dumps({**record.make(trial(), "ok"), **change}))
+    path.write_text(json.dumps({**record.make(trial(), "ok").raw, **change}))
     with pytest.raises(record.Damaged, match=named):
         record.read(path)
 
@@ -84,4 +116,4 @@ def test_no_record_where_there_can_be_none(tmp_path):
 
 def test_registry_names_are_what_records_store():
     made = record.make(trial(), "ok")
-    assert set(made["trial"]["settings"]) == {*registry.toggles_of(registry.pipeline("objectclear")), "process"}
+    assert set(made.settings) == {*registry.toggles_of(registry.pipeline("objectclear")), "process"}

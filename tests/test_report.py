@@ -35,17 +35,10 @@ def inputs_folder(folder: Path) -> Path:
     return folder
 
 
-def measured(study, results: Path, trial, number: int, status: str = "ok", reason: str = "") -> dict:
+def measured(study, results: Path, trial, number: int, status: str = "ok", reason: str = "") -> None:
     """A record with latencies of ``number`` seconds and an image; it is written where it belongs."""
     seen = 1 if trial is study.baseline else number
     picture(results / study.name / "images" / f"{seen}.png", seen)
-    made = record.make(
-        trial, status, reason,
-        timing={"load_s": 1.5, "first_call_s": 9.0, "latency_s": [number * 0.9, number * 1.0, number * 1.1]},
-        memory={"weights_bytes": 100 * MIB, "peak_rss_bytes": 900 * MIB, "load_peak_rss_bytes": 800 * MIB},
-        images=[{"input": "scene", "seed": 42, "file": f"images/{seen}.png", "sha256": "0" * 64}],
-        environment=dict(environment.here("cpu")),
-    )  # fmt: skip
     entry = {
         "unit": "1",
         "better": "lower",
@@ -53,13 +46,19 @@ def measured(study, results: Path, trial, number: int, status: str = "ok", reaso
         "backbone": "alex, untrained (seed 0) stand-in",
     }
     value = number / 100
-    made["quality"] = {
+    quality = {
         "lpips": {**entry, "value": value, "ci95": [value / 2, value * 2]},
         "psnr": {**entry, "value": 30.0 + number, "ci95": None, "unit": "dB", "better": "higher", "backbone": None},
         "psnr.truth.inside": {**entry, "value": 11.25, "ci95": None, "against": "truth", "backbone": None},
     }
+    made = record.make(
+        trial, status, reason, quality=quality,
+        timing={"load_s": 1.5, "first_call_s": 9.0, "latency_s": [number * 0.9, number * 1.0, number * 1.1]},
+        memory={"weights_bytes": 100 * MIB, "peak_rss_bytes": 900 * MIB, "load_peak_rss_bytes": 800 * MIB},
+        images=[{"input": "scene", "seed": 42, "file": f"images/{seen}.png", "sha256": "0" * 64}],
+        environment=dict(environment.here("cpu")),
+    )  # fmt: skip
     record.write(results, made)
-    return made
 
 
 def failed(results: Path, trial, status: str, reason: str) -> None:
@@ -113,15 +112,15 @@ def test_csv_holds_the_records_numbers_unrounded(sweep):
     assert [row["id"] for row in rows] == [trial.id for trial in study.trials]
     for row, trial in zip(rows, study.trials, strict=True):
         stored = record.read(record.path_of(results, study.name, trial.id))
-        assert row["status"] == stored["status"]
-        if not stored["quality"]:
+        assert row["status"] == stored.status
+        if not stored.quality:
             assert row["latency_s"] == row["lpips"] == row["peak_rss_bytes"] == ""
             continue
-        assert float(row["latency_s"]) == sorted(stored["timing"]["latency_s"])[1]
-        assert float(row["peak_rss_bytes"]) == stored["memory"]["peak_rss_bytes"]
-        assert float(row["lpips"]) == stored["quality"]["lpips"]["value"]
-        assert [float(row["lpips_low"]), float(row["lpips_high"])] == stored["quality"]["lpips"]["ci95"]
-        assert float(row["psnr_dB"]) == stored["quality"]["psnr"]["value"]
+        assert float(row["latency_s"]) == sorted(stored.latency_s)[1]
+        assert float(row["peak_rss_bytes"]) == stored.memory["peak_rss_bytes"]
+        assert float(row["lpips"]) == stored.quality["lpips"]["value"]
+        assert [float(row["lpips_low"]), float(row["lpips_high"])] == stored.quality["lpips"]["ci95"]
+        assert float(row["psnr_dB"]) == stored.quality["psnr"]["value"]
         assert float(row["psnr.truth.inside_dB"]) == 11.25
         assert all(name in row["stand_in"] for name in STAND_INS)
 

@@ -60,8 +60,8 @@ def test_rerun_measures_again_and_sees_the_same_images(measured):
     times, images = ({r["id"]: r[key] for r in on_disk(results).values()} for key in ("timing", "images"))
     summary = helpers.run(tiny(), results, rerun=True)
     assert summary.measured == 2
-    for record in summary.records.values():
-        assert record["timing"] != times[record["id"]] and record["images"] == images[record["id"]]
+    for one in summary.records.values():
+        assert one.raw["timing"] != times[one.id] and one.images == images[one.id]
 
 
 def test_a_damaged_record_is_measured_anew(measured):
@@ -175,5 +175,5 @@ def test_inputs_that_change_after_planning(tmp_path):
     changed = helpers.picture((96, 80), seed=9)
     for change in (changed.save, lambda path: path.unlink()):
         change(tmp_path / "in" / "in0.png")
-        (record,) = runner.run([planned], tmp_path).records.values()
-        assert (record["status"], record["reason"]) == ("error", reason)
+        (one,) = runner.run([planned], tmp_path).records.values()
+        assert (one.status, one.reason) == ("error", reason)

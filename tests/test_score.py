@@ -66,7 +66,7 @@ def blurred(number, index, seed):
 
 
 def quality(study, results, trial):
-    return record.read(record.path_of(results, "s", study.trials[trial].id))["quality"]
+    return record.read(record.path_of(results, "s", study.trials[trial].id)).quality
 
 
 @pytest.fixture
@@ -229,9 +229,9 @@ def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, i
     assert {key: new[key] for key in old} == old
     assert "96x80" in new["ms_ssim"]["problem"]
     assert score.study(more, results) == []  # what a metric cannot do is said once
-    image = record.read(record.path_of(results, "s", one.trials[1].id))
-    image["images"][0] |= stored(results / "s", blurred(2, 0, 1))
-    record.write(results, image)
+    changed = record.read(record.path_of(results, "s", one.trials[1].id)).raw
+    changed["images"][0] |= stored(results / "s", blurred(2, 0, 1))
+    helpers.store(results, changed)
     score.study(one, results)
     assert quality(one, results, 1)["psnr"]["value"] < old["psnr"]["value"]
     clean(0).rotate(180).save(tmp_path / "in" / "in0.truth.png")
@@ -252,7 +252,7 @@ def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_pat
 def test_what_cannot_be_scored_is_named(tmp_path, inline, capsys):
     one = study(tmp_path, metrics=["psnr"])
     results = measured(one, tmp_path / "out", blurred)
-    images = record.read(record.path_of(results, "s", one.trials[1].id))["images"]
+    images = record.read(record.path_of(results, "s", one.trials[1].id)).images
     lost = results / "s" / images[0]["file"]
     kept = lost.read_bytes()
     lost.unlink()

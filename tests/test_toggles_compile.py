@@ -1,11 +1,13 @@
 """torch.compile on the denoiser: in place, seen by the witness, counted by Dynamo. One test compiles for real."""
 
+import helpers
 import pytest
 import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
 from mic2e_bench import compiling, conflicts, registry
 from mic2e_bench.metrics import preparation
+from mic2e_bench.records import ratios
 from mic2e_bench.toggles import compile as compile_toggle
 
 
@@ -144,19 +146,19 @@ def test_a_cache_that_decides_in_python_breaks_the_graph(eager):
 
 def record(first, *latency, warmup=1, batch=1, **settings):
     timing = {"first_call_s": first, "warmup_s": [first] * warmup, "latency_s": list(latency)}
-    return {"timing": timing, "trial": {"settings": {"batch": batch, **settings}}}
+    return helpers.made_up(timing, {"batch": batch, **settings})
 
 
 def test_what_compiling_cost_and_when_it_has_paid_off():
     plain, compiled = record(2.5, 2.0, 2.0), record(31.0, 1.0, 1.0, compile="default")
     assert preparation.compile_seconds(plain) is None
     assert preparation.compile_seconds(compiled) == 30.0
-    assert preparation.break_even_images(compiled, plain) == 30  # 29.5 s more at first, 1 s less for each
-    assert preparation.break_even_images(plain, compiled) is None
+    assert ratios.break_even_images(compiled, plain) == 30  # 29.5 s more at first, 1 s less for each
+    assert ratios.break_even_images(plain, compiled) is None
     two = record(31.0, 2.0, batch=2, compile="default")
-    assert preparation.break_even_images(two, plain) == 29
+    assert ratios.break_even_images(two, plain) == 29
     assert preparation.compile_seconds(record(9.0, 9.0, 1.0, warmup=0, engine="onnxruntime-cpu")) == 8.0
-    assert preparation.break_even_images(record(9.0, 9.0, warmup=0, compile="default"), plain) is None
+    assert ratios.break_even_images(record(9.0, 9.0, warmup=0, compile="default"), plain) is None
 
 
 @pytest.mark.gpu

@@ -14,7 +14,7 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import cgroup, conditions, determinism, environment, frame, machine, nvidia, record
+from mic2e_bench import cgroup, conditions, determinism, environment, frame, machine, nvidia
 from mic2e_bench.report import about, findings, tables
 
 QUIET = {
@@ -274,7 +274,7 @@ def test_the_same_image_or_the_difference(tmp_path):
         ([one], None, None),
         ([], None, None),
     ):
-        made = {"images": images}
+        made = helpers.made_up({}, images=images)
         assert determinism.is_deterministic(made) is same
         assert determinism.difference(made, tmp_path) == difference
 
@@ -291,7 +291,7 @@ def test_marks_and_captions(measured, tmp_path):
             images = tmp_path / "tiny"
             images.mkdir(exist_ok=True)
             one["images"] = [{**one["images"][0], **picture(images, "a", 7), "again": picture(images, "b", 9)}]
-        record.write(tmp_path, one)
+        helpers.store(tmp_path, one)
     found = findings.read(study, tmp_path)
     rows = {row[0]: row for row in tables.main(found).rows}
     assert rows["steps=2"][1].endswith(" †") and not rows["baseline (steps=1)"][1].endswith("†")
@@ -308,6 +308,6 @@ def test_marks_and_captions(measured, tmp_path):
 
 def test_nothing_is_said_of_quiet_trials(measured, tmp_path):
     for one in measured[1].values():
-        record.write(tmp_path, {**one, "environment": {**one["environment"], "disturbed": []}, "images": []})
+        helpers.store(tmp_path, {**one, "environment": {**one["environment"], "disturbed": []}, "images": []})
     text = tables.text(helpers.study(tiny()), tmp_path)
     assert "†" not in text and "same seed" not in text

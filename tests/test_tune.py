@@ -68,13 +68,13 @@ class Measurer:
         quality = 100 * (1 - np.exp(-s["steps"] / 2)) * (0.5 + 0.5 * size) * (0.9 + 0.1 * (s["guidance"] > 1))
         bad = {"status": "not_applied", "reason": reason} if reason else {"status": "ok"}
         receipts = {name: {"asked": s[name], "seen": 0, "applied": name != reason, "how": ""} for name in s}
-        made = record.make(
-            trial, **bad, receipts=receipts, timing={"latency_s": [latency] * 3}, environment=environment.here("cpu"),
-            memory={"peak_rss_bytes": int(1e9 + 5e8 * size * (0.8 if s["attention"] != "native" else 1))},
-        )  # fmt: skip
         entry = {"value": quality, "unit": "%", "better": "higher", "against": "0", "backbone": None, "ci95": None,
                  "floor": 99.0, "anchor": ""}  # fmt: skip
-        return {**made, "quality": {"quality": entry}}
+        return record.make(
+            trial, **bad, quality={"quality": entry}, receipts=receipts, timing={"latency_s": [latency] * 3},
+            environment=environment.here("cpu"),
+            memory={"peak_rss_bytes": int(1e9 + 5e8 * size * (0.8 if s["attention"] != "native" else 1))},
+        )  # fmt: skip
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_a_search_finds_the_front_and_measures_nothing_twice(content, tmp_path, 
 
 
 def costs(one):
-    return [one["timing"]["latency_s"][0], one["memory"]["peak_rss_bytes"], -one["quality"]["quality"]["value"]]
+    return [one.latency_s[0], one.memory["peak_rss_bytes"], -one.quality["quality"]["value"]]
 
 
 def costs_of_all(content):

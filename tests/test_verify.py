@@ -62,7 +62,7 @@ def test_images_of_random_weights_need_not_be_kept(results, capsys):
         one = json.loads(path.read_text())
         one["trial"]["model"] = {"source": "random"}
         path.unlink()
-        record.write(results, {**one, "id": fingerprint(identifying(one["trial"]))})
+        helpers.store(results, {**one, "id": fingerprint(identifying(one["trial"]))})
     changed, gone = sorted((results / "tiny" / "images").iterdir())
     gone.unlink()
     code, out, _ = helpers.command(capsys, "verify", "--results", results)
@@ -77,7 +77,7 @@ def test_an_image_that_one_record_needs_must_be_there(results, capsys):
     path = first(results)
     one = json.loads(path.read_text())
     one["trial"]["model"] = {"source": "random"}
-    record.write(results, {**one, "id": fingerprint(identifying(one["trial"]))})
+    helpers.store(results, {**one, "id": fingerprint(identifying(one["trial"]))})
     image = results / "tiny" / one["images"][0]["file"]
     image.unlink()
     assert problems(results, capsys) == [f"problem: {image}: missing, and a record names it"]
@@ -93,7 +93,7 @@ def test_an_image_that_one_record_needs_must_be_there(results, capsys):
         ({"images": []}, "has no images"),
         ({"study": "other"}, "it is of study 'other'"),
         (
-            {"timing": {**record.make(helpers.study(tiny()).baseline, "ok")["timing"], "latency_s": [-1.0]}},
+            {"timing": {**record.make(helpers.study(tiny()).baseline, "ok").raw["timing"], "latency_s": [-1.0]}},
             "no positive",
         ),
         ({"quality": {"psnr": 3}}, "is damaged"),

@@ -133,6 +133,6 @@ def test_a_card_that_others_hold_is_told_from_a_setting_that_does_not_fit(driver
     child.card_before = child.watch.before["gpu"]
     child._write(study.trials[0].id, "oom", "OutOfMemoryError: CUDA out of memory")
     (record,) = done.summary.records.values()
-    assert record["status"] == "oom" and record["environment"]["held_by_others_bytes"] == 79 * GIB
-    assert record["reason"].endswith("; 79.0 GiB of the card were taken before it began: free them and run again")
+    assert record.status == "oom" and record.environment["held_by_others_bytes"] == 79 * GIB
+    assert record.reason.endswith("; 79.0 GiB of the card were taken before it began: free them and run again")
     assert done.too_large == [] and not done.cannot_fit(study.trials[1])

@@ -105,7 +105,7 @@ def measure(study: Study, folder: Path, number: int, names: list[str]) -> None:
         with faults.injected(VARIANTS[name]):
             summary = runner.run([study], results) if number else api.run(study, results=results)
         if summary.failed:
-            reasons = "; ".join(f"{one['label']}: {one['reason']}" for one in summary.failed.values())
+            reasons = "; ".join(f"{one.label}: {one.reason}" for one in summary.failed.values())
             raise SystemExit(f"{name}: {reasons}")
 
 

@@ -25,6 +25,7 @@ import psutil
 
 from mic2e_bench import environment, params, record, runner, server, verify
 from mic2e_bench.params import Study
+from mic2e_bench.records.comparable import is_measured
 
 KILLS, INTERRUPTS, LIMIT_S = 30, 5, 1.0
 CONTENT: dict[str, Any] = {
@@ -76,8 +77,8 @@ def table(results: Path) -> dict[str, Any]:
     found = {}
     for path in record.paths(results / str(CONTENT["study"])):
         one = record.read(path)
-        same = {part: one[part] for part in ("id", "trial", "status", "reason", "receipts", "images")}
-        found[one["label"]] = {**same, "weights_bytes": one["memory"]["weights_bytes"]}
+        same = {part: one.raw[part] for part in ("id", "trial", "status", "reason", "receipts", "images")}
+        found[one.label] = {**same, "weights_bytes": one.memory["weights_bytes"]}
     return found
 
 
@@ -116,7 +117,7 @@ def _losses(results: Path, old: dict[str, bytes], summary: runner.Summary, quiet
 def _measured(results: Path) -> dict[str, bytes]:
     """The records of measured trials, by file name."""
     paths = record.paths(results / str(CONTENT["study"]))
-    return {path.name: path.read_bytes() for path in paths if record.read(path)["status"] in record.MEASURED}
+    return {path.name: path.read_bytes() for path in paths if is_measured(record.read(path))}
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         summary = api.run(STUDY, results=folder)
     if summary.failed:
-        print("\n".join(f"{one['label']}: {one['status']}: {one['reason']}" for one in summary.failed.values()))
+        print("\n".join(f"{one.label}: {one.status}: {one.reason}" for one in summary.failed.values()))
         return 1
     wall = time.time() - psutil.Process().create_time()
     start = statistics.median(server.start() for _ in range(STARTS))
@@ -52,7 +52,7 @@ def ratio(summary: Summary, wall_s: float) -> float:
 def report(summary: Summary, wall_s: float, start_s: float) -> str:
     """The figures as a Markdown section; ``wall_s`` is the whole process's, scoring included; ``start_s`` a child's."""
     here = environment.here("cpu")
-    trial = next(iter(summary.records.values()))["trial"]
+    one = next(iter(summary.records.values()))
     rows = [
         ("pipeline calls", f"{summary.calls_s:.1f} s"),
         ("one import of the libraries", f"{summary.import_s:.1f} s"),
@@ -64,8 +64,8 @@ def report(summary: Summary, wall_s: float, start_s: float) -> str:
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     about = (
-        f"Steps {', '.join(map(str, STUDY['vary']['steps']))} of the bundled {trial['pipeline']} model at "
-        f"{trial['settings']['resolution']} px, {trial['protocol']['repeats']} repeats; {here['device']}, "
+        f"Steps {', '.join(map(str, STUDY['vary']['steps']))} of the bundled {one.pipeline} model at "
+        f"{one.settings['resolution']} px, {one.protocol['repeats']} repeats; {here['device']}, "
         f"load {here['load_1min']:.1f}, torch {here['packages']['torch']}, {environment.now()[:10]}."
     )
     return f"### Overhead of a sweep\n\n{about}\n\n| part | time |\n| --- | --- |\n{table}"

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import api, environment, places, registry
+from mic2e_bench import api, environment, places, record, registry
 from mic2e_bench.bench import section
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
@@ -137,9 +137,9 @@ def ours() -> tuple[float, float]:
         )  # fmt: skip
         wall = time.perf_counter() - start
         table = api.load(folder, "peer")
-        records = [json.loads(Path(path).read_text()) for path in table["path"]]
-    asked = {one["trial"]["settings"]["steps"]: one for one in records}
-    return wall, sum(sum(asked[steps]["timing"]["latency_s"]) for steps in SWEEP["steps"])
+        records = [record.read(Path(path)) for path in table["path"]]
+    asked = {one.settings["steps"]: one for one in records}
+    return wall, sum(sum(asked[steps].latency_s) for steps in SWEEP["steps"])
 
 
 if __name__ == "__main__":

@@ -61,17 +61,19 @@ def write(results: Path, count: int) -> int:
     folder = results / str(STUDY["study"])
     folder.mkdir(parents=True)
     for trial in trials(count):
-        text = json.dumps(_record(trial, here), indent=1, ensure_ascii=False)
+        text = json.dumps(_record(trial, here).raw, indent=1, ensure_ascii=False)
         written += (folder / f"{trial.id}.json").write_text(text)  # no fsync: writing is not what is timed
     return written
 
 
-def _record(trial: Trial, here: dict[str, Any]) -> dict[str, Any]:
+def _record(trial: Trial, here: dict[str, Any]) -> record.Record:
     how = "AttnProcessor2_0 x14; VAE: AttnProcessor2_0 x2; read from the live object"
     images = [{"input": name, "seed": trial.protocol["seeds"][0], "file": f"images/{name}.png", "sha256": "0" * 64}
               for name in trial.inputs["items"]]  # fmt: skip
-    made = record.make(
+    keys = ("psnr", "ssim", "lpips", "quality", "psnr.truth", "psnr.truth.inside", "ssim.truth", "lpips.truth")
+    return record.make(
         trial, "ok",
+        quality=dict.fromkeys(keys, ENTRY),
         receipts={name: {"asked": value, "seen": value, "applied": True, "how": how}
                   for name, value in trial.settings.items()},
         timing={"load_s": 1.25, "first_call_s": 2.5, "calls_s": 20.5, "warmup_s": [2.5],
@@ -81,8 +83,6 @@ def _record(trial: Trial, here: dict[str, Any]) -> dict[str, Any]:
         images=images,
         environment=here,
     )  # fmt: skip
-    keys = ("psnr", "ssim", "lpips", "quality", "psnr.truth", "psnr.truth.inside", "ssim.truth", "lpips.truth")
-    return {**made, "quality": dict.fromkeys(keys, ENTRY)}
 
 
 def _seconds(act: Callable[[], object]) -> float:

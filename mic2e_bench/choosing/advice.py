@@ -10,14 +10,14 @@ from mic2e_bench import protocol, registry, units
 from mic2e_bench.choosing import front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.records.comparable import MEMORY_NAMES, RSS, VRAM
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
 from mic2e_bench.units import NONE
 
-MEMORY_NAMES = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
 MEMORY_WORDS = {
-    "peak_vram_reserved_bytes": "peak VRAM that PyTorch's allocator reserved",
-    "peak_rss_bytes": "peak RSS of the process, libraries included, because these records are of a CPU",
+    VRAM: "peak VRAM that PyTorch's allocator reserved",
+    RSS: "peak RSS of the process, libraries included, because these records are of a CPU",
 }
 MARKS = {front.FRONT: "front", front.TIE: "tie with the front", front.BEATEN: "", front.UNKNOWN: NONE}
 MOST = 5  # runners-up, ties and reasons that the text names

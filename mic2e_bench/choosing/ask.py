@@ -10,6 +10,7 @@ from mic2e_bench.choosing import candidates, recommend
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY, Recommendation
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.records.comparable import VRAM
 
 PREFER = {"latency": LATENCY, "vram": MEMORY, "memory": MEMORY, "quality": QUALITY}
 
@@ -40,7 +41,7 @@ def ask(
     if min_quality is not None:
         asked[QUALITY] = units.percent(min_quality, "--min-quality")
     among = candidates.read(studies, results, metric or "", with_disturbed)
-    if (max_vram or prefer == "vram") and among.memory != "peak_vram_reserved_bytes":
+    if (max_vram or prefer == "vram") and among.memory != VRAM:
         raise BadInput("these records are of a CPU, without VRAM: ask for --max-memory or --prefer memory (peak RSS).")
     if (QUALITY in asked or prefer == "quality") and not among.metric:
         raise BadInput("no quality was scored for these records: run the study with metrics: [lpips].")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, frame, params, record
+from mic2e_bench import frame, params, record
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 
 # against the baseline, on a scale from 0 to 100 % or 0 to 1; the first of which there is a value counts
 QUALITY = ("quality", "iou", "ssim")
@@ -53,33 +55,35 @@ def read(studies: Sequence[str], results: Path, metric: str = "", with_disturbed
     records, damaged = {}, []
     for given in studies:
         found, problems = _records(given, Path(results))
-        records |= {one["id"]: (one, path) for one, path in found}
+        records |= {one.id: (one, path) for one, path in found}
         damaged += problems
     left_out = [("", name, reason) for name, reason in damaged]
     able = []
     for one, path in records.values():
-        if reason := unusable(one):
-            left_out.append((one["study"], one["label"], reason))
+        if reason := comparable.unusable(one):
+            left_out.append((one.study, one.label, reason))
         else:
             able.append((one, path))
     if not able:
         reasons = Counter(reason for *_, reason in left_out)
         why = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
         raise BadInput(f"{', '.join(studies)}: nothing to choose from: {why}. Measure: mic2e-bench run.")
-    quiet = [(one, path) for one, path in able if not disturbed(one)]
+    quiet = [(one, path) for one, path in able if not comparable.disturbed(one)]
     if quiet and not with_disturbed:
-        left_out += [(one["study"], one["label"], "disturbed: " + disturbed(one)) for one, _ in able if disturbed(one)]
+        why = [(one, comparable.disturbed(one)) for one, _ in able]
+        left_out += [(one.study, one.label, f"disturbed: {'; '.join(said)}") for one, said in why if said]
         able = quiet
     kept, others = _comparable(able)
     left_out += others
-    rows = tuple(frame.row(one, str(path)) for one, path in sorted(kept, key=lambda pair: pair[0]["id"]))
-    here = kept[0][0]["environment"]
+    rows = tuple(frame.row(one, str(path)) for one, path in sorted(kept, key=lambda pair: pair[0].id))
+    here = kept[0][0].environment
     machine = " · ".join(str(here[name]) for name in ("host", "device") if here.get(name))
-    noisy = sum(bool(disturbed(one)) for one, _ in kept)
-    return Candidates(rows, tuple(left_out), _metric(rows, metric), _memory(rows), machine, noisy)
+    memory = comparable.memory_column(row[comparable.VRAM] for row in rows)
+    noisy = sum(bool(comparable.disturbed(one)) for one, _ in kept)
+    return Candidates(rows, tuple(left_out), _metric(rows, metric), memory, machine, noisy)
 
 
-def _records(given: str, results: Path) -> tuple[list[tuple[dict, Path]], list[tuple[str, str]]]:
+def _records(given: str, results: Path) -> tuple[list[tuple[Record, Path]], list[tuple[str, str]]]:
     """The records of one study with their paths, and the damaged files with what is wrong."""
     if given.endswith((".yaml", ".yml")):
         trials = [trial for study in params.read_all(given) for trial in study.trials]
@@ -102,21 +106,9 @@ def _records(given: str, results: Path) -> tuple[list[tuple[dict, Path]], list[t
     return found, damaged
 
 
-def unusable(one: Mapping[str, Any]) -> str:
-    """Why no choice may rest on a record; empty where it may."""
-    if one["status"] != "ok":
-        return f"{one['status']}: {one['reason']}" if one["reason"] else one["status"]
-    return "" if one["timing"]["latency_s"] else "no latency was measured"
-
-
-def disturbed(one: Mapping[str, Any]) -> str:
-    """What a record says disturbed it while it was measured (throttling, other work), in words; empty where nothing."""
-    return "; ".join(one["environment"].get("disturbed") or ())
-
-
-def _comparable(able: Sequence[tuple[dict, Path]]) -> tuple[list[tuple[dict, Path]], list[tuple[str, str, str]]]:
+def _comparable(able: Sequence[tuple[Record, Path]]) -> tuple[list[tuple[Record, Path]], list[tuple[str, str, str]]]:
     """The largest group of records that may be compared, and the others with what is different about them."""
-    pipelines = dict.fromkeys(one["trial"]["pipeline"] for one, _ in able)
+    pipelines = dict.fromkeys(one.pipeline for one, _ in able)
     if len(pipelines) > 1:
         raise BadInput(f"these studies are of several pipelines ({', '.join(pipelines)}): choose for one at a time.")
     kept, out = list(able), []
@@ -124,25 +116,16 @@ def _comparable(able: Sequence[tuple[dict, Path]]) -> tuple[list[tuple[dict, Pat
         counts = Counter(read(one) for one, _ in kept)
         del counts[""]  # not known, so not another
         usual = ("", *(name for name, _ in counts.most_common(1)))
-        out += [(one["study"], one["label"], f"another {what}") for one, _ in kept if read(one) not in usual]
+        out += [(one.study, one.label, f"another {what}") for one, _ in kept if read(one) not in usual]
         kept = [(one, path) for one, path in kept if read(one) in usual]
     return kept, out
 
 
-def _environment(one: Mapping[str, Any]) -> str:
-    return str([one["environment"].get(name) for name in environment.SAME])
-
-
-def _reference(one: Mapping[str, Any]) -> str:
-    """The baseline that quality was scored against."""
-    return next((entry["against"] for entry in one["quality"].values() if entry["against"] != "truth"), "")
-
-
 _SAME = (
-    ("environment (machine, driver or versions)", _environment),
-    ("model", lambda one: str(sorted(one["trial"]["model"].items()))),
-    ("set of inputs", lambda one: str(sorted(one["trial"]["inputs"]["items"].items()))),
-    ("baseline, so its quality is on another scale", _reference),
+    ("environment (machine, driver or versions)", lambda one: str(comparable.place(one))),
+    ("model", lambda one: str(sorted(one.model.items()))),
+    ("set of inputs", lambda one: str(sorted(one.inputs["items"].items()))),
+    ("baseline, so its quality is on another scale", lambda one: next(iter(comparable.references(one)), "")),
 )
 
 
@@ -154,8 +137,3 @@ def _metric(rows: Sequence[Mapping[str, Any]], asked: str) -> str:
         raise unknown("metric of quality in %", asked, usable, "--metric")
     has_value = [name for name in (asked, *QUALITY) if any(row.get(name) is not None for row in rows)]
     return next(iter(has_value), "")
-
-
-def _memory(rows: Sequence[Mapping[str, Any]]) -> str:
-    on_gpu = any(row["peak_vram_reserved_bytes"] is not None for row in rows)
-    return "peak_vram_reserved_bytes" if on_gpu else "peak_rss_bytes"

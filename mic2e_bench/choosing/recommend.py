@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from mic2e_bench.choosing import front
+from mic2e_bench.records.comparable import RSS
 
 LATENCY, MEMORY, QUALITY = "latency", "memory", "quality"
 QUANTITIES = (LATENCY, MEMORY, QUALITY)
@@ -94,7 +95,7 @@ def points(rows: Iterable[Mapping[str, Any]], memory: str, metric: str) -> list[
         values = {LATENCY: _number(row["latency_s"]), MEMORY: _number(row[memory]), QUALITY: quality}
         spread = row["latency_q3_s"] - row["latency_q1_s"] if values[LATENCY] is not None else 0.0
         rss = (values[MEMORY] or 0.0) * RSS_NOISE
-        noises = {LATENCY: spread, MEMORY: rss if memory == "peak_rss_bytes" else 0.0, QUALITY: noise}
+        noises = {LATENCY: spread, MEMORY: rss if memory == RSS else 0.0, QUALITY: noise}
         made.append(Point(row, row["id"], row["label"], values, noises))
     return made
 

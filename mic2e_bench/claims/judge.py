@@ -88,7 +88,7 @@ def _verdict(claim: Claim, answer: Answer, value: float, ci95: Sequence[float] |
     if not claim.has_figure:
         return NO_FIGURE, ""
     if claim.of == "quality" and claim.low == claim.high == 100:
-        scores = one.record["quality"]
+        scores = one.record.quality
         visible = (scores.get("quality") or scores["iou"]).get("visible")
         words = {True: (NOT, "a visible difference"), False: (HOLDS, "no visible difference")}
         return words.get(visible, (UNKNOWN, "no measure of the noise in its pictures"))

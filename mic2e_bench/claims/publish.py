@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mic2e_bench import claims, environment, files
+from mic2e_bench import claims, files
 from mic2e_bench.claims import by_device, read, stored
 from mic2e_bench.claims.judge import Outcome, judge
 from mic2e_bench.claims.layout import sheets
 from mic2e_bench.claims.sheet import Cell, Sheet
+from mic2e_bench.records import comparable
 from mic2e_bench.report import markup
 from mic2e_bench.report.tabular import Linked, Table
 
@@ -36,8 +37,8 @@ def make(results: Path, mixed: bool = False) -> dict[str, str]:
     if not mixed:
         shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
         for of_one in by_device.grouped(shown).values():
-            names = environment.SAME_DEVICE if of_one[0].on_gpu else environment.SAME
-            environment.require_one((one.record for one in of_one), names)
+            names = comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME
+            comparable.require_one((one.record for one in of_one), names)
     return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
 
 
@@ -154,5 +155,5 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
         "why": outcome.why,
         "remark": outcome.remark,
         "place": outcome.place,
-        "records": [{"id": one.record["id"], "path": one.path} for one in outcome.records],
+        "records": [{"id": one.record.id, "path": one.path} for one in outcome.records],
     }

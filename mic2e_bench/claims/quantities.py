@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mic2e_bench.claims.stored import Answer
-from mic2e_bench.metrics.latency import quartiles, speedup
+from mic2e_bench.claims.stored import Answer, Stored
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.record import TIMES
+from mic2e_bench.records.comparable import VRAM
+from mic2e_bench.records.ratios import speedup
 from mic2e_bench.units import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
@@ -17,9 +20,14 @@ def _speed(answer: Answer) -> Value:
     return (value, ci95, "") if value is not None else (None, None, "no timed calls")
 
 
-def _ratio(part: str, name: str) -> Callable[[Answer], Value]:
+def _figure(one: Stored, name: str) -> float | None:
+    """Seconds by the name of a field, bytes by that of the memory."""
+    return getattr(one.record, name) if name in TIMES else one.record.memory.get(name)
+
+
+def _ratio(name: str) -> Callable[[Answer], Value]:
     def of(answer: Answer) -> Value:
-        after, before = (one.record[part].get(name) for one in (answer.after, answer.before))
+        after, before = (_figure(one, name) for one in (answer.after, answer.before))
         return (after / before, None, "") if after and before else (None, None, _missing(name, answer))
 
     return of
@@ -29,7 +37,7 @@ def _missing(name: str, answer: Answer) -> str:
     """Why a record lacks a figure; without a GPU the bytes of the weights are what is known of its memory."""
     if "vram" not in name or answer.after.on_gpu:
         return f"{name} was not measured"
-    weights = [one.record["memory"].get("weights_bytes") for one in answer.records]
+    weights = [one.record.memory.get("weights_bytes") for one in answer.records]
     if len(weights) < 2 or not all(weights):
         return "no GPU here"
     return f"no GPU here (bytes of the weights: {digits(weights[0] / weights[1])}×)"
@@ -37,15 +45,15 @@ def _missing(name: str, answer: Answer) -> str:
 
 def _quality(answer: Answer) -> Value:
     """Pictures on the scale of LPIPS; masks by their overlap."""
-    scores, factor = answer.after.record["quality"], 1
+    scores, factor = answer.after.record.quality, 1
     entry = scores.get("quality") or {}
     if not entry and "iou" in scores:
         entry, factor = scores["iou"], 100
-    if answer.after.trial["model"]["source"] == "random":
+    if answer.after.record.model["source"] == "random":
         return None, None, "random weights paint no pictures"
     if entry.get("value") is None:
         return None, None, entry.get("problem", "no score of its pictures")
-    if entry["against"] != answer.before.record["id"]:
+    if entry["against"] != answer.before.record.id:
         return None, None, "its pictures were scored against those of other settings"
     return entry["value"] * factor, entry["ci95"] and [end * factor for end in entry["ci95"]], ""
 
@@ -54,7 +62,7 @@ def _loading(measure: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
     """A quantity of loading, which random weights have none of."""
 
     def of(answer: Answer) -> Value:
-        if answer.after.trial["model"]["source"] == "random":
+        if answer.after.record.model["source"] == "random":
             return None, None, "random weights are made in place, not loaded"
         return measure(answer)
 
@@ -62,22 +70,22 @@ def _loading(measure: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
 
 
 def _first(answer: Answer) -> Value:
-    timing = answer.after.record["timing"]
-    if not timing["latency_s"] or timing["first_call_s"] is None:
+    one = answer.after.record
+    if not one.latency_s or one.first_call_s is None:
         return None, None, "no first call on record"
-    return timing["first_call_s"] / quartiles(timing["latency_s"])[1], None, ""
+    return one.first_call_s / quartiles(one.latency_s)[1], None, ""
 
 
-def _single(part: str, name: str, factor: float = 1) -> Callable[[Answer], Value]:
+def _single(name: str, factor: float = 1) -> Callable[[Answer], Value]:
     def of(answer: Answer) -> Value:
-        value = answer.after.record[part].get(name)
+        value = _figure(answer.after, name)
         return (value * factor, None, "") if value else (None, None, _missing(name, answer))
 
     return of
 
 
 def _seconds(answer: Answer) -> Value:
-    samples = answer.after.record["timing"]["latency_s"]
+    samples = answer.after.record.latency_s
     return (quartiles(samples)[1], None, "") if samples else (None, None, "no timed calls")
 
 
@@ -89,15 +97,15 @@ def _images_per_minute(answer: Answer) -> Value:
 MEASURES: Mapping[str, Callable[[Answer], Value]] = {
     "speed": _speed,
     "throughput": _speed,
-    "vram": _ratio("memory", "peak_vram_reserved_bytes"),
-    "ram": _loading(_ratio("memory", "load_peak_rss_bytes")),
-    "load": _loading(_ratio("timing", "load_s")),
+    "vram": _ratio(VRAM),
+    "ram": _loading(_ratio("load_peak_rss_bytes")),
+    "load": _loading(_ratio("load_s")),
     "first": _first,
     "quality": _quality,
     "seconds": _seconds,
     "images_per_minute": _images_per_minute,
-    "vram_gb": _single("memory", "peak_vram_reserved_bytes", 1e-9),
-    "ram_gb": _loading(_single("memory", "load_peak_rss_bytes", 1e-9)),
-    "load_s": _loading(_single("timing", "load_s")),
-    "first_s": _single("timing", "first_call_s"),
+    "vram_gb": _single(VRAM, 1e-9),
+    "ram_gb": _loading(_single("load_peak_rss_bytes", 1e-9)),
+    "load_s": _loading(_single("load_s")),
+    "first_s": _single("first_call_s"),
 }

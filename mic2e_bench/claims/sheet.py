@@ -52,12 +52,12 @@ class Sheet:
         backbones = dict.fromkeys(
             str(entry["backbone"])
             for one in shown
-            if one.claim.of == "quality" and (entry := one.records[0].record["quality"].get("quality"))
+            if one.claim.of == "quality" and (entry := one.records[0].record.quality.get("quality"))
         )
         stand_ins = dict.fromkeys(
             text
             for one in shown
-            for text in frame.stand_ins(one.records[0].trial["model"], list(backbones)).split("; ")
+            for text in frame.stand_ins(one.records[0].record.model, list(backbones)).split("; ")
             if text
         )
         parts = [f"Measured with {'; '.join(places)}."]

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, frame, record, registry
+from mic2e_bench import frame, record, registry
 from mic2e_bench.claims.read import ABSOLUTE, Claim, words
 from mic2e_bench.models import sources
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 from mic2e_bench.settings import resolve
 from mic2e_bench.toggle import Phase
 from mic2e_bench.trial import fingerprint, identifying
@@ -32,21 +34,17 @@ def defaults(pipeline: str) -> Mapping[str, Any]:
 class Stored:
     """A record with its path relative to the results folder and with every setting of today's pipeline."""
 
-    record: Mapping[str, Any]
+    record: Record
     path: str
-
-    @property
-    def trial(self) -> Mapping[str, Any]:
-        return self.record["trial"]
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """A toggle younger than the record was at its default."""
-        return {**defaults(self.trial["pipeline"]), **self.trial["settings"]}
+        return {**defaults(self.record.pipeline), **self.record.settings}
 
     @property
     def is_measured(self) -> bool:
-        return self.record["status"] in record.MEASURED
+        return comparable.is_measured(self.record)
 
     @property
     def on_gpu(self) -> bool:
@@ -54,7 +52,7 @@ class Stored:
 
     @property
     def device(self) -> str:
-        return str(self.record["environment"].get("device", "an unknown device"))
+        return str(self.record.environment.get("device", "an unknown device"))
 
     def is_on(self, devices: Sequence[str]) -> bool:
         """Whether it was measured on one of these devices, as guides name them."""
@@ -62,7 +60,7 @@ class Stored:
 
     @property
     def is_full_size(self) -> bool:
-        return self.trial["model"]["source"] in FULL_SIZE
+        return self.record.model["source"] in FULL_SIZE
 
     @property
     def place(self) -> str:
@@ -71,11 +69,7 @@ class Stored:
 
     @property
     def weights(self) -> str:
-        return sources.label(self.trial["model"])
-
-    @property
-    def unapplied(self) -> dict[str, Mapping[str, Any]]:
-        return {name: receipt for name, receipt in self.record["receipts"].items() if not receipt["applied"]}
+        return sources.label(self.record.model)
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ def load(results: Path) -> tuple[list[Stored], list[str]]:
         except record.Damaged as error:
             damaged.append(str(error))
             continue
-        if one.trial["pipeline"] in registry.pipelines():
+        if one.record.pipeline in registry.pipelines():
             found.append(one)
     return found, damaged
 
@@ -114,7 +108,7 @@ def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Answer], str]:
     The order of devices and weights is in the package's docstring; then come the claim's own settings before those that
     may stand in for them, and settings near the pipeline's defaults.
     """
-    mine = [one for one in stored if one.trial["pipeline"] == claim.pipeline.name]
+    mine = [one for one in stored if one.record.pipeline == claim.pipeline.name]
     found = []
     for index, after in enumerate((claim.after, *claim.instead)):
         before, after = _completed(claim, after)
@@ -163,27 +157,23 @@ def _of(
     for one in wanted:
         for other in others.get(_frame(one, free), []):
             # what failed may have no environment; it still says why there is no figure
-            if not one.is_measured or _environment(one) == _environment(other):
+            if not one.is_measured or comparable.place(one.record) == comparable.place(other.record):
                 yield _answer(claim, one, other, remark)
 
 
 def _frame(one: Stored, free: set[str]) -> str:
     """All that two compared records must share, beside the environment."""
     settings = {name: value for name, value in one.settings.items() if name not in free}
-    trial = {name: one.trial[name] for name in ("model", "inputs", "protocol")}
+    trial = {"model": one.record.model, "inputs": one.record.inputs, "protocol": one.record.protocol}
     return fingerprint([identifying(trial), settings])
-
-
-def _environment(one: Stored) -> list[Any]:
-    return [one.record["environment"].get(name) for name in environment.SAME]
 
 
 def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> Answer:
     if not after.is_measured:
-        return Answer(after, problem=f"{after.record['status']}: {after.record['reason']}")
+        return Answer(after, problem=f"{after.record.status}: {after.record.reason}")
     remarks = [remark] if remark else []
     for one in (after, *([before] if before else [])):
-        for name, receipt in one.unapplied.items():
+        for name, receipt in comparable.unapplied(one.record).items():
             if before and _alike(name, after, before):
                 continue
             text = f"{name} {receipt['asked']} was not in force"
@@ -196,19 +186,19 @@ def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> 
 
 def _alike(name: str, one: Stored, other: Stored) -> bool:
     """Whether what is not in force is so in both records alike, so that their ratio owes it nothing."""
-    mine, its = one.record["receipts"].get(name), other.record["receipts"].get(name)
+    mine, its = one.record.receipts.get(name), other.record.receipts.get(name)
     return bool(mine and its) and [mine["asked"], mine["seen"]] == [its["asked"], its["seen"]]
 
 
 def _rank(claim: Claim, answer: Answer, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
     one = answer.after
     place = not one.is_on(claim.devices), not one.is_full_size, not one.on_gpu
-    default = defaults(one.trial["pipeline"])
+    default = defaults(one.record.pipeline)
     far = sum(one.settings[name] != value for name, value in default.items() if name not in (*named, "device"))
-    scored = answer.before and one.record["quality"].get("quality", {}).get("against") == answer.before.record["id"]
-    weights = RANKS.index(one.trial["model"]["source"])
-    samples = len(one.record["timing"]["latency_s"])
-    apart = bool(answer.before) and answer.before.record["study"] != one.record["study"]  # another time, then
+    scored = answer.before and one.record.quality.get("quality", {}).get("against") == answer.before.record.id
+    weights = RANKS.index(one.record.model["source"])
+    samples = len(one.record.latency_s)
+    apart = bool(answer.before) and answer.before.record.study != one.record.study  # another time, then
     ids = [each.path for each in answer.records]
     remarked = bool(answer.remark)
     return bool(answer.problem), *place, weights, variant, not scored, far, remarked, apart, -samples, ids

@@ -11,6 +11,7 @@ from mic2e_bench.choosing.recommend import RSS_NOISE
 from mic2e_bench.comparing import images, thresholds
 from mic2e_bench.comparing.images import Values
 from mic2e_bench.comparing.sides import Match, Side, Trial
+from mic2e_bench.records.comparable import RSS, memory_of
 from mic2e_bench.units import digits
 
 USUAL_RATIOS = ("latency", "memory")  # the other ratios are shown where they are asked for
@@ -72,14 +73,14 @@ def of(pairing: Pairing, ratios: Sequence[str], keys: Sequence[str], scored: Map
     for key in keys:
         if change := _stored(key, pairing, scored):
             yield change
-    if pairing.same_images and pairing.match.head.last.record["images"]:
+    if pairing.same_images and pairing.match.head.record.images:
         yield Change("quality.base", 0.0, None, "%", "100 %", "100 %", note=SAME_PICTURES)
     yield from (_pictures(key, values) for key, values in scored.items() if key.endswith(".base"))
 
 
 def quality_keys(pairing: Pairing, named: Sequence[str]) -> list[str]:
     """The keys of ``quality`` that a trial is judged by: quality and IoU, and those asked for by name."""
-    mine, theirs = (trial.last.record["quality"] for trial in (pairing.match.base, pairing.match.head))
+    mine, theirs = (trial.record.quality for trial in (pairing.match.base, pairing.match.head))
     both = [key for key in mine if key in theirs and (key in USUAL_QUALITY or key in named)]
     return [key for key in both if not (pairing.across and ".truth" in key)]
 
@@ -108,11 +109,11 @@ def _ratio(metric: str, pairing: Pairing) -> Change | None:
 def samples(trial: Trial, metric: str) -> list[list[float]]:
     """The samples of each measured round; a single value is one sample."""
     read = {
-        "latency": lambda r: r["timing"]["latency_s"],
-        "load": lambda r: [r["timing"]["load_s"]],
-        "first_call": lambda r: [r["timing"]["first_call_s"]],
-        "weights": lambda r: [r["memory"]["weights_bytes"]],
-        "memory": lambda r: [r["memory"]["peak_vram_reserved_bytes"] or r["memory"]["peak_rss_bytes"]],
+        "latency": lambda r: r.latency_s,
+        "load": lambda r: [r.load_s],
+        "first_call": lambda r: [r.first_call_s],
+        "weights": lambda r: [r.memory["weights_bytes"]],
+        "memory": lambda r: [r.memory[memory_of(r)]],
     }[metric]
     found = [read(run.record) for run in trial.measured]
     return [values for values in found if values and None not in values]
@@ -121,22 +122,20 @@ def samples(trial: Trial, metric: str) -> list[list[float]]:
 def _noise(metric: str, trial: Trial) -> float | None:
     """The share by which a single value is uncertain; ``None`` where only samples tell."""
     if metric == "memory":
-        return RSS_NOISE if trial.last.record["memory"]["peak_vram_reserved_bytes"] is None else 0.0
+        return RSS_NOISE if memory_of(trial.record) == RSS else 0.0
     return 0.0 if metric == "weights" else None
 
 
 def _take_turns(match: Match) -> bool:
     """Whether not all rounds of one side were measured before all of the other."""
-    times = (
-        [str(run.record["environment"].get("started", "")) for run in t.measured] for t in (match.base, match.head)
-    )
+    times = ([str(run.record.environment.get("started", "")) for run in t.measured] for t in (match.base, match.head))
     base, head = times
     return not (max(base) < min(head) or max(head) < min(base))
 
 
 def _stored(key: str, pairing: Pairing, scored: Mapping[str, Values]) -> Change | None:
     """The change of a stored metric: none where the pictures are the same, else by picture where they are at hand."""
-    entries = [trial.last.record["quality"][key] for trial in (pairing.match.base, pairing.match.head)]
+    entries = [trial.record.quality[key] for trial in (pairing.match.base, pairing.match.head)]
     if any(entry["value"] is None for entry in entries):
         return None
     unit = thresholds.unit_of(key)

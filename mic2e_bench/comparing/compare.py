@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mic2e_bench import frame, places
-from mic2e_bench.choosing.candidates import disturbed
 from mic2e_bench.comparing import changes, images, sides, thresholds
 from mic2e_bench.comparing.changes import Change, Pairing
 from mic2e_bench.comparing.images import Values
@@ -16,6 +15,7 @@ from mic2e_bench.comparing.sides import Matches, Side, Trial
 from mic2e_bench.comparing.thresholds import RATIOS, Threshold
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.errors import BadInput
+from mic2e_bench.records.comparable import disturbed
 from mic2e_bench.units import digits
 
 MACHINE = ("host", "device", "driver")
@@ -72,7 +72,7 @@ def _machine(one: Side, other: Side, across: bool) -> str:
     """The machine of all records in words. Raises ``BadInput`` where there are several and that was not asked for."""
     seen = []
     for side in (one, other):
-        runs = [run.record["environment"] for trial in side.trials for run in trial.runs if run.record["environment"]]
+        runs = [run.record.environment for trial in side.trials for run in trial.runs if run.record.environment]
         found = dict.fromkeys(" ".join(str(here[name]) for name in MACHINE if here.get(name)) for here in runs)
         if len(found) > 1:
             raise BadInput(f"{side.folder}: its records are of several machines ({' and '.join(found)}): give one's.")
@@ -87,7 +87,7 @@ def _machine(one: Side, other: Side, across: bool) -> str:
 
 def _known(matches: Matches) -> list[str]:
     """The metrics that can be asked for."""
-    keys = {key for match in matches.matches for key in match.base.last.record["quality"]}
+    keys = {key for match in matches.matches for key in match.base.record.quality}
     families = {key.partition(".")[0] for key in keys}
     return [*RATIOS, *sorted({*keys, *families, "quality", "lpips", "quality.base", "lpips.base"})]
 
@@ -99,7 +99,7 @@ def _scored(
     jobs = []
     for number, pairing in enumerate(pairings):
         match = pairing.match
-        measured = match.base.measured and match.head.measured and match.head.last.record["images"]
+        measured = match.base.measured and match.head.measured and match.head.record.images
         if measured and not pairing.across and not pairing.same_everything:
             keys = changes.quality_keys(pairing, _named(asked))
             jobs.append(images.job(number, match, pairing.base, pairing.head, keys))
@@ -114,9 +114,9 @@ def _of(pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Value
     """The verdicts of one trial; where a side did not measure it, one of its status."""
     base, head = pairing.match.base, pairing.match.head
     if not base.measured or not head.measured:
-        words = {"base": base.last.record["status"], "head": head.last.record["status"]}
+        words = {"base": base.record.status, "head": head.record.status}
         word = WORSE if base.measured else BETTER if head.measured else INCONCLUSIVE
-        note = (head if base.measured else base).last.record["reason"]
+        note = (head if base.measured else base).record.reason
         return [Verdict(head.study, head.label, STATUS, word, **words, unit="", gated=word == WORSE, note=note)]
     ratios = [name for name in RATIOS if name in changes.USUAL_RATIOS or name in _named(asked)]
     found = changes.of(pairing, ratios, changes.quality_keys(pairing, _named(asked)), scored)
@@ -148,18 +148,16 @@ def _remarks(one: Side, other: Side, matches: Matches, across: bool) -> list[str
         found.append(f"other versions: {', '.join(moved)}")
     for name, side in (("base", one), ("head", other)):
         runs = [run for trial in side.trials for run in trial.runs]
-        if said := [text for run in runs if (text := disturbed(run.record))]:
+        if said := [text for run in runs if (text := "; ".join(disturbed(run.record)))]:
             found.append(f"{name}: {len(said)} of {len(runs)} records were disturbed (such as: {said[0]})")
         found += [f"{name}: left out: {text}" for text in side.damaged]
     return [*found, "each trial is a ratio to its own side's baseline"] if across else found
 
 
 def _versions(side: Side) -> dict[str, str]:
-    here = side.trials[0].last.record["environment"]
+    here = side.trials[0].record.environment
     return {"Python": here.get("python"), **here.get("packages", {})}
 
 
 def _stand_ins(trial: Trial) -> str:
-    record = trial.last.record
-    backbones = dict.fromkeys(entry["backbone"] for entry in record["quality"].values() if entry["backbone"])
-    return frame.stand_ins(record["trial"]["model"], list(backbones))
+    return frame.stand_ins(trial.record.model, frame.backbones(trial.record))

@@ -15,6 +15,7 @@ from mic2e_bench import assemble, pairs, registry, server
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
 from mic2e_bench.ending import died
 from mic2e_bench.models import sources
+from mic2e_bench.record import Record
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -47,9 +48,7 @@ def same(one: Trial | None, other: Trial | None) -> bool:
     """Whether two trials have the very same pictures."""
     if one is None or other is None:
         return False
-    mine, theirs = (
-        {pairs.key(image): image["sha256"] for image in trial.last.record["images"]} for trial in (one, other)
-    )
+    mine, theirs = ({pairs.key(image): image["sha256"] for image in trial.record.images} for trial in (one, other))
     return mine == theirs and bool(mine)
 
 
@@ -63,7 +62,7 @@ def job(number: int, match: Match, base: Side, head: Side, metrics: Sequence[str
             found[metric] = (mine[which], theirs[which])
     across = _with(match.head.last, match.base.last)
     if across.pairs:
-        is_mask = registry.pipeline(match.head.content["pipeline"]).task == "segmentation"
+        is_mask = registry.pipeline(match.head.record.pipeline).task == "segmentation"
         found["iou.base" if is_mask else "quality.base" if across.pairs[0].nothing else "lpips.base"] = (None, across)
     return Job(number, found, tuple(f"{match.head.study} {match.head.label}: {text}" for text in across.missing))
 
@@ -82,23 +81,23 @@ def _with(run: Run, baseline: Run) -> pairs.Side:
 
 
 def _study(run: Run) -> pairs.Study:
-    trial = run.record["trial"]
+    one = run.record
     try:
-        answers = pairs.known(trial["inputs"])
+        answers = pairs.known(one.inputs)
     except OSError:  # the inputs' folder is gone: nothing is known of them
-        answers = {name: {} for name in trial["inputs"]["items"]}
-    task, noise = registry.pipeline(trial["pipeline"]).task, sources.pictures_may_lack(trial["model"])
+        answers = {name: {} for name in one.inputs["items"]}
+    task, noise = registry.pipeline(one.pipeline).task, sources.pictures_may_lack(one.model)
     return pairs.Study(_absolute(run), task, Path("/"), answers, noise)
 
 
-def _absolute(run: Run) -> dict[str, Any]:
+def _absolute(run: Run) -> Record:
     """The record with whole paths of its pictures: the two sides lie in different folders."""
 
     def placed(image: Mapping[str, Any]) -> dict[str, Any]:
         made = {**image, "file": str((run.folder / image["file"]).resolve())}
         return {**made, "again": placed(image["again"])} if "again" in image else made
 
-    return {**run.record, "images": [placed(image) for image in run.record["images"]]}
+    return replace(run.record, images=[placed(image) for image in run.record.images])
 
 
 def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]], list[str]]:

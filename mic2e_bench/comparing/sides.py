@@ -12,17 +12,17 @@ trial another identity, and what else differs is said beside the verdict.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench import record
 from mic2e_bench.errors import BadInput
+from mic2e_bench.record import Record
+from mic2e_bench.records.comparable import is_baseline
 
 DEEPEST = 2  # results/<study>/<id>.json, with a folder for each round above it
 NAME = re.compile(r"[0-9a-f]{16}\.json\Z")
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,17 @@ class Trial:
 
     @property
     def measured(self) -> tuple[Run, ...]:
-        return tuple(run for run in self.runs if run.record["status"] == "ok")
+        return tuple(run for run in self.runs if run.record.status == "ok")
 
     @property
     def last(self) -> Run:
-        scored = tuple(run for run in self.measured if run.record["quality"])
+        scored = tuple(run for run in self.measured if run.record.quality)
         return (scored or self.measured or self.runs)[-1]
 
     @property
-    def content(self) -> Mapping[str, Any]:
-        return self.last.record["trial"]
+    def record(self) -> Record:
+        """The one that speaks for the others."""
+        return self.last.record
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Side:
 
     def baseline_of(self, trial: Trial) -> Trial | None:
         """The trial that a trial's study is measured against."""
-        return next((one for one in self.trials if one.study == trial.study and is_baseline(one)), None)
+        return next((one for one in self.trials if one.study == trial.study and is_baseline(one.record)), None)
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,14 @@ def read(folder: Path) -> Side:
     for path in _files(folder):
         try:
             one = record.read(path)
-            runs.setdefault((one["study"], one["id"]), []).append(Run(one, path.parent))
+            runs.setdefault((one.study, one.id), []).append(Run(one, path.parent))
         except record.Damaged as error:
             damaged.append(str(error))
     if not runs:
         said = f" ({damaged[0]})" if damaged else ""
         raise BadInput(f"{folder}: no records{said}. Measure first: mic2e-bench run PARAMS --results {folder}.")
     ordered = {key: sorted(some, key=_time) for key, some in sorted(runs.items())}
-    trials = [Trial(study, id, some[-1].record["label"], tuple(some)) for (study, id), some in ordered.items()]
+    trials = [Trial(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]
     return Side(folder, tuple(trials), tuple(damaged))
 
 
@@ -118,14 +119,7 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def _time(run: Run) -> tuple[str, str]:
-    return str(run.record["environment"].get("started", "")), str(run.folder)
-
-
-def is_baseline(trial: Trial) -> bool:
-    """Whether others of its study are measured against this trial."""
-    one = trial.last.record
-    against = {entry["against"] for entry in one["quality"].values()} - {"truth"}
-    return one["id"] in against if against else one["label"] == "baseline"
+    return str(run.record.environment.get("started", "")), str(run.folder)
 
 
 def match(base: Side, head: Side) -> Matches:
@@ -162,24 +156,24 @@ def _some(side: Side) -> str:
 
 def _unlike(base: Trial, head: Trial) -> str:
     """Why two trials of one label are not the same; empty where they are."""
-    one, other = base.content, head.content
-    if one["pipeline"] != other["pipeline"]:
-        return f"its namesake is of {other['pipeline']}"
-    mine, theirs = one["settings"], other["settings"]
+    one, other = base.record, head.record
+    if one.pipeline != other.pipeline:
+        return f"its namesake is of {other.pipeline}"
+    mine, theirs = one.settings, other.settings
     differing = (name for name in mine if name in theirs and mine[name] != theirs[name])
     changed = [f"{name} {mine[name]} → {theirs[name]}" for name in differing]
     if changed:
         return f"its namesake has other settings ({', '.join(changed)})"
-    return "" if one["inputs"]["items"] == other["inputs"]["items"] else "its namesake has other inputs"
+    return "" if one.inputs["items"] == other.inputs["items"] else "its namesake has other inputs"
 
 
 def _differences(base: Trial, head: Trial) -> Iterator[str]:
     """What differs between two trials that count as the same."""
-    one, other = base.content, head.content
-    if names := sorted(set(one["settings"]) ^ set(other["settings"])):
+    one, other = base.record, head.record
+    if names := sorted(set(one.settings) ^ set(other.settings)):
         yield f"settings of one side only: {', '.join(names)}"
-    if {**one["model"], "path": ""} != {**other["model"], "path": ""}:
+    if {**one.model, "path": ""} != {**other.model, "path": ""}:
         yield "other weights"
-    mine, theirs = one["protocol"], other["protocol"]
+    mine, theirs = one.protocol, other.protocol
     if keys := sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)):
         yield f"another protocol: {', '.join(keys)}"

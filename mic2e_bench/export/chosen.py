@@ -10,6 +10,7 @@ from typing import Any
 from mic2e_bench import presets, record, registry
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.record import Record
 from mic2e_bench.settings import resolve
 
 
@@ -23,7 +24,7 @@ class Chosen:
     name: str
     about: str
     settings: Mapping[str, Mapping[str, Any]]
-    record: Mapping[str, Any] | None = None
+    record: Record | None = None
 
     def one(self) -> tuple[Pipeline, Mapping[str, Any]]:
         """The one pipeline that it speaks of. Raises ``BadInput`` where there are several."""
@@ -76,10 +77,10 @@ def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> C
         found = record.read(paths[fitting[0]])
     except record.Damaged as damage:
         raise BadInput(f"export: {damage}") from None
-    of = found["trial"]["pipeline"]
+    of = found.pipeline
     if pipeline not in (None, of):
         raise BadInput(f"export: {study}/{trial} is a trial of {of}, not of {pipeline}.")
-    return Chosen(_constant(study, found["id"]), found["label"], {of: changed(found)}, found)
+    return Chosen(_constant(study, found.id), found.label, {of: changed(found)}, found)
 
 
 def _constant(study: str, id: str) -> str:
@@ -87,8 +88,8 @@ def _constant(study: str, id: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in f"{study}_{id[:6]}").upper()
 
 
-def changed(found: Mapping[str, Any]) -> dict[str, Any]:
+def changed(found: Record) -> dict[str, Any]:
     """The settings of a record that are not what its pipeline has by itself on this machine."""
-    pipeline = registry.pipeline(found["trial"]["pipeline"])
+    pipeline = registry.pipeline(found.pipeline)
     plain = resolve({}, pipeline, "export")
-    return {name: value for name, value in found["trial"]["settings"].items() if plain.get(name) != value}
+    return {name: value for name, value in found.settings.items() if plain.get(name) != value}

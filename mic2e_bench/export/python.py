@@ -27,7 +27,7 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
         raise BadInput(f"export: there is no code for {pipeline.name}; use --as yaml, or mic2e_bench.apply.")
     settings = {**resolve(given, pipeline, "export"), "device": given.get("device", "auto")}
     if chosen.record:
-        settings = chosen.record["trial"]["settings"]
+        settings = chosen.record.settings
     written = pipeline.written(settings)
     source, revision = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
@@ -47,7 +47,7 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
 def _source(chosen: Chosen, pipeline: Pipeline) -> tuple[str, str | None]:
     if not chosen.record:
         return pipeline.hub, None
-    model = chosen.record["trial"]["model"]
+    model = chosen.record.model
     if model["source"] == "random":
         raise BadInput("export: this trial has random weights, which no plain code makes: use --as yaml.")
     if model["source"] == "bundled" and sources.resolve("bundled", pipeline, "export") != dict(model):
@@ -61,17 +61,16 @@ def _constants(
     """What the file names at its top, and the hash of the record's image."""
     if not chosen.record:
         return {**{name: PLACEHOLDERS[name] for name in written.needs}, "SEED": 42}, ""
-    trial = chosen.record["trial"]
-    items = trial["inputs"]["items"]
+    items = chosen.record.inputs["items"]
     name = input or next(iter(items))
     if name not in items:
         raise BadInput(f"export: the record has no input '{name}'. It has: {', '.join(items)}.")
-    seed, files = trial["protocol"]["seeds"][0], inputs.answers(trial["inputs"], name)
+    seed, files = chosen.record.protocol["seeds"][0], inputs.answers(chosen.record.inputs, name)
     prompt = items[name].get("caption", items[name].get("prompt"))
     if pipeline.task == "segmentation":
         prompt = items[name][settings["prompt_kind"]]
     found = {key: prompt if key == "PROMPT" else str(files[FIELDS[key]]) for key in written.needs}
-    images = [one for one in chosen.record["images"] if one["input"] == name and one["seed"] == seed]
+    images = [one for one in chosen.record.images if one["input"] == name and one["seed"] == seed]
     return {**found, "SEED": seed}, images[0]["sha256"] if images else ""
 
 

@@ -19,6 +19,7 @@ from mic2e_bench.fitting.estimate import estimate
 from mic2e_bench.fitting.rehearsal import made
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.records.comparable import VRAM, is_measured
 from mic2e_bench.registry import pipeline as named
 
 DECIDE_WEIGHTS = ("fused_qkv", "precision", "prompt_kind", "quantize", "quantize_parts")
@@ -50,31 +51,30 @@ def records(pipeline: Pipeline, results: Path) -> tuple[list[Compared], list[str
             one = record.read(path)
         except record.Damaged:
             continue
-        if one["trial"]["pipeline"] != pipeline.name or one["status"] not in record.MEASURED:
+        if one.pipeline != pipeline.name or not is_measured(one):
             continue
         try:
             found += compare(one)
         except (BadInput, OSError) as problem:
-            left_out.append(f"{one['study']} {one['label']}: {problem}")
+            left_out.append(f"{one.study} {one.label}: {problem}")
     return found, left_out
 
 
-def compare(one: Mapping[str, Any]) -> Iterator[Compared]:
+def compare(one: record.Record) -> Iterator[Compared]:
     """The figures of one record. Raises ``BadInput`` where its weights or inputs are no longer what they were."""
-    trial, memory = one["trial"], one["memory"]
-    pipeline, model, settings = named(trial["pipeline"]), trial["model"], trial["settings"]
+    pipeline, model, settings, memory = named(one.pipeline), one.model, one.settings, one.memory
     if model["source"] == "bundled" and sources.resolve("bundled", pipeline, "fit") != dict(model):
         raise BadInput("it was measured with other bundled weights")
-    same = {"study": one["study"], "id": one["id"], "label": one["label"], "model": sources.label(model)}
+    same = {"study": one.study, "id": one.id, "label": one.label, "model": sources.label(model)}
     if memory["weights_bytes"]:
         decisive = json.dumps({key: settings[key] for key in DECIDE_WEIGHTS if key in settings}, sort_keys=True)
         yield Compared(
             **same, of="weights", measured=memory["weights_bytes"],
             estimated=weights(pipeline.name, json.dumps(dict(model), sort_keys=True), decisive),
         )  # fmt: skip
-    if memory["peak_vram_reserved_bytes"]:
-        wanted = estimate(pipeline, model, settings, largest(trial["inputs"]))
-        peaks = wanted.peaks(workspace(one["environment"].get("device") or ""))
+    if memory[VRAM]:
+        wanted = estimate(pipeline, model, settings, largest(one.inputs))
+        peaks = wanted.peaks(workspace(one.environment.get("device") or ""))
         for of, value in zip(("allocated", "reserved"), peaks, strict=True):
             yield Compared(**same, of=of, measured=memory[f"peak_vram_{of}_bytes"], estimated=value)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mic2e_bench import registry
 from mic2e_bench.metric import Metric
 from mic2e_bench.metrics.latency import quartiles
+
+if TYPE_CHECKING:
+    from mic2e_bench.record import Record
 
 
 def part(component: str) -> str:
@@ -19,26 +22,24 @@ def part(component: str) -> str:
     return {"vae.encode": "vae_encode_s", "vae.decode": "vae_decode_s"}.get(component, "image_encoder_s")
 
 
-def _seconds(metric: str) -> Callable[[Mapping[str, Any]], float | None]:
+def _seconds(metric: str) -> Callable[[Record], float | None]:
     """The seconds of the components of a metric; ``None`` where the record has none of them."""
 
-    def of_record(record: Mapping[str, Any]) -> float | None:
-        there = [sum(found) for name, found in record["timing"]["component_s"].items() if part(name) == metric]
+    def of_record(record: Record) -> float | None:
+        there = [sum(found) for name, found in record.component_s.items() if part(name) == metric]
         return sum(there) if there else None
 
     return of_record
 
 
-def rest(record: Mapping[str, Any]) -> float | None:
+def rest(record: Record) -> float | None:
     """Seconds of the witnessed call in no component: reading and resizing, noise, scheduler, making the image."""
-    timing = record["timing"]
-    whole = timing.get("witnessed_s")
-    return None if whole is None else whole - sum(map(sum, timing["component_s"].values()))
+    return None if record.witnessed_s is None else record.witnessed_s - sum(map(sum, record.component_s.values()))
 
 
-def hooks_cost(record: Mapping[str, Any]) -> float | None:
+def hooks_cost(record: Record) -> float | None:
     """Seconds of the witnessed call over the median of the timed ones: 1 where watching costs nothing."""
-    whole, samples = record["timing"].get("witnessed_s"), record["timing"]["latency_s"]
+    whole, samples = record.witnessed_s, record.latency_s
     return None if whole is None or not samples else whole / quartiles(samples)[1]
 
 

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mic2e_bench.metric import Metric
 from mic2e_bench.metrics.latency import quartiles
 
-
-def _per_second(record: Mapping[str, Any], name: str) -> float | None:
-    amount, samples = record.get("cost", {}).get(name), record["timing"]["latency_s"]
-    return amount / quartiles(samples)[1] if amount is not None and samples else None
+if TYPE_CHECKING:
+    from mic2e_bench.record import Record
 
 
-def flops_per_s(record: Mapping[str, Any]) -> float | None:
+def _per_second(record: Record, name: str) -> float | None:
+    amount = record.cost.get(name)
+    return amount / quartiles(record.latency_s)[1] if amount is not None and record.latency_s else None
+
+
+def flops_per_s(record: Record) -> float | None:
     """FLOPs of a call over its median seconds."""
     return _per_second(record, "flops")
 
 
-def flops_utilisation(record: Mapping[str, Any]) -> float | None:
+def flops_utilisation(record: Record) -> float | None:
     """``flops_per_s`` over what a product of two matrices reached on this device in the same type."""
     achieved = flops_per_s(record)
-    return None if achieved is None else achieved / record["cost"]["ceilings"]["matmul_flops_per_s"]
+    return None if achieved is None else achieved / record.cost["ceilings"]["matmul_flops_per_s"]
 
 
-def bandwidth_utilisation(record: Mapping[str, Any]) -> float | None:
+def bandwidth_utilisation(record: Record) -> float | None:
     """Estimated bytes moved by a call over its median seconds, over what a copy reached on this device."""
     achieved = _per_second(record, "moved_bytes_estimate")
-    return None if achieved is None else achieved / record["cost"]["ceilings"]["copy_bytes_per_s"]
+    return None if achieved is None else achieved / record.cost["ceilings"]["copy_bytes_per_s"]
 
 
-def energy_per_image(record: Mapping[str, Any]) -> float | None:
+def energy_per_image(record: Record) -> float | None:
     """Joules of the whole device over the timed calls, for each image; ``None`` where its driver counts none."""
-    timing = record["timing"]
-    used = timing.get("energy_j")
-    images = len(timing["latency_s"]) * record["trial"]["settings"].get("batch", 1)
-    return sum(used) / images if used and images else None
+    images = len(record.latency_s) * record.batch
+    return sum(record.energy_j) / images if record.energy_j and images else None
 
 
 FLOPS = Metric(
     "flops", "record", "FLOP", "lower", "floating-point operations of a call, by PyTorch's counter",
-    lambda record: record.get("cost", {}).get("flops"),
+    lambda record: record.cost.get("flops"),
 )  # fmt: skip
 FLOPS_PER_S = Metric("flops_per_s", "record", "FLOP/s", "higher", "operations of a call over its seconds", flops_per_s)
 FLOPS_UTILISATION = Metric(

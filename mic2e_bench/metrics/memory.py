@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mic2e_bench.metric import Metric
 
+if TYPE_CHECKING:
+    from mic2e_bench.record import Record
+
 
 def _stored(name: str, about: str) -> Metric:
-    return Metric(name, "record", "B", "lower", about, lambda record: record["memory"].get(name))
+    return Metric(name, "record", "B", "lower", about, lambda record: record.memory.get(name))
 
 
 PEAK_VRAM_ALLOCATED = _stored("peak_vram_allocated_bytes", "most GPU memory that tensors held during a call")
@@ -21,9 +23,9 @@ LOAD_PEAK_RSS = _stored("load_peak_rss_bytes", "most main memory that the proces
 WEIGHTS = _stored("weights_bytes", "bytes of all weights of the pipeline")
 
 
-def fragmentation(record: Mapping[str, Any]) -> int | None:
+def fragmentation(record: Record) -> int | None:
     """What PyTorch's allocator held beyond what tensors did, both at their peaks."""
-    reserved, allocated = (record["memory"].get(f"peak_vram_{name}_bytes") for name in ("reserved", "allocated"))
+    reserved, allocated = (record.memory.get(f"peak_vram_{name}_bytes") for name in ("reserved", "allocated"))
     return None if reserved is None or allocated is None else reserved - allocated
 
 

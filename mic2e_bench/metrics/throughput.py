@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mic2e_bench.metric import Metric
-from mic2e_bench.metrics.latency import images_per_call, quartiles
+from mic2e_bench.metrics.latency import quartiles
+
+if TYPE_CHECKING:
+    from mic2e_bench.record import Record
 
 
-def images_per_second(record: Mapping[str, Any]) -> float | None:
+def images_per_second(record: Record) -> float | None:
     """Images of one call over its median seconds; ``None`` where the record has no samples."""
-    samples = record["timing"]["latency_s"]
-    return images_per_call(record) / quartiles(samples)[1] if samples else None
+    return record.batch / quartiles(record.latency_s)[1] if record.latency_s else None
 
 
 THROUGHPUT = Metric(

@@ -59,7 +59,7 @@ def _counts(found: Findings) -> list[tuple[str, int]]:
 
 def _where(found: Findings) -> list[tuple[str, str]]:
     """Host, device, versions and dates; every distinct one where environments are mixed."""
-    environments = [record["environment"] for record in found.records.values() if record["environment"]]
+    environments = [one.environment for one in found.records.values() if one.environment]
     if not environments:
         return []
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mic2e_bench.metrics import components, cost, startup
-from mic2e_bench.metrics.latency import quartiles, speedup
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.memory import fragmentation
+from mic2e_bench.record import Record
+from mic2e_bench.records.ratios import images_to_pay_off, speedup
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
 
-Record = Mapping[str, Any]
 PARTS = {
     "text encoder": "text_encoder_s",
     "image encoder": "image_encoder_s",
@@ -43,7 +45,7 @@ def all_of(found: Findings) -> list[Table]:
     shown = [
         (row["label"], found.records[row["id"]])
         for _, row in found.trials.iterrows()
-        if row["id"] in found.records and found.records[row["id"]]["timing"]["latency_s"]
+        if row["id"] in found.records and found.records[row["id"]].latency_s
     ]
     made = [time(found, shown), memory(found, shown), start(found, shown), work(found, shown)]
     return [table for table in made if table]
@@ -66,10 +68,8 @@ def _scaled(name: str, columns: Sequence[Sequence[Any]]) -> tuple[str, list[list
 def time(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     """A row a trial: seconds by component."""
     of = {metric.name: metric.compute for metric in vars(components).values() if hasattr(metric, "compute")}
-    columns = [[one["timing"].get("witnessed_s") for _, one in shown]]
-    columns += [
-        [of[name](one) if one["timing"].get("witnessed_s") else None for _, one in shown] for name in PARTS.values()
-    ]
+    columns = [[one.witnessed_s for _, one in shown]]
+    columns += [[of[name](one) if one.witnessed_s else None for _, one in shown] for name in PARTS.values()]
     unit, cells = _scaled("latency_s", columns)
     hooks = [digits(components.hooks_cost(one)) for _, one in shown]
     rows = [[label, *texts, cost] for (label, _), *texts, cost in zip(shown, *cells, hooks, strict=True)]
@@ -79,11 +79,11 @@ def time(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
 def memory(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     """A row a trial: peak memory by phase."""
     name = "vram_reserved_bytes" if "vram" in found.memory else "rss_bytes"
-    phases = list(dict.fromkeys(phase for _, one in shown for phase in one["memory"].get("phases", {})))
-    columns = [[one["memory"].get("phases", {}).get(phase, {}).get(name) for _, one in shown] for phase in phases]
-    columns.append([one["memory"].get("rss_before_load_bytes") if name == "rss_bytes" else None for _, one in shown])
-    columns.append([one["memory"].get("weights_bytes") for _, one in shown])
-    columns.append([_unused(one) if "vram" in name else None for _, one in shown])
+    phases = list(dict.fromkeys(phase for _, one in shown for phase in one.memory.get("phases", {})))
+    columns = [[one.memory.get("phases", {}).get(phase, {}).get(name) for _, one in shown] for phase in phases]
+    columns.append([one.memory.get("rss_before_load_bytes") if name == "rss_bytes" else None for _, one in shown])
+    columns.append([one.memory.get("weights_bytes") for _, one in shown])
+    columns.append([fragmentation(one) if "vram" in name else None for _, one in shown])
     if not phases:
         return None
     unit, cells = _scaled("peak_bytes", columns)
@@ -92,19 +92,13 @@ def memory(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     return _table(found, ("trial", *names), rows, MEMORY[name])
 
 
-def _unused(one: Record) -> int | None:
-    reserved, allocated = (one["memory"].get(f"peak_vram_{name}_bytes") for name in ("reserved", "allocated"))
-    return None if reserved is None or allocated is None else reserved - allocated
-
-
 def start(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     """A row a trial: what comes before the first image, and when it has paid off."""
     baseline = found.records.get(found.baseline["id"])
     rows = []
     for label, one in shown:
-        timing = one["timing"]
-        seconds = [timing.get("import_s"), timing["load_s"], timing.get("load_parts_s", {}).get("place")]
-        seconds += [timing["first_call_s"], startup.time_to_first_image(one), quartiles(timing["latency_s"])[1]]
+        seconds = [one.import_s, one.load_s, one.place_s, one.first_call_s]
+        seconds += [startup.time_to_first_image(one), quartiles(one.latency_s)[1]]
         rows.append(
             [label, *(NONE if missing(value) else f"{digits(value)} s" for value in seconds), _pays(one, baseline)]
         )
@@ -113,9 +107,9 @@ def start(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
 
 
 def _pays(one: Record, baseline: Record | None) -> str:
-    if baseline is None or one["id"] == baseline["id"] or not one["status"] == baseline["status"] == "ok":
+    if baseline is None or one.id == baseline.id or not one.status == baseline.status == "ok":
         return NONE
-    images, (_, ends, _) = startup.images_to_pay_off(one, baseline), speedup(baseline, one)
+    images, (_, ends, _) = images_to_pay_off(one, baseline), speedup(baseline, one)
     if not images:
         return NONE if images == 0 else "never"
     return f"{images} images{', inside the noise' if ends and ends[0] <= 1 <= ends[1] else ''}"
@@ -125,13 +119,12 @@ def work(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     """A row a trial: FLOPs and bytes of a call, how near to the ceilings that is, energy."""
     rows = []
     for label, one in shown:
-        counted, moved = one.get("cost", {}), one.get("cost", {}).get("moved_bytes_estimate")
         cells = [
-            _of(counted.get("flops"), 1e-9, "G"),
+            _of(one.cost.get("flops"), 1e-9, "G"),
             _of(cost.flops_per_s(one), 1e-9, "G/s", cost.flops_utilisation(one)),
         ]
-        cells += [_of(moved, 1e-9, "GB"), _of(cost.bandwidth_utilisation(one), 100, "%")]
-        rows.append([label, *cells, _of(cost.energy_per_image(one), 1, "J"), counted.get("reason") or NONE])
+        cells += [_of(one.cost.get("moved_bytes_estimate"), 1e-9, "GB"), _of(cost.bandwidth_utilisation(one), 100, "%")]
+        rows.append([label, *cells, _of(cost.energy_per_image(one), 1, "J"), one.cost.get("reason") or NONE])
     header = (
         "trial",
         "FLOPs",

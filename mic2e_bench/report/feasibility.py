@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas
 from markupsafe import Markup
 
-from mic2e_bench import record
-from mic2e_bench.report import markup, tables
+from mic2e_bench.records.comparable import MEASURED, MEMORY_NAMES
+from mic2e_bench.report import markup
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.settings import show
@@ -35,7 +35,7 @@ def html(found: Findings) -> Markup:
 
 
 def _colour(status: str) -> str:
-    return FITS if status in record.MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
+    return FITS if status in MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
 
 
 def text(found: Findings) -> str:
@@ -67,7 +67,7 @@ def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str)
         lines.append((first, *(_words(found, cell) for cell in cells)))
         statuses.append(["" if cell is None else cell["status"] for cell in cells])
     columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
-    memory = f"{tables.MEMORY[found.memory]} of a call and its latency where it fits"
+    memory = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits"
     caption = f"{f'{name}: ' if name else ''}{memory}. Skipped: larger than one that ran out of memory, and not tried."
     return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
 
@@ -83,7 +83,7 @@ def _words(found: Findings, row: pandas.Series | None) -> str:
     if row is None:
         return NONE
     status = WORDS.get(row["status"], row["status"])
-    if row["status"] not in record.MEASURED:
+    if row["status"] not in MEASURED:
         return status
     texts = []
     for column in (found.memory, "latency_s"):

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas
 
-from mic2e_bench import environment, frame, record
-from mic2e_bench.metrics import latency
+from mic2e_bench import frame, record
 from mic2e_bench.models import sources
 from mic2e_bench.params import Study
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
+from mic2e_bench.records.ratios import speedup
 from mic2e_bench.settings import show
 
 MISSING = "missing"  # the status of a planned trial that has no readable record
@@ -28,7 +29,7 @@ class Findings:
     study: Study
     folder: Path
     trials: pandas.DataFrame
-    records: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, Record]
     damaged: tuple[str, ...] = ()
 
     @cached_property
@@ -60,8 +61,7 @@ class Findings:
     @property
     def memory(self) -> str:
         """The column with the peak memory of a call: of the GPU where there is one, else of the process."""
-        on_gpu = self.trials["peak_vram_reserved_bytes"].notna().any()
-        return "peak_vram_reserved_bytes" if on_gpu else "peak_rss_bytes"
+        return comparable.memory_column(self.trials[comparable.VRAM])
 
     @property
     def baseline(self) -> pandas.Series:
@@ -81,7 +81,7 @@ def read(study: Study, results: Path, mixed: bool = False) -> Findings:
     found = {trial.id: record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials}
     records = {id: content for id, content in found.items() if content}
     if not mixed:
-        environment.require_one(records.values())
+        comparable.require_one(records.values())
     table, damaged = frame.load(Path(results), study.name, True)
     trials = _in_order(study, table, set(records), damaged)
     trials = trials.join(_speedups(list(trials["id"]), records))
@@ -105,7 +105,7 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: S
     made = made.assign(**{name: None for name in needed if name not in made})
     numbers = [name for name in made if name.endswith(("_s", "_bytes")) or f"{name}_low" in made]
     made[numbers] = made[numbers].apply(pandas.to_numeric)
-    return made.assign(memory_ratio=_ratio(made, "peak_vram_reserved_bytes", "peak_rss_bytes"))
+    return made.assign(memory_ratio=_ratio(made, comparable.memory_column(made[comparable.VRAM])))
 
 
 def _why_missing(id: str, damaged: Sequence[str]) -> str:
@@ -122,13 +122,13 @@ def _baseline_label(study: Study) -> str:
     return study.baseline.label if study.baseline.label == "baseline" else f"{study.baseline.label} (baseline)"
 
 
-def _speedups(ids: Sequence[str], records: Mapping[str, Mapping[str, Any]]) -> pandas.DataFrame:
+def _speedups(ids: Sequence[str], records: Mapping[str, Record]) -> pandas.DataFrame:
     """The baseline's latency over the trial's with its interval, only where both ran exactly as asked."""
     rows, baseline = [], records.get(ids[0])
     for id in ids:
-        record, value, ends, interleaved = records.get(id), None, None, None
-        if baseline and record and baseline["status"] == record["status"] == "ok":
-            value, ends, interleaved = latency.speedup(baseline, record)
+        one, value, ends, interleaved = records.get(id), None, None, None
+        if baseline and one and baseline.status == one.status == "ok":
+            value, ends, interleaved = speedup(baseline, one)
         # the baseline's own is 1 by definition
         low, high = (ends if id != ids[0] else None) or (None, None)
         rows.append({"speedup": value, "speedup_ci95_low": low, "speedup_ci95_high": high, "interleaved": interleaved})
@@ -137,8 +137,7 @@ def _speedups(ids: Sequence[str], records: Mapping[str, Mapping[str, Any]]) -> p
     return made.assign(**made[numbers].apply(pandas.to_numeric))
 
 
-def _ratio(made: pandas.DataFrame, *columns: str) -> pandas.Series:
-    """The trial's peak memory over the baseline's, of the first column that has values."""
-    name = next((name for name in columns if made[name].notna().any()), columns[-1])
+def _ratio(made: pandas.DataFrame, name: str) -> pandas.Series:
+    """The trial's value over the baseline's, only where both ran as asked."""
     credited = made["status"].iloc[0] == "ok"
     return (made[name] / made[name].iloc[0]).where((made["status"] == "ok") & credited)

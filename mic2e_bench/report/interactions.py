@@ -75,7 +75,7 @@ def effects(found: Findings, made: Ablation) -> Table:
     names = found.main_metrics[:1]
     for effect in made.effects():
         added = made.record({effect.name: effect.value})
-        row = found.trials[found.trials["id"] == added["id"]].iloc[0] if added else {}
+        row = found.trials[found.trials["id"] == added.id].iloc[0] if added else {}
         memory = row.get("memory_ratio")
         rows.append([
             f"{effect.name} {show(effect.value)}", _text(effect.alone), _text(effect.inside),

@@ -12,6 +12,7 @@ from IPython.display import HTML
 
 from mic2e_bench import api, places, record
 from mic2e_bench.params import CHOICES, Study, resolve_study
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import about, breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
@@ -35,7 +36,7 @@ class Bench:
         """Whether every trial has a record, and every measured one its scores."""
         paths = (record.path_of(self.results, self.study.name, trial.id) for trial in self.study.trials)
         found = [record.read_if_there(path) for path in paths]
-        scored = (one and (one["quality"] or one["status"] not in record.MEASURED) for one in found)
+        scored = (one and (one.quality or not is_measured(one)) for one in found)
         return all(scored) if self.study.metrics else all(found)
 
     def _found(self) -> Findings:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from matplotlib.figure import Figure
 
-from mic2e_bench.metrics.latency import quartiles, speedup
-from mic2e_bench.metrics.preparation import break_even_images, first_call_extra
+from mic2e_bench.metrics.latency import quartiles
+from mic2e_bench.metrics.preparation import PREPARED, first_call_extra, is_prepared
+from mic2e_bench.record import Record
+from mic2e_bench.records.ratios import break_even_images, speedup
 from mic2e_bench.report import draw, figures
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing
 
-PREPARED = {"compile": "none", "engine": "torch"}  # settings that make a first call long, and their value that does not
 ABOUT = ("compile_cache", "compile_dynamic", "compile_fullgraph")  # matter to compiling only
 CAPTION = (
     "First call: what a user waits for when nothing is compiled yet; cold with an empty Inductor cache (compile_cache "
@@ -23,18 +21,13 @@ CAPTION = (
 )
 
 
-def is_prepared(record: Mapping[str, Any]) -> bool:
-    settings = record["trial"]["settings"]
-    return any(settings.get(name, plain) != plain for name, plain in PREPARED.items())
-
-
-def plain_of(record: Mapping[str, Any], found: Findings) -> Mapping[str, Any] | None:
+def plain_of(record: Record, found: Findings) -> Record | None:
     """The record of the same settings uncompiled that ran as asked; ``None`` where the study has none."""
     free = {*PREPARED, *ABOUT}
-    wanted = {name: value for name, value in record["trial"]["settings"].items() if name not in free}
+    wanted = {name: value for name, value in record.settings.items() if name not in free}
     for other in found.records.values():
-        settings = {name: value for name, value in other["trial"]["settings"].items() if name not in free}
-        if settings == wanted and other["status"] == "ok" and not is_prepared(other):
+        settings = {name: value for name, value in other.settings.items() if name not in free}
+        if settings == wanted and other.status == "ok" and not is_prepared(other):
             return other
     return None
 
@@ -52,10 +45,10 @@ def table(found: Findings) -> Table:
     return Table(header, rows, f"{found.credit}. {CAPTION}", list(found.trials["status"]), left=(0, 5, 6))
 
 
-def _gain(record: Mapping[str, Any], found: Findings) -> tuple[str, str, str]:
+def _gain(record: Record, found: Findings) -> tuple[str, str, str]:
     """Speed-up, images to break-even, and a note, for a trial that compiled."""
-    if record["status"] != "ok":
-        return NONE, NONE, f"{record['status'].replace('_', ' ')}: {record['reason']}"
+    if record.status != "ok":
+        return NONE, NONE, f"{record.status.replace('_', ' ')}: {record.reason}"
     plain = plain_of(record, found) if is_prepared(record) else None
     if plain is None:
         return NONE, NONE, "no trial with the same settings uncompiled" if is_prepared(record) else ""
@@ -69,16 +62,16 @@ def _gain(record: Mapping[str, Any], found: Findings) -> tuple[str, str, str]:
     return gain, f"{images} images", "the speed-up is inside the noise, and so is this number" if noisy else ""
 
 
-def _receipt(record: Mapping[str, Any]) -> str:
+def _receipt(record: Record) -> str:
     """What the receipts of compiler and engine say, where one was asked for."""
-    asked = [name for name, plain in PREPARED.items() if record["trial"]["settings"].get(name, plain) != plain]
-    texts = [record["receipts"][name]["how"] for name in asked if name in record["receipts"]]
+    asked = [name for name, plain in PREPARED.items() if record.settings.get(name, plain) != plain]
+    texts = [record.receipts[name]["how"] for name in asked if name in record.receipts]
     return "; ".join(texts) or NONE
 
 
 def figure(found: Findings, most: int = 5000) -> Figure | None:
     """Seconds until the n-th image is there, a line a trial that ran as asked; ``None`` where there is none."""
-    shown = [one for one in found.records.values() if one["status"] == "ok" and one["timing"]["latency_s"]]
+    shown = [one for one in found.records.values() if one.status == "ok" and one.latency_s]
     if not shown:
         return None
     labels = dict(zip(found.trials["id"], found.trials["label"], strict=True))
@@ -86,10 +79,10 @@ def figure(found: Findings, most: int = 5000) -> Figure | None:
     images = max(10, min(most, 2 * max((count for count in even if count), default=5)))
     with figures.sheet(8.6, 4.6) as (made, (axes,)):
         for index, one in enumerate(shown):
-            first, later = one["timing"]["first_call_s"], quartiles(one["timing"]["latency_s"])[1]
+            first, later = one.first_call_s, quartiles(one.latency_s)[1]
             ends = [first, first + (images - 1) * later]
             look = {"ls": "-" if is_prepared(one) else "--", "color": draw.COLOURS[index % len(draw.COLOURS)]}
-            look |= {"marker": draw.MARKERS[index % len(draw.MARKERS)], "label": labels[one["id"]]}
+            look |= {"marker": draw.MARKERS[index % len(draw.MARKERS)], "label": labels[one.id]}
             axes.plot([1, images], ends, **look)
         axes.set_xlabel("images since the start (without loading)")
         axes.set_ylabel("seconds until they are there ↓")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -10,6 +11,7 @@ import pandas
 
 from mic2e_bench import files
 from mic2e_bench.params import Study
+from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title, unit
@@ -21,7 +23,6 @@ STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
 UNSTEADY = " !"
-MEMORY = {"peak_vram_reserved_bytes": "peak VRAM", "peak_rss_bytes": "peak RSS"}
 
 
 def text(study: Study, results: Path, mixed: bool = False) -> str:
@@ -38,7 +39,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
     columns += [_latency(found), ("speed-up", _speedups(trials))]
-    columns += [_bytes(trials, found.memory, MEMORY[found.memory]), _bytes(trials, "weights_bytes", "weights")]
+    columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory]), _bytes(trials, "weights_bytes", "weights")]
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
         columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
@@ -59,7 +60,7 @@ def comparison(found: Findings) -> Table:
     for name, values in (
         _latency(found),
         ("speed against the baseline", _speedups(trials)),
-        _bytes(trials, found.memory, MEMORY[found.memory]),
+        _bytes(trials, found.memory, MEMORY_NAMES[found.memory]),
         ("memory against the baseline", map(_times, trials["memory_ratio"])),
         _bytes(trials, "weights_bytes", "weights"),
     ):
@@ -100,7 +101,7 @@ def caption(found: Findings) -> str:
     parts += trust.caption(found)
     if found.main_metrics:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
-    if found.memory == "peak_rss_bytes":
+    if found.memory == RSS:
         parts.append("Peak RSS: the whole process during a call, the libraries included.")
     backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
     if backbones and not all(text in found.stand_ins for text in backbones):
@@ -155,9 +156,9 @@ def _latency(found: Findings) -> tuple[str, list[str]]:
     return f"latency ({unit_name})", cells
 
 
-def warnings(found: Findings, id: str) -> list[str]:
+def warnings(found: Findings, id: str) -> Sequence[str]:
     """What is odd about the samples of a trial's latency, a line each."""
-    return found.records[id]["timing"].get("warnings", []) if id in found.records else []
+    return found.records[id].warnings if id in found.records else ()
 
 
 def _bytes(trials: pandas.DataFrame, column: str, name: str) -> tuple[str, list[str]]:

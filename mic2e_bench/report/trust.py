@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mic2e_bench import determinism
+from mic2e_bench.records import comparable
 from mic2e_bench.report.findings import Findings
 
 DISTURBED = " †"
 MOST = 3  # trials that a caption names
 
 
-def disturbed(found: Findings, id: str) -> list[str]:
+def disturbed(found: Findings, id: str) -> Sequence[str]:
     """What went on beside a trial that may have moved its numbers."""
-    return found.records[id]["environment"].get("disturbed", []) if id in found.records else []
+    return comparable.disturbed(found.records[id]) if id in found.records else ()
 
 
-def _remarks(found: Findings, id: str) -> list[str]:
-    return found.records[id]["environment"].get("remarks", []) if id in found.records else []
+def _remarks(found: Findings, id: str) -> Sequence[str]:
+    return found.records[id].environment.get("remarks", ()) if id in found.records else ()
 
 
 def mark(found: Findings, id: str) -> str:

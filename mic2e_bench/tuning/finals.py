@@ -14,6 +14,7 @@ import numpy as np
 
 from mic2e_bench.choosing import front, recommend
 from mic2e_bench.choosing.recommend import LATENCY
+from mic2e_bench.record import Record
 from mic2e_bench.tuning import hypervolume
 from mic2e_bench.tuning.measuring import Columns, Measuring
 from mic2e_bench.tuning.sampler import params_of, point_of
@@ -60,7 +61,7 @@ def finish(search: Search, full: Measuring, why: str) -> Outcome:
             before[trial.id] = first
             search.study.set_user_attr("before_s", before)
         found = full.read(trial)
-        if found["status"] == "ok":
+        if found.status == "ok":
             points.append(columns.point(found))
             settings[trial.id] = full.space.settings(point)
     points.sort(key=lambda one: one.values[LATENCY])
@@ -82,7 +83,7 @@ def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
     if full is not search.measuring:
         print(f"tune: {len(survivors)} survive; now the full protocol", file=sys.stderr, flush=True)
         values = {
-            point: columns.point(found) for point, found in full.measure(survivors).items() if found["status"] == "ok"
+            point: columns.point(found) for point, found in full.measure(survivors).items() if found.status == "ok"
         }
     chosen = _best(
         {point: values[point] for point in survivors if point in values}, columns, search.limits, search.most
@@ -92,7 +93,7 @@ def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
     return chosen
 
 
-def _records(measuring: Measuring, points: Sequence[Point]) -> dict[Point, Mapping[str, Any]]:
+def _records(measuring: Measuring, points: Sequence[Point]) -> dict[Point, Record]:
     return {point: measuring.read(measuring.trial(point)) for point in points}
 
 

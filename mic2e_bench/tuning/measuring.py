@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench import frame, record, runner, score
 from mic2e_bench.choosing import candidates, recommend
 from mic2e_bench.errors import BadInput
 from mic2e_bench.pairs import EDITING
 from mic2e_bench.params import Study
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 from mic2e_bench.settings import check, show
 from mic2e_bench.trial import Trial
 from mic2e_bench.tuning.space import Point, Space
@@ -37,27 +38,27 @@ class Measuring:
         trial = Trial.of(base.study, label, content)
         return base if trial.id == base.id else trial
 
-    def measure(self, points: Sequence[Point]) -> dict[Point, dict[str, Any]]:
+    def measure(self, points: Sequence[Point]) -> dict[Point, Record]:
         """The scored records of points; those that share a build share a process, and what is stored stays."""
         trials = {point: self.trial(point) for point in points}
         self.run(sorted(trials.values(), key=lambda trial: trial.build_key))
         return {point: self.read(trial) for point, trial in trials.items()}
 
-    def again(self, point: Point) -> dict[str, Any]:
+    def again(self, point: Point) -> Record:
         """The record of a point, measured anew in a process of its own."""
         trial = self.trial(point)
         runner.run([self._study([trial])], self.results, rerun=True)
         self.run([trial])
         return self.read(trial)
 
-    def baseline(self) -> dict[str, Any]:
+    def baseline(self) -> Record:
         """The baseline's record. Raises ``BadInput`` where it could not be measured."""
         self.run([])
         found = self.read(self.study.baseline)
-        if found["status"] != "ok":
-            said = f"{found['status']}: {found['reason']}"
+        if found.status != "ok":
             raise BadInput(
-                f"{self.study.name}: the baseline, which quality is scored against, was not measured: {said}."
+                f"{self.study.name}: the baseline, which quality is scored against, was not measured: "
+                f"{found.status}: {found.reason}."
             )
         return found
 
@@ -68,7 +69,7 @@ class Measuring:
         runner.run([study], self.results)
         score.studies([study], self.results, self.lpips_weights)
 
-    def read(self, trial: Trial) -> dict[str, Any]:
+    def read(self, trial: Trial) -> Record:
         return record.read(record.path_of(self.results, self.study.name, trial.id))
 
     def _study(self, trials: Sequence[Trial]) -> Study:
@@ -83,19 +84,18 @@ class Columns:
     metric: str
 
     @classmethod
-    def of(cls, baseline: Mapping[str, Any]) -> Columns:
+    def of(cls, baseline: Record) -> Columns:
         """Those that the baseline's record has a value of."""
         row = frame.row(baseline, "")
-        on_gpu = row["peak_vram_reserved_bytes"] is not None
         metric = next((name for name in candidates.QUALITY if row.get(name) is not None), "")
-        return cls("peak_vram_reserved_bytes" if on_gpu else "peak_rss_bytes", metric)
+        return cls(comparable.memory_of(baseline), metric)
 
     @property
     def names(self) -> list[str]:
         """The quantities, in the order of a trial's values."""
         return list(recommend.QUANTITIES if self.metric else recommend.QUANTITIES[:2])
 
-    def point(self, one: Mapping[str, Any], path: str = "") -> recommend.Point:
+    def point(self, one: Record, path: str = "") -> recommend.Point:
         """A record with its values and their noise."""
         return recommend.points([frame.row(one, path)], self.memory, self.metric)[0]
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import environment, files, frame, record, registry
+from mic2e_bench import files, frame, record, registry
 from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 from mic2e_bench.tuning import hypervolume, read
 from mic2e_bench.tuning.measuring import Columns
 from mic2e_bench.tuning.space import Point, Space
@@ -36,8 +38,8 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
             f"{study.name}: {found.count(None)} of {len(found)} trials have no record in {results}; a landscape is a "
             "whole 'vary:'. Measure the rest: mic2e-bench run."
         )
-    environment.require_one(found)
-    baseline = next(one for one in found if one["id"] == study.baseline.id)
+    comparable.require_one(found)
+    baseline = next(one for one in found if one.id == study.baseline.id)
     columns = Columns.of(baseline)
     return {
         "schema": SCHEMA,
@@ -46,8 +48,8 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
         "memory": columns.memory,
         "metric": columns.metric,
         "stand_ins": frame.row(baseline, "")["stand_in"],
-        "environment": {**baseline["environment"], "log": None},
-        "baseline": _row(baseline, baseline["trial"]["settings"]),
+        "environment": {**baseline.environment, "log": None},
+        "baseline": _row(baseline, baseline.settings),
         "rows": [_row(one, study.params["vary"]) for one in found if one is not baseline or _in_grid(study)],
     }
 
@@ -57,21 +59,21 @@ def _in_grid(study: Study) -> bool:
     return all(study.baseline.content["settings"][name] in values for name, values in study.params["vary"].items())
 
 
-def _row(one: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _row(one: Record, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a search needs of a record, unrounded."""
     quality = {key: {name: entry.get(name) for name in ("value", "floor", "ci95", "against", "backbone")}
-               for key, entry in one["quality"].items()}  # fmt: skip
-    memory = {name: one["memory"].get(name) for name in record.MEMORY}
+               for key, entry in one.quality.items()}  # fmt: skip
+    memory = {name: one.memory.get(name) for name in record.MEMORY}
     return {
-        "id": one["id"],
-        "label": one["label"],
-        "settings": {name: one["trial"]["settings"][name] for name in settings},
-        "status": one["status"],
-        "reason": one["reason"],
-        "latency_s": one["timing"]["latency_s"],
+        "id": one.id,
+        "label": one.label,
+        "settings": {name: one.settings[name] for name in settings},
+        "status": one.status,
+        "reason": one.reason,
+        "latency_s": one.latency_s,
         "memory": {name: value for name, value in memory.items() if value is not None},
         "quality": quality,
-        "load_1min": one["environment"].get("load_1min"),
+        "load_1min": one.environment.get("load_1min"),
     }
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import optuna
@@ -19,8 +18,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
-from mic2e_bench import environment
 from mic2e_bench.choosing.recommend import QUALITY
+from mic2e_bench.record import Record
+from mic2e_bench.records import comparable
 from mic2e_bench.trial import fingerprint, identifying
 from mic2e_bench.tuning.budget import Budget, still
 from mic2e_bench.tuning.guesses import guesses
@@ -81,7 +81,7 @@ class Search:
             if not batch:
                 return "every point of the space that works was measured"
             records = self.measuring.measure([point for _, point in batch])
-            environment.require_one([self.measuring.read(self.measuring.study.baseline), *records.values()])
+            comparable.require_one([self.measuring.read(self.measuring.study.baseline), *records.values()])
             for trial, point in batch:
                 self._tell(trial, records[point])
             self.study.set_user_attr("spent_s", self.spent_s + monotonic() - begin)
@@ -124,14 +124,14 @@ class Search:
                 taken.add(batch[-1][1])
         return batch
 
-    def _tell(self, trial: Trial, found: Mapping[str, Any]) -> None:
-        trial.set_user_attr("record", found["id"])
-        values = self.columns.point(found).values if found["status"] == "ok" else {}
+    def _tell(self, trial: Trial, found: Record) -> None:
+        trial.set_user_attr("record", found.id)
+        values = self.columns.point(found).values if found.status == "ok" else {}
         if any(values.get(name) is None for name in self.columns.names):
-            wrong = {name for name, receipt in found["receipts"].items() if not receipt["applied"]}
+            wrong = comparable.unapplied(found)
             trial.set_user_attr("blamed", [axis.name for axis in self.space.axes if axis.setting in wrong])
-            trial.set_user_attr("raised", found["status"] == "error")
-            trial.set_user_attr("failed", f"{found['status']}: {found['reason'] or 'no value'}")
+            trial.set_user_attr("raised", found.status == "error")
+            trial.set_user_attr("failed", f"{found.status}: {found.reason or 'no value'}")
             self.study.tell(trial, state=TrialState.FAIL)
             return
         for name, limit in self.limits.items():

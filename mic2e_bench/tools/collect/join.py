@@ -10,13 +10,14 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files, params, record, verify
 from mic2e_bench.errors import BadInput
+from mic2e_bench.record import Record
+from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.tools.collect import parts
 
 OTHER_BYTES = 256 << 10  # the most of the doctor's page, and of a log
@@ -29,12 +30,12 @@ class Joined:
 
     machine: str
     study: str
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     done: Counter = field(default_factory=Counter)  # new, replaced, already there, kept
     kept: list[str] = field(default_factory=list)  # ids whose new record was not taken
 
     def line(self) -> str:
-        statuses = Counter(one["status"] for one in self.records).most_common()
+        statuses = Counter(one.status for one in self.records).most_common()
         done = ", ".join(f"{count} {what}" for what, count in self.done.items())
         text = f"{self.machine}/{self.study}: {len(self.records)} records ("
         text += ", ".join(f"{count} {status}" for status, count in statuses) + f"): {done}"
@@ -89,7 +90,7 @@ def _is_better(content: bytes, path: Path) -> bool:
         one = record.read_if_there(path)
         if one is None:
             return (False,)
-        return True, one["status"] in record.MEASURED, str(one["environment"].get("finished")), len(one["quality"])
+        return True, is_measured(one), str(one.environment.get("finished")), len(one.quality)
 
     other = path.with_suffix(".other") / path.name
     other.parent.mkdir(exist_ok=True)
@@ -108,7 +109,7 @@ def _by_machine(packed: Path, sorted_out: Path, folder: Path) -> list[Joined]:
             one = record.read(path)
         except record.Damaged as error:
             raise BadInput(f"{folder}: {study}/{path.name}: {str(error).removeprefix(str(path)).strip()}.") from None
-        machine = slug(one["environment"].get("device"))
+        machine = slug(one.environment.get("device"))
         if not machine:
             raise BadInput(f"{folder}: {study}/{path.name}: the record does not say on which device it was measured.")
         joined = found.setdefault((machine, study), Joined(machine, study))
@@ -122,13 +123,9 @@ def _by_machine(packed: Path, sorted_out: Path, folder: Path) -> list[Joined]:
     return list(found.values())
 
 
-def pictures(one: Mapping[str, Any]) -> Iterator[str]:
+def pictures(one: Record) -> list[str]:
     """The files of a record's pictures, as far as they have the names that pictures have."""
-    for entry in one["images"]:
-        for stored in (entry, entry.get("again") if isinstance(entry, dict) else None):
-            name = stored.get("file") if isinstance(stored, dict) else None
-            if isinstance(name, str) and parts.PICTURE.fullmatch(name):
-                yield name
+    return [each["file"] for each in one.pictures if parts.PICTURE.fullmatch(each["file"])]
 
 
 def slug(device: Any) -> str:
@@ -142,7 +139,7 @@ def _check(sorted_out: Path, folder: Path, joined: list[Joined]) -> None:
     for machine in dict.fromkeys(one.machine for one in joined):
         place = sorted_out / machine
         without = {str(place / one.study / name) for one in joined if one.machine == machine
-                   for each in one.records if each["trial"]["model"].get("source") == "random"
+                   for each in one.records if each.model.get("source") == "random"
                    for name in pictures(each)}  # fmt: skip
         for problem in verify.studies(place).problems:
             if not any(problem.startswith(f"{path}: missing") for path in without):
@@ -155,11 +152,11 @@ def _check(sorted_out: Path, folder: Path, joined: list[Joined]) -> None:
 def _join_study(joined: Joined, source: Path, target: Path, replace: bool) -> None:
     """Write what is new of one study: the pictures before the records that name them."""
     for one in joined.records:
-        new, path = (source / f"{one['id']}.json").read_bytes(), target / f"{one['id']}.json"
+        new, path = (source / f"{one.id}.json").read_bytes(), target / f"{one.id}.json"
         what = _decide(new, one, path, replace)
         joined.done[what] += 1
         if what == "kept":
-            joined.kept.append(one["id"])
+            joined.kept.append(one.id)
         if what not in ("new", "replaced"):
             continue
         for name in pictures(one):
@@ -168,7 +165,7 @@ def _join_study(joined: Joined, source: Path, target: Path, replace: bool) -> No
         _write(path, new)
 
 
-def _decide(new: bytes, one: Mapping[str, Any], path: Path, replace: bool) -> str:
+def _decide(new: bytes, one: Record, path: Path, replace: bool) -> str:
     if not path.exists():
         return "new"
     if path.read_bytes() == new:
@@ -176,15 +173,14 @@ def _decide(new: bytes, one: Mapping[str, Any], path: Path, replace: bool) -> st
     old = record.read_if_there(path)
     if replace or old is None:
         return "replaced"
-    if {**old, "quality": one["quality"]} == one:  # the same measurement
-        return "replaced" if len(one["quality"]) > len(old["quality"]) else "already there"
-    measured = [each["status"] in record.MEASURED for each in (old, one)]
-    return "replaced" if measured == [False, True] else "kept"
+    if old.with_quality(one.quality) == one:  # the same measurement
+        return "replaced" if len(one.quality) > len(old.quality) else "already there"
+    return "replaced" if is_measured(one) and not is_measured(old) else "kept"
 
 
 def _join_texts(packed: Path, into: Path, joined: list[Joined]) -> None:
     """The doctor's page and the logs, beside the studies of the machine that measured last: it was the one to pack."""
-    last = max(joined, key=lambda one: max(str(each["environment"].get("finished")) for each in one.records))
+    last = max(joined, key=lambda one: max(str(each.environment.get("finished")) for each in one.records))
     wanted = {packed / "doctor.txt": into / last.machine / "doctor.txt"}
     for one in joined:
         if one.machine == last.machine:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench.record import Record
+
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
-def lines(records: Iterable[Mapping[str, Any]], lock: Path) -> list[str]:
+def lines(records: Iterable[Record], lock: Path) -> list[str]:
     """A line for each device, driver, Python, PyTorch and commit of the records; ``lock`` is the hash-pinned list."""
     locked = _locked(lock)
     found: dict[str, None] = {}
     for one in records:
-        here = one["environment"]
+        here = one.environment
         packages = here.get("packages") or {}
         build = (here.get("torch_build") or {}).get("cuda")
         text = f"machine: {here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}, "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mic2e_bench import doctor, places, record, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.files import cannot_write, write_whole
+from mic2e_bench.record import Record
 from mic2e_bench.tools.collect import parts, summary
 
 if TYPE_CHECKING:
@@ -115,19 +116,18 @@ class Packing:
                 first[f"logs/{study.name}.log"] = log
             for path in record.paths(folder):
                 if one := record.read_if_there(path):
-                    found.append((str(one["environment"].get("finished")), path.stem, self._of_record(folder, one)))
+                    found.append((str(one.environment.get("finished")), path.stem, self._of_record(folder, one)))
         return {"": first} | {f"{at} {id}": files for at, id, files in sorted(found, key=lambda each: each[:2])}
 
-    def _of_record(self, folder: Path, one: dict[str, Any]) -> dict[str, Path | bytes]:
+    def _of_record(self, folder: Path, one: Record) -> dict[str, Path | bytes]:
         """A record and its pictures; those of random weights are noise, of which the hash in the record is enough."""
         study = folder.name
-        files: dict[str, Path | bytes] = {f"{study}/{one['id']}.json": folder / f"{one['id']}.json"}
-        if one["trial"]["model"].get("source") != "random":
-            for entry in one["images"]:
-                for stored in (entry, entry.get("again") or entry):
-                    path = folder / stored["file"]
-                    if parts.PICTURE.fullmatch(stored["file"]) and path.is_file():
-                        files[f"{study}/{stored['file']}"] = path
+        files: dict[str, Path | bytes] = {f"{study}/{one.id}.json": folder / f"{one.id}.json"}
+        if one.model.get("source") != "random":
+            for picture in one.pictures:
+                path = folder / picture["file"]
+                if parts.PICTURE.fullmatch(picture["file"]) and path.is_file():
+                    files[f"{study}/{picture['file']}"] = path
         return files
 
     def _sizes(self, files: dict[str, Path | bytes]) -> dict[str, int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mic2e_bench import record, units
 from mic2e_bench.budget import grouped, left_of
 from mic2e_bench.metrics.latency import spread
+from mic2e_bench.record import Record
+from mic2e_bench.records.comparable import memory_of
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) 
     return "\n".join(lines) + "\n"
 
 
-def _machines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _machines(records: Sequence[Record]) -> Iterator[str]:
     """Each machine with the packages, once."""
     seen: dict[str, None] = {}
     for one in records:
-        here = one["environment"]
+        here = one.environment
         packages = ", ".join(f"{name} {version}" for name, version in (here.get("packages") or {}).items())
         seen[
             f"{here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}, "
@@ -47,13 +49,13 @@ def _machines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from seen or ["No record yet."]
 
 
-def _study(study: Study, records: Sequence[Mapping[str, Any]], left: int) -> Iterator[str]:
-    counts = Counter(one["status"] for one in records)
+def _study(study: Study, records: Sequence[Record], left: int) -> Iterator[str]:
+    counts = Counter(one.status for one in records)
     statuses = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no record yet"
     yield f"## {study.name}"
     yield ""
     yield f"{len(records)} of {len(study.trials)} trials: {statuses}; {left} left."
-    known = {one["id"]: one for one in records}
+    known = {one.id: one for one in records}
     ordered = [known[trial.id] for trial in study.trials if trial.id in known]
     if ordered:
         yield ""
@@ -62,13 +64,12 @@ def _study(study: Study, records: Sequence[Mapping[str, Any]], left: int) -> Ite
         yield from map(_row, ordered)
 
 
-def _row(one: Mapping[str, Any]) -> str:
-    samples, memory = one["timing"]["latency_s"], one["memory"]
-    peak = memory.get("peak_vram_reserved_bytes") or memory.get("peak_rss_bytes")
+def _row(one: Record) -> str:
+    samples, sizes = one.latency_s, (one.memory.get(memory_of(one)), one.memory.get("weights_bytes"))
     latency = units.write(statistics.median(samples), "s") if samples else ""
     if len(samples) >= 3:
         latency += f" ± {100 * spread(list(samples)):.0f} %"
-    reason = f": {one['reason'][:200]}" if one["reason"] else ""
-    cells = [one["label"], one["id"], one["status"] + reason, latency,
-             *(units.write(value, "B") if value else "" for value in (peak, memory.get("weights_bytes")))]  # fmt: skip
+    reason = f": {one.reason[:200]}" if one.reason else ""
+    cells = [one.label, one.id, one.status + reason, latency,
+             *(units.write(value, "B") if value else "" for value in sizes)]  # fmt: skip
     return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "/") for cell in cells) + " |"
