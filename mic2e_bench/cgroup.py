@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mic2e_bench.files import text_or_nothing
+
 PROC, ROOT = Path("/proc"), Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60  # version 1 writes a number of pages near this for "no limit"
 
@@ -43,7 +45,7 @@ def throttled_s() -> float | None:
 
 def _folders(controller: str) -> Iterator[Path]:
     """The folders of this process's group and of the groups around it, up to the root that is mounted here."""
-    for line in _text(PROC / "self/cgroup").splitlines():
+    for line in text_or_nothing(PROC / "self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
@@ -54,11 +56,4 @@ def _folders(controller: str) -> Iterator[Path]:
 
 
 def _words(path: Path) -> list[str]:
-    return _text(path).split()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    return text_or_nothing(path).split()

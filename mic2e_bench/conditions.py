@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mic2e_bench import cgroup, machine
+from mic2e_bench.files import text_or_nothing
 
 # a trial is called disturbed above these
 OTHERS = 0.10  # of all processors' time went to other processes
@@ -169,12 +169,5 @@ def _family() -> tuple[float, list[int]]:
 def _heat_events() -> int | None:
     """How often the processors were slowed down for heat since the machine's start."""
     paths = machine.SYSTEM.glob("devices/system/cpu/cpu*/thermal_throttle/*_throttle_count")
-    counts = [int(text) for path in paths if (text := _text(path).strip()).isdigit()]
+    counts = [int(text) for path in paths if (text := text_or_nothing(path)).isdigit()]
     return sum(counts) if counts else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import machine, places
+from mic2e_bench.files import text_or_nothing
 
 PACKAGES = (
     "torch", "torchvision", "diffusers", "transformers", "accelerate", "xformers", "bitsandbytes", "torchao",
@@ -61,11 +63,9 @@ def packages() -> dict[str, str]:
 
 def cpu() -> str:
     """The processor's name and the number of cores."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()} ({os.cpu_count()} cores)"
-    return f"{platform.processor() or platform.machine()} ({os.cpu_count()} cores)"
+    found = re.search(r"^model name\s*:(.*)", text_or_nothing(Path("/proc/cpuinfo")), re.MULTILINE)  # not in psutil
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    return f"{name} ({os.cpu_count()} cores)"
 
 
 @functools.cache
@@ -98,10 +98,7 @@ def git() -> str | None:
 
 
 def _written(folder: Path) -> str | None:
-    try:
-        return (folder / "COMMIT").read_text(encoding="utf-8").strip()[:80] or None
-    except (OSError, UnicodeDecodeError):
-        return None
+    return text_or_nothing(folder / "COMMIT")[:80] or None
 
 
 def oom_kills() -> int:

@@ -33,23 +33,19 @@ def read_text(path: Path, where: str = "", advice: str = "") -> str:
         raise BadInput(f"{place}, line {line}: cannot be read: not UTF-8. Save it as UTF-8 text.") from None
 
 
-def read_yaml(path: Path, where: str = "", advice: str = "") -> Any:
+def read_yaml(path: Path, where: str = "", advice: str = "", parse: Callable[[str], Any] = yaml.safe_load) -> Any:
     """What a YAML file of one document says; ``None`` where it is empty. Raises ``BadInput`` as ``read_text`` does."""
-    return _parsed(yaml.safe_load, path, where, advice)
-
-
-def read_documents(path: Path) -> list[Any]:
-    """What a YAML file says, a document after the other. Raises ``BadInput`` as ``read_text`` does."""
-    return _parsed(lambda text: list(yaml.safe_load_all(text)), path)
-
-
-def _parsed(parse: Callable[[str], Any], path: Path, where: str = "", advice: str = "") -> Any:
     text = read_text(path, where, advice)
     try:
         return parse(text)
     except NOT_YAML as error:
         place = f"{where}: {path}" if where else str(path)
         raise BadInput(f"{place}{_what_is_wrong(error)} Look at brackets, quotes and indents there.") from None
+
+
+def read_documents(path: Path) -> list[Any]:
+    """What a YAML file says, a document after the other. Raises ``BadInput`` as ``read_text`` does."""
+    return read_yaml(path, parse=lambda text: list(yaml.safe_load_all(text)))
 
 
 def _what_is_wrong(error: Exception) -> str:
@@ -66,6 +62,14 @@ def yaml_value(text: str, where: str) -> Any:
         return yaml.safe_load(text)
     except NOT_YAML:
         raise BadInput(f"{where}: '{text}' is not a YAML value.") from None
+
+
+def text_or_nothing(path: Path) -> str:
+    """What the kernel or a program wrote there, without white space at its ends; nothing where that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from mic2e_bench import cgroup
+from mic2e_bench.files import text_or_nothing
 
 SYSTEM = Path("/sys")
 CPUFREQ = "devices/system/cpu/cpu0/cpufreq"
@@ -28,22 +29,22 @@ def facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "governor": _text(SYSTEM / CPUFREQ / "scaling_governor") or None,
-        "max_mhz": _number(_text(SYSTEM / CPUFREQ / "scaling_max_freq"), 1e-3),
+        "governor": text_or_nothing(SYSTEM / CPUFREQ / "scaling_governor") or None,
+        "max_mhz": _number(text_or_nothing(SYSTEM / CPUFREQ / "scaling_max_freq"), 1e-3),
         "turbo": turbo(),
-        "smt": _text(SYSTEM / "devices/system/cpu/smt/active") or None,
+        "smt": text_or_nothing(SYSTEM / "devices/system/cpu/smt/active") or None,
         "cgroup_cpus": cgroup.cpus(),
         "cgroup_memory_bytes": cgroup.memory_bytes(),
         "ram_bytes": psutil.virtual_memory().total,
-        "huge_pages": _chosen(_text(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
+        "huge_pages": _chosen(text_or_nothing(SYSTEM / "kernel/mm/transparent_hugepage/enabled")),
         "torch_build": torch_build(),
     }
 
 
 def turbo() -> bool | None:
     """Whether the processor may run above its base clock; ``None`` where the kernel does not say."""
-    off = _text(SYSTEM / "devices/system/cpu/intel_pstate/no_turbo")
-    on = _text(SYSTEM / "devices/system/cpu/cpufreq/boost")
+    off = text_or_nothing(SYSTEM / "devices/system/cpu/intel_pstate/no_turbo")
+    on = text_or_nothing(SYSTEM / "devices/system/cpu/cpufreq/boost")
     return off == "0" if off else on == "1" if on else None
 
 
@@ -59,28 +60,22 @@ def variables() -> dict[str, str]:
 def torch_build() -> dict[str, str] | None:
     """PyTorch's commit and the CUDA that it was built for, from its ``version.py``; it is not imported."""
     found = importlib.util.find_spec("torch")
-    text = _text(Path(found.origin).parent / "version.py") if found and found.origin else ""
+    text = text_or_nothing(Path(found.origin).parent / "version.py") if found and found.origin else ""
     parts = {name: re.search(rf"^{name}\b[^=]*= '(.+)'", text, re.MULTILINE) for name in ("git_version", "cuda", "hip")}
     return {name: part[1] for name, part in parts.items() if part} or None
 
 
 def mhz() -> float | None:
-    """The first processor's clock now; ``None`` where the kernel does not say.
-
-    Of one processor, because psutil reads them all, which takes long where there are many, and gives their mean.
-    """
-    now = _number(_text(SYSTEM / CPUFREQ / "scaling_cur_freq"), 1e-3)
-    if now is None and (found := re.search(r"cpu MHz\s*: ([\d.]+)", _text(Path("/proc/cpuinfo")))):
+    """The first processor's clock now; ``None`` where the kernel does not say. (psutil reads all, and gives a mean.)"""
+    now = _number(text_or_nothing(SYSTEM / CPUFREQ / "scaling_cur_freq"), 1e-3)
+    if now is None and (found := re.search(r"cpu MHz\s*: ([\d.]+)", text_or_nothing(Path("/proc/cpuinfo")))):
         now = float(found[1])
     return now
 
 
 def counter(name: str) -> int | None:
-    """What the kernel has counted since the machine's start, by its name in vmstat; ``None`` where it does not.
-
-    psutil knows no kills for memory, and calls swapping that nobody counts no swapping.
-    """
-    found = re.search(rf"^{name} (\d+)$", _text(Path("/proc/vmstat")), re.MULTILINE)
+    """What the kernel's vmstat has counted since its start; ``None`` where it does not, for which psutil says 0."""
+    found = re.search(rf"^{name} (\d+)$", text_or_nothing(Path("/proc/vmstat")), re.MULTILINE)
     return int(found[1]) if found else None
 
 
@@ -92,10 +87,3 @@ def _chosen(text: str) -> str | None:
 
 def _number(text: str, factor: float) -> float | None:
     return float(text) * factor if text.isdigit() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

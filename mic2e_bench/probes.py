@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from mic2e_bench import nvidia
+from mic2e_bench.files import text_or_nothing
 
 
 def synchroniser(device: str) -> Callable[[], None]:
@@ -51,14 +52,8 @@ def clock(device: str) -> Iterator[Elapsed]:
 
 
 def status_bytes(field: str) -> int | None:
-    """A ``kB`` field of this process's status (``VmRSS``, ``VmHWM``) in bytes; ``None`` where there is no procfs.
-
-    psutil has no ``VmHWM``, and takes its RSS from another file, which the kernel may round otherwise.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
+    """A ``kB`` field of this process's status (``VmRSS``, ``VmHWM``) in bytes; ``None`` where there is no procfs."""
+    lines = text_or_nothing(Path("/proc/self/status")).splitlines()  # psutil has no VmHWM, and RSS from another file
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
 
 
