@@ -1,4 +1,4 @@
-"""What each setting does alone and among the others: the trials that show it, and what their records say.
+"""What each setting does alone and among the others: what the records of such trials say.
 
 Speed-ups are expected to multiply. Two settings *help* each other where together they gain more than the product of
 their own gains, *cancel* where they gain less, and *break* where each runs as asked alone and not together. Nothing is
@@ -16,48 +16,13 @@ from typing import Any
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.metrics.latency import spread
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.plan.ablate import Point, without
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import unapplied
 from mic2e_bench.records.ratios import speedup
-from mic2e_bench.settings import check, show
 
-KEYS = ("best", "pairs")
 HELP, CANCEL, BREAK, NEITHER = "help", "cancel", "break", "neither"
-Point = dict[str, Any]
-
-
-def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, Point]]:
-    """The trials of ``ablate:`` beside the baseline: each setting added to it, the best, the best without each setting
-    and, where ``pairs`` asks for them, all pairs. Settings of ``best`` that the baseline has already play no part.
-    """
-    if not isinstance(given, Mapping) or not isinstance(given.get("best"), Mapping):
-        raise BadInput(f"{where}: write best: {{setting: value}} (and pairs: true for all pairs); given: {given!r}.")
-    for key in given:
-        if key not in KEYS:
-            raise unknown("key", key, KEYS, where)
-    if not isinstance(given.get("pairs", False), bool):
-        raise BadInput(f"{where}: pairs: {given['pairs']!r} is not true or false.")
-    checked = {key: check(key, value, pipeline, f"{where}: best") for key, value in given["best"].items()}
-    best = {key: value for key, value in checked.items() if base[key] != value}
-    if not best:
-        raise BadInput(f"{where}: best differs from the baseline in nothing; give it at least one other value.")
-    made = [(f"+ {_words({key: value})}", {key: value}) for key, value in best.items()]
-    made.append(("best", best))
-    made += [(f"best - {key}", without(best, key)) for key in best]
-    if given.get("pairs"):
-        made += [(f"+ {_words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
-    return made
-
-
-def without(best: Mapping[str, Any], key: str) -> Point:
-    return {name: value for name, value in best.items() if name != key}
-
-
-def _words(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={show(value)}" for key, value in point.items())
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mic2e_bench import registry, settings
-from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.pipeline import Build
 from mic2e_bench.toggle import Phase, Toggle
 from mic2e_bench.trial import Trial
 

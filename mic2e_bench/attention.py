@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Build
 
 # PyTorch's kernels behind scaled_dot_product_attention: name in SDPBackend, operator that the witness counts
 KERNELS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Build
 
 
 def per_image(build: Build, value: Any) -> Any:

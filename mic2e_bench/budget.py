@@ -22,20 +22,14 @@ import psutil
 
 from mic2e_bench import record, server
 from mic2e_bench.durations import Durations, rounds_key
-from mic2e_bench.errors import BadInput
-from mic2e_bench.trial import Trial
+from mic2e_bench.errors import BadInput, UsedUp
+from mic2e_bench.trial import Group, Trial, grouped
 from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:
     from mic2e_bench.params import Study
 
 END_S, END_SHARE, END_MOST_S = 3.0, 0.01, 10.0  # kept for the end: tables, the closing line, the interpreter's own end
-
-Group = list[Trial]
-
-
-class UsedUp(Exception):
-    """The budget's end, in the middle of something."""
 
 
 def parse(text: str, where: str = "--budget") -> float:
@@ -231,14 +225,6 @@ def left_of(study: Study, results: Path, force: bool = False) -> Group:
     known = {path.stem for path in record.paths(Path(results) / study.name)}
     known |= set() if force else set(study.refused)
     return [trial for trial in study.trials if trial.id not in known]
-
-
-def grouped(trials: Iterable[Trial]) -> list[Group]:
-    """The trials of each study by the build that they share."""
-    groups: dict[tuple[str, str], Group] = {}
-    for trial in trials:
-        groups.setdefault((trial.study, trial.build_key), []).append(trial)
-    return list(groups.values())
 
 
 def _raise(*signal_and_frame: object) -> None:

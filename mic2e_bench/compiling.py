@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mic2e_bench import places
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Build
 
 BACKEND = "inductor"
 

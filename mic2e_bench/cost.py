@@ -14,8 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
 from mic2e_bench import inputs, probes
-from mic2e_bench.build import Build
 from mic2e_bench.kernels import can_count
+from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.trial import Trial
 from mic2e_bench.witness import ENTRIES, replaced
 
@@ -53,7 +53,7 @@ def why_not(build: Build, trial: Trial) -> str:
     return f"the counter does not know {', '.join(sorted(foreign))}" if foreign else ""
 
 
-def count(build: Build, item: inputs.Item, seed: int) -> dict[str, Any]:
+def count(build: Build, item: Item, seed: int) -> dict[str, Any]:
     """One call under the counter."""
     components: dict[str, int] = {}
     moved = [0]

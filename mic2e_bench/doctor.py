@@ -179,7 +179,7 @@ def text(found: Mapping[str, Any]) -> str:
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    from mic2e_bench.show import table
+    from mic2e_bench.report.tabular import columns
 
     processor, store = found["cpu"], found["storage"]
     yield f"python   {found['python']}"
@@ -211,7 +211,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         (name, one["version"] or "-", "works" if one["works"] else "-" if not one["version"] else "NO", one["detail"])
         for name, one in found["libraries"].items()
     ]
-    yield "\n" + table(rows, ("library", "version", "here", "what was seen"))
+    yield "\n" + columns(rows, ("library", "version", "here", "what was seen"))
 
 
 def _gb(size: int) -> str:

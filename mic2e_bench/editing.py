@@ -9,8 +9,7 @@ from PIL import Image
 from mic2e_bench.objectclear.inputs import resize_by_short_side
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 
 def to_model_size(build: Build, item: Item) -> tuple[Image.Image, Image.Image]:

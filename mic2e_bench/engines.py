@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 from mic2e_bench import places
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Build
 
 PROVIDERS = {"onnxruntime-cpu": "CPUExecutionProvider", "onnxruntime-cuda": "CUDAExecutionProvider"}
 PACKAGES = ("torch", "diffusers", "onnx", "onnxruntime", "onnxscript")

@@ -25,3 +25,7 @@ def nearest(given: object, known: Iterable[str]) -> str:
     """`` Did you mean '...'?`` where a known name is near enough, else nothing."""
     near = difflib.get_close_matches(str(given), list(known), n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+class UsedUp(Exception):
+    """The end of the time that a run was given, in the middle of something."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import places
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.files import read_yaml
+from mic2e_bench.pipeline import Item
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,20 +22,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
 FORMS = {"points": "a list of [x, y, 1 (inside) or 0 (outside)]", "box": "[left, top, right, bottom]"}  # in pixels
-
-
-@dataclass(frozen=True)
-class Item:
-    """One input as the pipeline gets it: decoded pictures and prompts. ``points`` are rows of (x, y, label)."""
-
-    name: str
-    image: Image.Image | None = None
-    mask: Image.Image | None = None
-    prompt: str | None = None
-    caption: str | None = None
-    text: str | None = None
-    points: tuple[tuple[float, float, int], ...] | None = None
-    box: tuple[float, float, float, float] | None = None
 
 
 def digest(path: Path) -> str:

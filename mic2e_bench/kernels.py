@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mic2e_bench.witness import Witness, compiled, replaced
+from mic2e_bench.catalog.witness import Witness
+from mic2e_bench.witness import compiled, replaced
 
 
 def can_count(denoiser: Any) -> bool:

@@ -6,9 +6,8 @@ from collections import Counter
 from typing import Any
 
 from mic2e_bench import registry
-from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggles.precision import DTYPES
 
 

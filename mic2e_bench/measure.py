@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import compiling, inputs, probes, sampling
-from mic2e_bench.build import Build
+from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.protocol import MOST_WARMUP, most_calls
 from mic2e_bench.shots import Shots, store
 from mic2e_bench.trial import Trial
@@ -58,7 +58,7 @@ def measure(
 
 
 def time_pass(
-    build: Build, item: inputs.Item, protocol: Mapping[str, Any], next_call: Callable[[str], None]
+    build: Build, item: Item, protocol: Mapping[str, Any], next_call: Callable[[str], None]
 ) -> dict[str, Any]:
     """The warm-up and the repeats, one after the other on one input with one seed: samples, and what ended both."""
     samples: dict[str, Any] = {name: [] for name in ("warmup_s", "latency_s", "device_latency_s", "energy_j", "sm_mhz")}
@@ -74,7 +74,7 @@ def time_pass(
 
 
 def _warm_up(
-    build: Build, item: inputs.Item, protocol: Mapping[str, Any], next_call: Callable[[str], None], seconds: list[float]
+    build: Build, item: Item, protocol: Mapping[str, Any], next_call: Callable[[str], None], seconds: list[float]
 ) -> str:
     """The calls before those that count; adds to ``seconds`` and returns what ended them.
 
@@ -105,7 +105,7 @@ def add(samples: dict[str, Any], call: Mapping[str, float | None]) -> None:
             samples[name].append(value)
 
 
-def timed_call(build: Build, item: inputs.Item, seed: int) -> dict[str, float | None]:
+def timed_call(build: Build, item: Item, seed: int) -> dict[str, float | None]:
     """One call as a user waits for it (resizing, pipeline, decoding, resizing back).
 
     ``latency_s`` in seconds by the wall clock; on a GPU ``device_latency_s`` by CUDA events, the ``energy_j`` of the

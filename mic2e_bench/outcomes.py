@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import environment, files, record, server, skipping
-from mic2e_bench.budget import Budget
 from mic2e_bench.progress import Progress
 from mic2e_bench.record import Record
 from mic2e_bench.trial import Trial
+
+if TYPE_CHECKING:
+    from mic2e_bench.budget import Budget
 
 RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import ablation, conflicts, files, inputs, places, presets, protocol, registry
+from mic2e_bench import conflicts, files, inputs, places, presets, protocol, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.plan import ablate
 from mic2e_bench.settings import check, resolve, show
 from mic2e_bench.trial import Trial
 from mic2e_bench.units import assignment
@@ -144,7 +145,7 @@ def _points(
         return []
     value, place = params[given[0]], f"{where}: {given[0]}"
     if given[0] == "ablate":
-        return ablation.points(value, resolve(base, pipeline, f"{where}: baseline"), pipeline, place)
+        return ablate.points(value, resolve(base, pipeline, f"{where}: baseline"), pipeline, place)
     if given[0] == "vary":
         if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
             raise BadInput(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
+    from mic2e_bench.pipeline import Build
 
 PARTS = {"denoiser": ("denoiser",), "text_encoders": ("text_encoders",), "both": ("denoiser", "text_encoders")}
 # what the widths of a layer, in and out, must be multiples of. nf4: blocks of 64 weights within a row, and its CPU

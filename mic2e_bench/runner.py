@@ -7,16 +7,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mic2e_bench import record, rounds, server, store, versions, visible
-from mic2e_bench.budget import Budget, UsedUp, grouped
 from mic2e_bench.child import Child
+from mic2e_bench.errors import UsedUp
 from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.params import Study
 from mic2e_bench.progress import Progress
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.store import locked
-from mic2e_bench.trial import Trial
+from mic2e_bench.trial import Trial, grouped
+
+if TYPE_CHECKING:
+    from mic2e_bench.budget import Budget
 
 
 def run(

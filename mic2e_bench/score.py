@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from mic2e_bench import assemble, ending, inputs, pairs, record, registry, server, store
-from mic2e_bench.budget import Budget, UsedUp
+from mic2e_bench.errors import UsedUp
 from mic2e_bench.metrics import perceptual
 from mic2e_bench.models import sources
 from mic2e_bench.records.comparable import is_measured
@@ -21,6 +21,7 @@ from mic2e_bench.trial import fingerprint
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from mic2e_bench.budget import Budget
     from mic2e_bench.params import Study
 
 VERSION = 3  # of the scores: raised when the same images would give other numbers

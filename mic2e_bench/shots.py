@@ -13,9 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import files, inputs, probes
-from mic2e_bench.build import Build
+from mic2e_bench import files, probes
 from mic2e_bench.kernels import can_count, count_kernels
+from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.witness import watch
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
@@ -39,7 +39,7 @@ class Shots:
         self.timing: dict[str, Any] = {}
         self.calls_s = 0.0
 
-    def take(self, item: inputs.Item, seed: int, kernels: bool | None = None) -> None:
+    def take(self, item: Item, seed: int, kernels: bool | None = None) -> None:
         """One call: its peaks raise the trial's, its images are stored; the first call has a witness as well.
 
         ``kernels``: whether this call counts the attention kernels, which makes it slow (default: the first one does).
@@ -66,7 +66,7 @@ class Shots:
             stored |= {"fault": fault} if (fault := self._fault(picture)) else {}
             self.images.append(stored if len(pictures) == 1 else {**stored, "index": index})
 
-    def count_kernels(self, item: inputs.Item, seed: int) -> None:
+    def count_kernels(self, item: Item, seed: int) -> None:
         """A call of its own for the count of kernels, where they can be counted; few steps do, as one is looked at."""
         if can_count(self.build.denoiser):
             build = self.build

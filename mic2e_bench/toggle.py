@@ -8,8 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from mic2e_bench.build import Build
-    from mic2e_bench.pipeline import Pipeline
+    from mic2e_bench.pipeline import Build, Pipeline
 
 
 class Phase(IntEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,6 +79,17 @@ class Trial:
         side = self.settings.get("resolution", 512)
         pixels = side[0] * side[1] if isinstance(side, (list, tuple)) else side * side
         return calls * (self.settings.get("steps", 1) + 2) * pixels
+
+
+Group = list[Trial]  # of one build
+
+
+def grouped(trials: Iterable[Trial]) -> list[Group]:
+    """The trials of each study by the build that they share."""
+    groups: dict[tuple[str, str], Group] = {}
+    for trial in trials:
+        groups.setdefault((trial.study, trial.build_key), []).append(trial)
+    return list(groups.values())
 
 
 # where a file lies, how long we wait and how often do not change what is measured; digests stand for the files

@@ -9,32 +9,14 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from mic2e_bench.catalog.witness import Witness
 
 # methods of a component that a pipeline calls instead of the module itself
 ENTRIES = {"vae": ("encode", "decode"), "": ("forward",)}
 # what the VAE's entries call, where they cut an image into tiles or a batch into slices
 VAE_PARTS = ("tiled_encode", "tiled_decode", "_encode", "_decode")
-
-
-@dataclass
-class Witness:
-    """Facts of one call. ``denoiser`` has one (batch size, dtype) a call; ``attention`` counts its kernels by name."""
-
-    denoiser: list[tuple[int, str]] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)  # height, width that the VAE decoded, pixels
-    steps: int = 0
-    guidance: list[float] = field(default_factory=list)  # the pipeline's scale at the end of each step
-    decoded: int = 0  # images that the VAE decoded
-    projections: list[int] = field(default_factory=list)  # calls of query projections, for each denoiser call
-    decoder_dtype: str | None = None
-    attention: Counter = field(default_factory=Counter)
-    component_s: dict[str, list[float]] = field(default_factory=dict)
-    device: str | None = None  # of the denoiser's input
-    inference_mode: bool | None = None  # whether the denoiser ran in it
-    vae_calls: Counter = field(default_factory=Counter)  # of the methods in VAE_PARTS
-    finite: bool = True  # whether all that the VAE decoded are numbers
 
 
 @contextlib.contextmanager

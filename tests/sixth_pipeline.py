@@ -12,8 +12,7 @@ from mic2e_bench.pipeline import Conflict, Pipeline
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 520}
 UNET = {

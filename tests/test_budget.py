@@ -15,6 +15,7 @@ from test_interruptions import process
 
 from mic2e_bench import api, budget, durations, record, runner, server
 from mic2e_bench.errors import BadInput
+from mic2e_bench.trial import grouped
 
 # Python 3.12 and later warn of any fork of a process that has threads
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
@@ -128,8 +129,8 @@ def test_what_fits_is_taken_first_and_a_loaded_build_costs_nothing():
 def test_trials_that_take_turns_begin_together_or_not_at_all():
     one = study(protocol={**helpers.TINY["protocol"], "warmup": 1, "interleave": True})
     records = [measured(trial, latency=3.0) for trial in one.trials]
-    assert limit(60, *records).begins(budget.grouped(one.trials))
-    assert not limit(15, *records).begins(budget.grouped(one.trials))
+    assert limit(60, *records).begins(grouped(one.trials))
+    assert not limit(15, *records).begins(grouped(one.trials))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from test_recommend import grid
 from mic2e_bench.errors import BadInput
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
-from mic2e_bench.report import chooser, execute, frontier  # noqa: E402
+from mic2e_bench.report import execute, frontier, notebook  # noqa: E402
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"
@@ -72,7 +72,7 @@ def test_papermill_executes_it_and_the_page_makes_sense_without_a_script(tmp_pat
 
 
 def test_every_setting_is_a_point_with_its_card(tmp_path, study):
-    choice = chooser.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
+    choice = notebook.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
     text, root = drawing(choice)
     points = root.findall("a")
     assert len(points) == len(choice.made.points) == 30
@@ -88,7 +88,7 @@ def test_every_setting_is_a_point_with_its_card(tmp_path, study):
 def test_what_a_record_says_is_escaped(tmp_path, study):
     with_picture(tmp_path, study, study.trials[3].id, EVIL)
     with_picture(tmp_path, study, study.trials[4].id, "leads out", file="../../../etc/passwd")
-    choice = chooser.choice("grid", str(tmp_path))
+    choice = notebook.choice("grid", str(tmp_path))
     assert any("leads out" not in reason and "outside its folder" in reason for *_, reason in choice.among.left_out)
     text, root = drawing(choice)
     titles = [title.text for title in root.iter("title")]
@@ -102,12 +102,12 @@ def test_without_quality_the_memory_is_drawn_and_with_one_point_too(tmp_path):
     for path in (tmp_path / "grid").glob("*.json"):
         one = json.loads(path.read_text())
         path.write_text(json.dumps({**one, "quality": {}}))
-    choice = chooser.choice(["grid"], str(tmp_path), max_memory="10GB")
+    choice = notebook.choice(["grid"], str(tmp_path), max_memory="10GB")
     assert "peak VRAM" in drawing(choice)[0]
     assert "<img" in choice.figure().data
     for trial in study.trials[1:]:
         (tmp_path / "grid" / f"{trial.id}.json").unlink()
-    one = chooser.choice("grid", str(tmp_path))
+    one = notebook.choice("grid", str(tmp_path))
     assert len(drawing(one)[1].findall("a")) == 1
     assert "<img" in one.figure().data
 
@@ -123,7 +123,7 @@ def shift(results, study, seconds):
 @pytest.mark.parametrize(("slowest", "scale"), [(7.9, "linear"), (8.0, "log"), (400.0, "log")])
 def test_an_axis_has_a_few_round_ticks_within_it_and_a_far_limit_does_not_stretch_it(tmp_path, study, slowest, scale):
     shift(tmp_path, study, [1.0, slowest, *np.linspace(1, slowest, 28)])
-    choice = chooser.choice("grid", str(tmp_path), max_latency="9999s")
+    choice = notebook.choice("grid", str(tmp_path), max_latency="9999s")
     (axes,) = frontier.figure(choice.made, choice.among).axes
     low, high = axes.get_xlim()
     assert axes.get_xscale() == scale and low < 1.0 and slowest < high < 3 * slowest
@@ -133,7 +133,7 @@ def test_an_axis_has_a_few_round_ticks_within_it_and_a_far_limit_does_not_stretc
 
 def test_where_nothing_fits_every_point_is_pale_and_no_card_is_shown_at_first(tmp_path, study):
     for limits in ({"max_latency": "1ms"}, {"min_quality": "100%", "max_memory": "1MB"}):
-        choice = chooser.choice("grid", str(tmp_path), **limits)
+        choice = notebook.choice("grid", str(tmp_path), **limits)
         assert choice.made.best is None
         text, root = drawing(choice)
         assert len(root.findall("a")) == 30 and 'class="card first"' not in text
@@ -143,7 +143,7 @@ def test_where_nothing_fits_every_point_is_pale_and_no_card_is_shown_at_first(tm
 
 def test_what_can_be_pointed_at_lies_over_what_is_drawn(tmp_path, study):
     """The place of each point's circle is the one where the drawing has the point of that id."""
-    choice = chooser.choice("grid", str(tmp_path), max_latency="4s")
+    choice = notebook.choice("grid", str(tmp_path), max_latency="4s")
     _, root = drawing(choice)
     svg = "{http://www.w3.org/2000/svg}"
     drawn = {}
@@ -157,7 +157,7 @@ def test_what_can_be_pointed_at_lies_over_what_is_drawn(tmp_path, study):
 
 
 def test_the_same_records_give_the_same_bytes_without_a_date(tmp_path, study):
-    choice = chooser.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
+    choice = notebook.choice("grid", str(tmp_path), max_latency="4s", min_quality="80%")
     text = drawing(choice)[0]
     assert text == drawing(choice)[0]
     assert "<metadata" not in text and "<?xml" not in text and "latency of a call" in text
@@ -166,4 +166,4 @@ def test_the_same_records_give_the_same_bytes_without_a_date(tmp_path, study):
 
 def test_a_preference_that_does_not_exist_is_answered_with_a_line(tmp_path, study):
     with pytest.raises(BadInput, match=r"unknown preference 'qality'. Did you mean 'quality'"):
-        chooser.choice("grid", str(tmp_path), prefer="qality")
+        notebook.choice("grid", str(tmp_path), prefer="qality")

@@ -9,8 +9,8 @@ import toggling
 import torch
 
 from mic2e_bench import conflicts, ending, measure, probes, registry, runner
-from mic2e_bench.build import Build
 from mic2e_bench.models import random
+from mic2e_bench.pipeline import Build
 from mic2e_bench.toggles import memory_fraction
 
 GIB = 2**30

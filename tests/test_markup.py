@@ -15,7 +15,7 @@ from mic2e_bench.comparing import compare, show
 from mic2e_bench.report import markup
 
 pytest.importorskip("nbformat")
-from mic2e_bench.report import chooser, notebook, page
+from mic2e_bench.report import notebook, page
 
 HOSTILE = (
     "</style></title></td>--> \"'><img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -112,7 +112,7 @@ def test_the_report_and_every_piece_of_the_notebooks(hostile):
 
 def test_the_recommendation(hostile):
     _, results = hostile
-    choice = chooser.choice("grid", str(results), max_latency="2s")
+    choice = notebook.choice("grid", str(results), max_latency="2s")
     for shown in (choice.answer, choice.front, choice.figure, choice.table):
         assert_is_text(shown().data)
 

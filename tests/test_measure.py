@@ -10,8 +10,9 @@ from helpers import tiny
 from PIL import Image
 
 from mic2e_bench import assemble, measure, probes, registry
+from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.kernels import attention_kernels
-from mic2e_bench.witness import Witness, watch
+from mic2e_bench.witness import watch
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mic2e_bench import places, probes, registry
-from mic2e_bench.build import Build
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import published, random, sources
+from mic2e_bench.pipeline import Build
 
 # parameters of the published checkpoints, in millions
 SIZES = {

@@ -9,7 +9,7 @@ import torch
 from toggling import DIFFUSERS, baseline, fresh_is_untouched, run, tolerance
 
 from mic2e_bench import measure, registry
-from mic2e_bench.build import Build
+from mic2e_bench.pipeline import Build
 from mic2e_bench.toggles import vae_tiling
 
 PICTURES = ("sdxl-inpaint", "flux-schnell")

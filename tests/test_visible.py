@@ -7,7 +7,8 @@ import pytest
 from helpers import tiny
 from pretended import GIB, card
 
-from mic2e_bench import conditions, doctor, environment, machine, nvidia, show, visible
+from mic2e_bench import conditions, doctor, environment, machine, nvidia, visible
+from mic2e_bench.commands import plan
 
 
 @pytest.fixture
@@ -89,10 +90,10 @@ def test_without_a_device_one_line_says_why(driver, monkeypatch, capsys, tmp_pat
     auto = helpers.study(tiny())
     assert auto.baseline.settings["device"] == "cpu"
     assert (
-        said in show.plan([auto], tmp_path)
+        said in plan.text([auto], tmp_path)
     ) is visible.look().driver  # a machine without a driver has no GPU to miss
     asked = helpers.study(tiny(baseline={**tiny()["baseline"], "device": "cuda"}))
-    assert f"unavailable here: device cuda: no CUDA device: {visible.look().problem}" in show.plan([asked], tmp_path)
+    assert f"unavailable here: device cuda: no CUDA device: {visible.look().problem}" in plan.text([asked], tmp_path)
 
 
 def test_a_build_of_pytorch_without_cuda(driver, monkeypatch):

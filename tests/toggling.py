@@ -12,15 +12,15 @@ import helpers
 import numpy as np
 from PIL import Image
 
-from mic2e_bench import assemble, inputs, registry
-from mic2e_bench.build import Build
+from mic2e_bench import assemble, registry
+from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.settings import resolve
 from mic2e_bench.shots import Shots
 from mic2e_bench.trial import Trial
 
 SMALL = {"steps": 2, "resolution": 64, "threads": 1, "device": "cpu"}
 SIZE = (96, 64)
-ITEM = inputs.Item("in0", helpers.picture(SIZE), helpers.mask(SIZE), **helpers.TEXTS, box=(8, 8, 40, 40))
+ITEM = Item("in0", helpers.picture(SIZE), helpers.mask(SIZE), **helpers.TEXTS, box=(8, 8, 40, 40))
 DIFFUSERS = ("sdxl-inpaint", "objectclear", "flux-schnell", "z-image-turbo")
 
 

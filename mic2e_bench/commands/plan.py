@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mic2e_bench import commands
+
+if TYPE_CHECKING:
+    from mic2e_bench.params import Study
+    from mic2e_bench.trial import Trial
 
 ABOUT = "show the trials of a study, what this machine lacks for them and what is already measured"
 arguments = commands.add_studies
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import show
-
-    print(show.plan(commands.studies(options), commands.results(options)))
+    print(text(commands.studies(options), commands.results(options)))
     return commands.OK
+
+
+def text(studies: Sequence[Study], results: Path) -> str:
+    """Every trial of the studies with its identity and what is known of it already."""
+    from mic2e_bench import visible
+    from mic2e_bench.models import sources
+    from mic2e_bench.report.tabular import columns
+
+    parts = []
+    for study in studies:
+        rows = []
+        for trial in study.trials:
+            rows.append((trial.id, trial.label, _state(study, trial, results)))
+        builds = len({trial.build_key for trial in study.trials})
+        inputs = len(study.baseline.inputs["items"])
+        parts.append(
+            f"{study.name}: {study.pipeline.name}, {sources.label(study.baseline.model)}, "
+            f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
+            + columns(rows, ("trial", "label", "state"))
+        )
+    return "\n\n".join([*parts, *filter(None, [visible.hidden()])])
+
+
+def _state(study: Study, trial: Trial, results: Path) -> str:
+    """What will become of a trial, or what has."""
+    from mic2e_bench import record
+    from mic2e_bench.settings import missing
+
+    if trial.id in study.refused:
+        return f"refused: {study.refused[trial.id]}"
+    if old := record.read_if_there(record.path_of(results, study.name, trial.id)):
+        return old.status
+    lacking = missing(trial.settings)
+    return f"unavailable here: {lacking}" if lacking else "to measure"

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mic2e_bench import commands
+from mic2e_bench.commands import plan
 
+if TYPE_CHECKING:
+    from mic2e_bench.budget import Budget
+    from mic2e_bench.outcomes import Summary
+    from mic2e_bench.params import Study
+
+LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 ABOUT = "measure what is not measured yet"
 
 
@@ -30,15 +40,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import api, budget, show
+    from mic2e_bench import api, budget
 
     limit = budget.of_process(options.budget) if options.budget else None
     studies, results = commands.studies(options), commands.results(options)
     if options.dry_run:
-        print(show.plan(studies, results))
+        print(plan.text(studies, results))
         return commands.OK
     if limit:
-        show.prepare()
+        prepare()
     summary = api.run(
         *studies,
         results=results,
@@ -49,6 +59,45 @@ def execute(options: argparse.Namespace) -> int:
         pack_results=options.pack_results,
         part=options.part,
     )
-    print(show.results(studies, results, options.mixed, limit))
-    print(show.summary(summary))
+    print(figures(studies, results, options.mixed, limit))
+    print(text(summary))
     return commands.NOT_OK if options.strict and summary.failed else commands.OK
+
+
+def prepare() -> None:
+    """Import what ``figures`` needs: some seconds, which a budget shall not find at its end."""
+    from mic2e_bench.report import feasibility, findings, tables  # noqa: F401
+
+
+def figures(studies: Sequence[Study], folder: Path, mixed: bool, budget: Budget | None = None) -> str:
+    """The main figures of every trial of the studies; where a budget ends before they are there, that they are not."""
+    from mic2e_bench.errors import UsedUp
+
+    if budget:
+        try:
+            with budget.alarm(budget.start + budget.seconds - LAST_WORDS_S):
+                return figures(studies, folder, mixed)
+        except UsedUp:
+            return "no time is left for the tables: mic2e-bench report writes them"
+    from mic2e_bench.report import feasibility, findings, tables
+
+    parts = []
+    for study in studies:
+        parts += [tables.text(study, folder, mixed), feasibility.text(findings.read(study, folder, mixed))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def text(done: Summary) -> str:
+    """What the run did, what failed, and how its wall time compares with the pipeline calls' own."""
+    if not done.records and done.left:
+        return done.left
+    counts = Counter(found.status for found in done.records.values())
+    lines = [f"{len(done.records)} trials: " + ", ".join(f"{count} {status}" for status, count in counts.most_common())]
+    lines += [f"  {r.status}: {r.study} {r.label}: {r.reason}" for r in done.failed.values()]
+    if done.measured:
+        own = done.calls_s + done.import_s
+        lines.append(
+            f"{done.measured} measured now in {done.wall_s:.1f} s of wall time: {done.wall_s / own:.2f} times the "
+            f"{done.calls_s:.1f} s of pipeline calls + {done.import_s:.1f} s of one import of the libraries"
+        )
+    return "\n".join([*lines, *([done.left] if done.left else [])])

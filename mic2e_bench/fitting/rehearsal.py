@@ -21,13 +21,11 @@ from torch.nn import Module
 from transformers import pytorch_utils
 
 from mic2e_bench import registry
-from mic2e_bench.build import Build
 from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
 from mic2e_bench.fitting.trace import Hollow, Trace, Tracing, as_fake, as_real
-from mic2e_bench.inputs import Item
 from mic2e_bench.models import random
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Item, Pipeline
 from mic2e_bench.toggles.channels_last import PARTS
 from mic2e_bench.toggles.precision import DTYPES
 from mic2e_bench.witness import ENTRIES

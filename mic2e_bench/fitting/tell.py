@@ -9,8 +9,8 @@ from typing import Any
 from mic2e_bench.fitting.against import Compared
 from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import ASSUMED, Estimate, Verdict
+from mic2e_bench.report.tabular import columns
 from mic2e_bench.settings import show
-from mic2e_bench.show import table
 from mic2e_bench.units import gib
 
 SHOWN = (
@@ -38,8 +38,8 @@ def head(made: Estimate, model: str) -> str:
         (
             f"{made.pipeline}, {model}: {said}\n"
             "An ESTIMATE from the configuration: nothing was downloaded, nothing measured.",
-            table(rows, ("weights", "GiB")),
-            table([(name, gib(size)) for name, size in stages.items()], ("while this runs", "GiB allocated")),
+            columns(rows, ("weights", "GiB")),
+            columns([(name, gib(size)) for name, size in stages.items()], ("while this runs", "GiB allocated")),
             f"Peak: {gib(made.allocated)} GiB allocated; {gib(made.reserved)} GiB reserved by PyTorch's allocator; "
             f"{gib(made.on_card)} GiB of the card with the CUDA context.",
         )
@@ -63,7 +63,7 @@ def requirements(columns: Mapping[str, Estimate | str], cards: Mapping[str, floa
     for card, size in cards.items():
         cells = (verdict(e if isinstance(e, str) else e.on(size, workspace(card))) for e in columns.values())
         rows.append([card, f"{gib(size)} GiB", *cells])
-    return table(rows, ("card", "memory", *columns))
+    return columns(rows, ("card", "memory", *columns))
 
 
 def assumptions(made: Estimate) -> str:
@@ -85,7 +85,7 @@ def errors(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
         rows.append((of, model, len(found), f"{middle:.2%}", f"{worst.error:+.2%}", f"{worst.study} {worst.label}"))
     if not rows:
         return "Error against measured records: there is no record of this pipeline with a measured memory yet."
-    text = table(rows, ("error of", "model", "records", "middle", "worst", "of"))
+    text = columns(rows, ("error of", "model", "records", "middle", "worst", "of"))
     if not any(one.of == "reserved" for one in compared):
         text += "\nNo record of a GPU among them: the peaks are not checked against a measured one."
     if left_out:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.models import random, sources
+from mic2e_bench.pipeline import Build
 
 
 def load(build: Build, model: Mapping[str, Any]) -> Any:

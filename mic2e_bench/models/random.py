@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from mic2e_bench import places, probes
-from mic2e_bench.build import Build
 from mic2e_bench.models import sources
-from mic2e_bench.pipeline import Pipeline, class_of
+from mic2e_bench.pipeline import Build, Pipeline, class_of
 
 SEED = 0
 

@@ -14,8 +14,7 @@ from mic2e_bench.pipeline import Pipeline
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:

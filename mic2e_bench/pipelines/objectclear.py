@@ -13,8 +13,7 @@ from mic2e_bench.pipeline import Pipeline
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 POSTFUSE = ("mic2e_bench.objectclear.postfuse.PostfuseModule", {"text_width": 2048, "image_width": 768})
 

@@ -13,8 +13,7 @@ from mic2e_bench.pipeline import Conflict, Pipeline
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 
 def load(source: str, **arguments: Any) -> Any:

@@ -13,8 +13,7 @@ from mic2e_bench.pipeline import Pipeline
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.build import Build
-    from mic2e_bench.inputs import Item
+    from mic2e_bench.pipeline import Build, Item
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:

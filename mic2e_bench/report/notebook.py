@@ -1,4 +1,4 @@
-"""What the notebooks call: the study of their parameters, and everything to look at, ready to be displayed."""
+"""What the notebooks call: a study or a choice by their parameters, and everything to look at, to be displayed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,25 @@ import pandas
 from IPython.display import HTML
 
 from mic2e_bench import api, places, record
+from mic2e_bench.choosing import advice
+from mic2e_bench.choosing.ask import ask
+from mic2e_bench.choosing.candidates import Candidates
+from mic2e_bench.choosing.recommend import Recommendation
 from mic2e_bench.params import CHOICES, Study, resolve_study
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.report import about, breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
+from mic2e_bench.report import (
+    about,
+    breakdown,
+    figures,
+    findings,
+    frontier,
+    interactions,
+    markup,
+    payoff,
+    plots,
+    strips,
+    tables,
+)
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 
@@ -116,3 +132,38 @@ def _from_root(value: Any) -> Any:
         return {**value, "source": _from_root(value.get("source", "bundled"))}
     under = places.root() / str(value)
     return str(under) if not Path(str(value)).exists() and under.is_dir() else value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recommendation among records, ready to be displayed."""
+
+    made: Recommendation
+    among: Candidates
+
+    def answer(self) -> HTML:
+        """The recommendation in words: the best, what comes next, what each limit costs."""
+        return HTML(markup.render("answer.html", text=advice.text(self.made, self.among, with_table=False)))
+
+    def front(self) -> HTML:
+        """The settings over latency and quality: point at one to see its values, its settings and its picture."""
+        return HTML(frontier.html(self.made, self.among))
+
+    def figure(self) -> HTML:
+        """The same as a figure that needs no pointing at."""
+        alt = f"the Pareto front over latency; {self.among.stand_ins}"
+        return HTML(figures.html(frontier.figure(self.made, self.among), alt, frontier.NOTHING))
+
+    def table(self) -> HTML:
+        """Every measured setting with its place."""
+        return HTML(advice.table(self.made, self.among).html())
+
+
+def choice(studies: str | Sequence[str], results: str | None = None, **asked: Any) -> Choice:
+    """The choice among studies (names or params files) under limits written as on the command line.
+
+    ``asked`` are ``ask``'s ``max_latency``, ``max_vram``, ``max_memory``, ``min_quality``, ``prefer``, ``metric``.
+    Raises ``BadInput``.
+    """
+    names = [studies] if isinstance(studies, str) else list(studies)
+    return Choice(*ask(names, Path(results) if results else places.results(), **asked))

@@ -12,6 +12,7 @@ from PIL import Image
 from mic2e_bench import inputs
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
+from mic2e_bench.pipeline import Item
 from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
@@ -65,7 +66,7 @@ def strip(found: Findings, name: str, seed: int) -> dict[str, Any]:
     return {"cells": cells, "caption": caption}
 
 
-def _item(found: Findings, name: str) -> inputs.Item | None:
+def _item(found: Findings, name: str) -> Item | None:
     """The input itself, where it still lies where the trial found it."""
     planned = found.study.baseline.inputs
     try:
@@ -86,7 +87,7 @@ def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.
     return None
 
 
-def _input_cell(found: Findings, name: str, item: inputs.Item | None) -> Cell:
+def _input_cell(found: Findings, name: str, item: Item | None) -> Cell:
     if item is None:
         return Cell("input", note="the input file changed or is gone")
     image = pixels.outlined(item.image, item.mask) if item.mask else item.image

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -73,3 +74,12 @@ def _one_cell(text: str) -> str:
 
 
 MARK = "ref"  # what a link to a further file is called, mostly the record that a ratio refers to
+
+
+def columns(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> str:
+    """Columns of text, left-aligned."""
+    cells = [list(map(str, header)), *(list(map(str, row)) for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

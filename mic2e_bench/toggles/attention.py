@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.attention import KERNELS, PACKAGES, SERVICE, arranged, put
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 SLICED = re.compile(r"sliced(:(auto|max|[1-9]\d*))?")

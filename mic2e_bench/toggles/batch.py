@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Phase, Seen, Toggle, in_call, number
 
 

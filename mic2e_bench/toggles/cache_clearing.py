@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 

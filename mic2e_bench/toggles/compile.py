@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench import compiling
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 MODES = ("none", "default", "reduce-overhead", "max-autotune", "regional")

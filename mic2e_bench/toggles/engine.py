@@ -7,8 +7,8 @@ import importlib.util
 from typing import Any
 
 from mic2e_bench import places
-from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.pipeline import Build
 from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
 
 ONNX = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mic2e_bench.build import Build
+from mic2e_bench.pipeline import Build
 from mic2e_bench.toggle import Phase, Seen, Toggle
 
 # what the pipelines hold once for the unconditional and once for the conditional half

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import pagecache
-from mic2e_bench.build import Build
 from mic2e_bench.models import sources
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 COLD, WARM = 0.05, 0.95  # shares of the pages in memory

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle, one_of
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

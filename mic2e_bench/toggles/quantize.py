@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
-from mic2e_bench.build import Build
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.pipeline import Build
 from mic2e_bench.quantization import METHODS, asked_parts, modules, quantise, quantised, unquantised
 from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
 

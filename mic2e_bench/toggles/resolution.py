@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Phase, Seen, Toggle, in_call
 
 LOW, HIGH = 64, 4096

@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.build import Build
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 
 

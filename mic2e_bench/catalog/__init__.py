@@ -1,0 +1,1 @@
+"""What a params file can name, with its contracts: pipelines, toggles, metrics, models."""

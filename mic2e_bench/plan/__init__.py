@@ -1,0 +1,1 @@
+"""YAML to trials, and every message about what a person wrote."""

@@ -1,0 +1,45 @@
+"""``ablate:`` of a params file: the trials that show what each setting does alone and among the others."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.settings import check, show
+
+KEYS = ("best", "pairs")
+Point = dict[str, Any]
+
+
+def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, Point]]:
+    """The trials of ``ablate:`` beside the baseline: each setting added to it, the best, the best without each setting
+    and, where ``pairs`` asks for them, all pairs. Settings of ``best`` that the baseline has already play no part.
+    """
+    if not isinstance(given, Mapping) or not isinstance(given.get("best"), Mapping):
+        raise BadInput(f"{where}: write best: {{setting: value}} (and pairs: true for all pairs); given: {given!r}.")
+    for key in given:
+        if key not in KEYS:
+            raise unknown("key", key, KEYS, where)
+    if not isinstance(given.get("pairs", False), bool):
+        raise BadInput(f"{where}: pairs: {given['pairs']!r} is not true or false.")
+    checked = {key: check(key, value, pipeline, f"{where}: best") for key, value in given["best"].items()}
+    best = {key: value for key, value in checked.items() if base[key] != value}
+    if not best:
+        raise BadInput(f"{where}: best differs from the baseline in nothing; give it at least one other value.")
+    made = [(f"+ {_words({key: value})}", {key: value}) for key, value in best.items()]
+    made.append(("best", best))
+    made += [(f"best - {key}", without(best, key)) for key in best]
+    if given.get("pairs"):
+        made += [(f"+ {_words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
+    return made
+
+
+def without(best: Mapping[str, Any], key: str) -> Point:
+    return {name: value for name, value in best.items() if name != key}
+
+
+def _words(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={show(value)}" for key, value in point.items())
