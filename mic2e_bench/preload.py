@@ -24,12 +24,12 @@ from mic2e_bench.fork_safety import answered_by_driver
 try:
     with answered_by_driver():
         import diffusers.models.attention_dispatch
-        import diffusers.models.attention_processor  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
+        import diffusers.models.attention_processor
+        import torch
+        import transformers
 
-        from mic2e_bench import assemble, cost, measure, registry  # noqa: F401
-        from mic2e_bench.models import load, random  # noqa: F401
+        from mic2e_bench import assemble, cost, measure, registry
+        from mic2e_bench.models import load, random
         from mic2e_bench.pipeline import class_of
 
         registry.toggles()

@@ -34,9 +34,9 @@ def collect(package: str, kind: type[T]) -> Mapping[str, T]:
 
 
 def modules(package: str) -> Mapping[str, ModuleType]:
-    """Every module of ``package``, imported, by its file's name, in alphabetical order."""
+    """Every module of ``package`` itself, imported, by its file's name, in alphabetical order."""
     folder = importlib.import_module(package)
-    names = sorted(info.name for info in pkgutil.iter_modules(folder.__path__))
+    names = sorted(info.name for info in pkgutil.iter_modules(folder.__path__) if not info.ispkg)
     return {name: importlib.import_module(f"{package}.{name}") for name in names}
 
 

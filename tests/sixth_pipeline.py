@@ -1,4 +1,7 @@
-"""Stable Diffusion, made tiny: text to image with random weights. As a file in ``mic2e_bench/pipelines/`` it is all."""
+"""Stable Diffusion, made tiny: text to image with random weights.
+
+As a file in ``mic2e_bench/pipelines/`` it is all that there is to do.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from test_recommend import grid
 from mic2e_bench.errors import BadInput
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
-from mic2e_bench.report import execute, frontier, notebook  # noqa: E402
+from mic2e_bench.report import execute, frontier, notebook
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"

@@ -12,7 +12,7 @@ from test_report import STAND_INS, measured, resolve
 from mic2e_bench import params
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
-from mic2e_bench.report import execute, notebook  # noqa: E402
+from mic2e_bench.report import execute, notebook
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("sweep.ipynb", "presets.ipynb")

@@ -1,8 +1,8 @@
 """What measuring costs: a sweep's wall time against its pipeline calls' own time and one import of the libraries; and
 how long a further trial waits for a process of its own.
 
-``python -m mic2e_bench.bench.overhead`` prints Markdown for BENCHMARKS.md, and exits with 1 where either is above
-its limit.
+``python -m mic2e_bench.bench.overhead`` prints Markdown for BENCHMARKS.md, and exits with 1 where either is
+above its limit.
 """
 
 from __future__ import annotations

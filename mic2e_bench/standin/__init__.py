@@ -2,6 +2,6 @@
 
 It never saw a photograph, nor any of the five kinds of distortion that it is judged by, only relatives of them.
 
-    python -m mic2e_bench.standin train    trains it anew (minutes on one core), resuming where it stopped
-    python -m mic2e_bench.standin rank     compares it with untrained networks, SSIM and others on real photographs
+    python -m mic2e_bench.standin train    trains it anew (minutes on one core), resumable
+    python -m mic2e_bench.standin rank     compares it with untrained networks, SSIM ... on photographs
 """

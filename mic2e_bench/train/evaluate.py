@@ -1,4 +1,4 @@
-"""python -m mic2e_bench.train.evaluate NAME: measure a bundled model, write evaluation.json and its card beside it."""
+"""python -m mic2e_bench.train.evaluate NAME: a bundled model's figures, evaluation.json and card."""
 
 import argparse
 import difflib
