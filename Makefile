@@ -38,6 +38,7 @@ lock:  ## compile the lock anew from pyproject.toml
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 
 bundled: setup  ## train the bundled models anew (hours); goes on where it stopped
 	$(PYTHON) -m mic2e_bench.train all

@@ -1,7 +1,7 @@
 """Does an optional library work on this machine? A real call of each.
 
 ``python -m mic2e_bench.checks NAME...`` imports torch once and forks for each library,
-so that one that aborts or hangs takes nothing else with it; it prints ``{NAME: {"works", "detail"}}`` as JSON and nothing else.
+so that one that aborts or hangs takes nothing else with it; it prints ``{NAME: {"works", "detail"}}`` as JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Does the check in CI catch what it must, and nothing else? ``mic2e-bench compare`` against losses made on purpose.
 
 ``python -m mic2e_bench.bench.gate --times 20`` measures the small study of ``params/ci/gate.yaml`` in rounds
-that take turns: as it is, once more as it is, 10 % slower, and with noisier pictures (``faults.py``). Each is compared with the
-first after ``--rounds`` rounds; while a checked metric is inconclusive another round follows, up to ``--most``, as the
+that take turns: as it is, once more as it is, 10 % slower, and with noisier pictures (``faults.py``). Each is compared with
+the first after ``--rounds`` rounds; while a checked metric is inconclusive another round follows, up to ``--most``, as the
 workflow in CI does it. Prints Markdown for BENCHMARKS.md; exits with 1 where a loss went unseen or a rerun failed.
 """
 

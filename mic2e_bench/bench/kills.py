@@ -1,8 +1,8 @@
 """Kill a run at moments drawn at random, run it again, and see that nothing was lost and nothing measured twice.
 
 ``python -m mic2e_bench.bench.kills [KILLS]`` kills the runner or its worker (30 times by default, SIGKILL,
-each in a fresh folder), resumes, and compares with an undisturbed run; then it interrupts some runs with Ctrl-C. It prints
-Markdown for BENCHMARKS.md, and exits with 1 where anything was lost. The runs share one fork server: its import of the
+each in a fresh folder), resumes, and compares with an undisturbed run; then it interrupts some runs with Ctrl-C. It
+prints Markdown for BENCHMARKS.md, and exits with 1 where anything was lost. The runs share one fork server: its import of the
 libraries is no part of what is killed.
 """
 
