@@ -52,11 +52,11 @@ def run(
     the end (see ``tools.collect.pack``). Returns the run's ``Summary``. Raises ``BadInput``.
     """
     from mic2e_bench import budget as budgets
-    from mic2e_bench import places, runner, score
+    from mic2e_bench import paths, runner, score
     from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]
-    results = Path(results) if results else places.results()
+    results = Path(results) if results else paths.results()
     limit = budgets.Budget(budgets.parse(budget, "budget")) if isinstance(budget, str) else budget
     if limit and rerun:
         raise BadInput("--rerun measures all anew, so that a run with --budget would never get further: give one.")
@@ -87,9 +87,9 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
     Damaged files are named on standard error and left out. Raises ``BadInput`` where records of different environments
     would be mixed in one study, unless ``mixed``.
     """
-    from mic2e_bench import frame, places
+    from mic2e_bench import frame, paths
 
-    table, damaged = frame.load(Path(results) if results else places.results(), study, mixed)
+    table, damaged = frame.load(Path(results) if results else paths.results(), study, mixed)
     for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
     return table

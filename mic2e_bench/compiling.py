@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import places
+from mic2e_bench import paths
 
 if TYPE_CHECKING:
     from mic2e_bench.pipeline import Build
@@ -33,7 +33,7 @@ def arrange(build: Build, **chosen: Any) -> None:
     notes.setdefault("so_far", _so_far())
     if "prepared" not in notes:
         notes["prepared"] = _watched()
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = _cache(places.cache() / "inductor", notes.get("cache", "fresh"))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = _cache(paths.cache() / "inductor", notes.get("cache", "fresh"))
     arguments = {"fullgraph": notes.get("fullgraph", False), "dynamic": notes.get("dynamic"), "backend": BACKEND}
     if mode == "regional":
         build.denoiser.compile_repeated_blocks(**arguments)

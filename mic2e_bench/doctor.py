@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import environment, places, registry, versions
+from mic2e_bench import environment, paths, registry, versions
 from mic2e_bench.checks import CHECKS
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
@@ -43,7 +43,7 @@ def examine(call_libraries: bool = True) -> dict[str, Any]:
         "libraries": libraries() if call_libraries else {},
         "lpips": lpips_weights(),
         "hub": hub(),
-        "storage": storage(places.results()),
+        "storage": storage(paths.results()),
     }
 
 

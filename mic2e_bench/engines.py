@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils import _pytree as pytree
 
-from mic2e_bench import places
+from mic2e_bench import paths
 
 if TYPE_CHECKING:
     from mic2e_bench.pipeline import Build
@@ -72,7 +72,7 @@ class OnnxEngine:
     def _session(self, key: str, leaves: list[Any], spec: Any) -> Any:
         import onnxruntime
 
-        path = places.cache() / "engines" / key / "denoiser.onnx"
+        path = paths.cache() / "engines" / key / "denoiser.onnx"
         if not path.exists():
             self._export(path, leaves, spec)
             self.exported += 1

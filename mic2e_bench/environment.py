@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import machine, places
+from mic2e_bench import machine, paths
 from mic2e_bench.files import text_or_nothing
 
 PACKAGES = (
@@ -86,14 +86,14 @@ def git() -> str | None:
 
     A copy without a history has it in its file COMMIT, wherever that copy lies.
     """
-    own = places.PACKAGE.parent
+    own = paths.PACKAGE.parent
     if not (own / ".git").exists() and (written := _written(own)):
         return written
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
-        return _written(places.root())
+        return _written(paths.root())
     return found.stdout.strip()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import determinism, places, record, registry
+from mic2e_bench import determinism, paths, record, registry
 from mic2e_bench.models import sources
 from mic2e_bench.record import Record
 from mic2e_bench.records import comparable
@@ -89,7 +89,7 @@ def folders(results: Path, study: str | None = None) -> list[Path]:
     """The folders of all studies, or of one; nothing where there are none. What is kept as evidence is none of them."""
     if study is not None:
         return [results / study] if (results / study).is_dir() else []
-    return [path for path in _within(results) if path.name != places.EVIDENCE]
+    return [path for path in _within(results) if path.name != paths.EVIDENCE]
 
 
 def evidence(results: Path) -> list[tuple[Path, str]]:
@@ -99,7 +99,7 @@ def evidence(results: Path) -> list[tuple[Path, str]]:
     with no machine's name.
     """
     found = []
-    for folder in _within(results / places.EVIDENCE):
+    for folder in _within(results / paths.EVIDENCE):
         if _is_study(folder):
             found.append((folder, ""))
         else:

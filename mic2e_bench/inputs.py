@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.files import read_yaml
 from mic2e_bench.pipeline import Item
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mic2e_bench.pipeline import Pipeline
 
-BUNDLED = places.BUNDLED / "inputs"
+BUNDLED = paths.BUNDLED / "inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
@@ -39,7 +39,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         if key not in ("source", "names", "limit"):
             raise unknown("key", key, ("source", "names", "limit"), f"{where}: inputs")
     source = str(value.get("source", "bundled"))
-    folder = BUNDLED if source == "bundled" else places.find(source)
+    folder = BUNDLED if source == "bundled" else paths.find(source)
     if not folder.is_dir():
         raise BadInput(
             f"{where}: inputs: no folder '{source}'. Give 'bundled' or a folder of NAME.png + NAME.mask.png."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conflicts, files, inputs, places, presets, protocol, registry
+from mic2e_bench import conflicts, files, inputs, paths, presets, protocol, registry
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Pipeline
@@ -181,7 +181,7 @@ def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -> str:
     """The study's name, which is its folder under results; by default what is varied on which pipeline."""
     name = str(given) if given is not None else "-".join((pipeline.name, *varied))
-    if name == places.EVIDENCE:
+    if name == paths.EVIDENCE:
         raise BadInput(f"{where}: study: '{name}' is the folder of the records that are kept; use another name.")
     if not is_name(name):
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")

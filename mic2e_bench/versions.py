@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, places
+from mic2e_bench import environment, paths
 
 FILE = "requirements.lock"
 _PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;\\]+)\s*(?:;\s*(.*?))?\s*\\?$")
@@ -62,7 +62,7 @@ def _needed_by(block: list[str]) -> Iterator[str]:
 
 def path() -> Path | None:
     """The lock beside this package, or else the workbench's."""
-    places_of_it = (places.PACKAGE.parent, places.root())
+    places_of_it = (paths.PACKAGE.parent, paths.root())
     return next((folder / FILE for folder in places_of_it if (folder / FILE).is_file()), None)
 
 

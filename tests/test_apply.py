@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 import mic2e_bench
-from mic2e_bench import places, presets, registry
+from mic2e_bench import paths, presets, registry
 from mic2e_bench.errors import BadInput
 
 
@@ -32,7 +32,7 @@ def live(name, dtype=torch.float32):
         "z-image-turbo": diffusers.ZImagePipeline,
     }
     extra = {"add_watermarker": False} if name == "sdxl-inpaint" else {}
-    pipe = classes[name].from_pretrained(places.BUNDLED / name, dtype=dtype, **extra)
+    pipe = classes[name].from_pretrained(paths.BUNDLED / name, dtype=dtype, **extra)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

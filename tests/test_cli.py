@@ -11,7 +11,7 @@ import pytest
 from helpers import on_disk, tiny
 
 from mic2e_bench import cli, registry
-from mic2e_bench.places import BUNDLED
+from mic2e_bench.paths import BUNDLED
 
 
 @pytest.fixture
@@ -97,14 +97,14 @@ def test_a_reader_that_has_seen_enough(path):
 
 
 def test_the_working_folder_is_found_from_below(tmp_path, monkeypatch):
-    from mic2e_bench import places
+    from mic2e_bench import paths
 
     for name in ("params", "notebooks"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert places.results() == tmp_path / "results"
-    assert places.find("params") == tmp_path / "params"
-    assert places.find("/nowhere") == Path("/nowhere")
+    assert paths.results() == tmp_path / "results"
+    assert paths.find("params") == tmp_path / "params"
+    assert paths.find("/nowhere") == Path("/nowhere")
 
 
 def test_weights_that_cannot_be_had(tmp_path, capsys):

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, places, record, runner, server
+from mic2e_bench import cli, paths, record, runner, server
 
 CONTENT = tiny(vary={"steps": [1, 2, 3]})
 FORK = get_context("fork")
@@ -192,4 +192,4 @@ def test_a_script_without_a_guard(tmp_path, capsys):
     code, out, _ = helpers.command(capsys, "plan", path, "--results", tmp_path / "results")
     assert code == 0 and out.count("  ok") == 3
     assert helpers.run(yaml.safe_load(path.read_text()), tmp_path / "results").measured == 0
-    assert places.results() != tmp_path / "results"
+    assert paths.results() != tmp_path / "results"

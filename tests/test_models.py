@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mic2e_bench import places, probes, registry
+from mic2e_bench import paths, probes, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import published, random, sources
 from mic2e_bench.pipeline import Build
@@ -157,7 +157,7 @@ def test_random_weights_are_born_on_their_device():
 def test_weights_bytes_is_the_sum_over_parameters_and_buffers(name, dtype):
     pipeline = registry.pipeline(name)
     arguments = {"prompt_kind": "text"} if name == "sam3" else {}
-    pipe = pipeline.loaded(str(places.BUNDLED / name), dtype=dtype, **arguments)
+    pipe = pipeline.loaded(str(paths.BUNDLED / name), dtype=dtype, **arguments)
     modules = Build(pipeline, pipe=pipe).modules()
     assert set(modules) == set(pipeline.components)
     tensors = {id(t): t for m in modules.values() for t in (*m.parameters(), *m.buffers())}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, environment, params, places, presets, registry, runner, score, settings
+from mic2e_bench import api, environment, params, paths, presets, registry, runner, score, settings
 from mic2e_bench.errors import BadInput
 
 BASE = {"steps": 2, "resolution": 64}
@@ -149,7 +149,7 @@ def test_points_of_a_study():
 def test_every_file_of_the_workbench_is_good():
     from mic2e_bench.tuning import read
 
-    studies = [path for path in (places.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
+    studies = [path for path in (paths.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
     assert studies
     for path in studies:
         if "\nspace:" in path.read_text():
@@ -203,7 +203,7 @@ def test_evidence_is_no_name_of_a_study(tmp_path, capsys):
     assert "the folder of the records that are kept" in helpers.refusal(capsys, "plan", path)
 
 
-GPU_FILES = sorted((places.root() / "params" / "gpu").glob("*.yaml"))
+GPU_FILES = sorted((paths.root() / "params" / "gpu").glob("*.yaml"))
 
 
 def test_without_a_gpu_its_studies_are_planned_and_nothing_of_them_is_measured(tmp_path, capsys, monkeypatch):
@@ -221,7 +221,7 @@ def test_without_a_gpu_its_studies_are_planned_and_nothing_of_them_is_measured(t
 
 
 def test_trials_of_the_gpu_that_are_labelled_as_presets_are_these():
-    study = params.read(places.root() / "params" / "gpu" / "01-objectclear.yaml")
+    study = params.read(paths.root() / "params" / "gpu" / "01-objectclear.yaml")
     labelled = {trial.label: trial.settings for trial in study.trials if trial.label.isupper()}
     assert set(labelled) == {"BALANCED", "ULTRA_FAST", "LOW_MEMORY"}
     for name, found in labelled.items():
@@ -234,7 +234,7 @@ SHOWN_BY_A_GPU = ("precision", "attention", "quantize", "compile", "offload", "v
 
 
 def test_the_smoke_study_has_each_pipeline_and_each_kind_of_setting():
-    studies = params.read_all(places.root() / "params" / "gpu" / "smoke.yaml")
+    studies = params.read_all(paths.root() / "params" / "gpu" / "smoke.yaml")
     assert {study.pipeline.name for study in studies} == set(registry.pipelines())
     changed = {key for study in studies for trial in study.trials for key, value in trial.settings.items()
                if value != study.baseline.settings[key]}  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from helpers import on_disk
 from PIL import ImageChops
 
-from mic2e_bench.places import BUNDLED
+from mic2e_bench.paths import BUNDLED
 
 SIZES = ((96, 80), (72, 112))  # width, height
 SHORT_SIDE = {"steps": 1, "resolution": 64, "guidance": 1.0, "threads": 1}

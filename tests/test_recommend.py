@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import command, file, refusal, tiny
 
-from mic2e_bench import environment, params, places, record
+from mic2e_bench import environment, params, paths, record
 from mic2e_bench.choosing import candidates, front, recommend
 from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY
 
@@ -112,7 +112,7 @@ def test_the_recommendation_is_that_of_brute_force_for_200_random_sets_of_limits
 
 
 def test_it_is_over_the_sealed_landscape_as_well():
-    (path,) = (places.root() / "results" / "landscape").glob("*.json.gz")
+    (path,) = (paths.root() / "results" / "landscape").glob("*.json.gz")
     content = json.loads(gzip.decompress(path.read_bytes()))
     rows = []
     for one in content["rows"]:

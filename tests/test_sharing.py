@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mic2e_bench import places, registry
+from mic2e_bench import paths, registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 from mic2e_bench.train import sharing, store
@@ -98,20 +98,20 @@ def test_a_training_that_installs_in_its_own_folder_links_nothing(install, tmp_p
 @pytest.mark.parametrize("name", store.NAMES)
 def test_a_model_of_links_is_the_model_of_copies(name, tmp_path):
     """A trial's identity, and with it every record, does not change with how the files are stored."""
-    copies = shutil.copytree(places.BUNDLED / name, tmp_path / "copies")
-    linked = shutil.copytree(places.BUNDLED / name, tmp_path / "linked")
+    copies = shutil.copytree(paths.BUNDLED / name, tmp_path / "copies")
+    linked = shutil.copytree(paths.BUNDLED / name, tmp_path / "linked")
     for number, path in enumerate(sorted(linked.rglob("*.safetensors"))):
         path.rename(tmp_path / str(number))
         path.symlink_to(os.path.relpath(tmp_path / str(number), path.parent))
     assert not any(path.is_symlink() for path in copies.rglob("*"))
-    assert sources.fingerprint(copies) == sources.fingerprint(linked) == sources.fingerprint(places.BUNDLED / name)
+    assert sources.fingerprint(copies) == sources.fingerprint(linked) == sources.fingerprint(paths.BUNDLED / name)
 
 
 @pytest.fixture
 def lone(tmp_path, monkeypatch):
     """A bundled model whose links are kept, without the model that they lead to."""
-    copied = shutil.copytree(places.BUNDLED / "sdxl-inpaint", tmp_path / "sdxl-inpaint", symlinks=True)
-    monkeypatch.setattr(places, "BUNDLED", tmp_path)
+    copied = shutil.copytree(paths.BUNDLED / "sdxl-inpaint", tmp_path / "sdxl-inpaint", symlinks=True)
+    monkeypatch.setattr(paths, "BUNDLED", tmp_path)
     return copied
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.scenes import object_mask, render
 from mic2e_bench.train import __main__ as command
 from mic2e_bench.train import check, evaluate, store, text
@@ -102,7 +102,7 @@ def test_an_unknown_model_is_answered_with_the_nearest(main, capsys):
 
 
 def test_a_denoiser_without_an_autoencoder_is_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mic2e_bench.places.BUNDLED", tmp_path)
+    monkeypatch.setattr("mic2e_bench.paths.BUNDLED", tmp_path)
     assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
     assert "run python -m mic2e_bench.train vae first" in error
@@ -112,7 +112,7 @@ def test_a_denoiser_without_an_autoencoder_is_one_line(tmp_path, capsys, monkeyp
 def test_damaged_autoencoder_weights_are_one_line(tmp_path, capsys):
     folder = tmp_path / "vae" / "vae"
     folder.mkdir(parents=True)
-    source = places.BUNDLED / "objectclear" / "vae"
+    source = paths.BUNDLED / "objectclear" / "vae"
     (folder / "config.json").write_bytes((source / "config.json").read_bytes())
     weights = source / "diffusion_pytorch_model.safetensors"
     (folder / weights.name).write_bytes(weights.read_bytes()[:1000])
@@ -302,7 +302,7 @@ def test_a_model_is_replaced_whole_and_its_papers_stay(tmp_path, monkeypatch):
 
 def test_bundled_models_stay_small():
     sizes = {
-        name: sum(p.stat().st_size for p in (places.BUNDLED / name).rglob("*") if p.is_file()) for name in store.NAMES
+        name: sum(p.stat().st_size for p in (paths.BUNDLED / name).rglob("*") if p.is_file()) for name in store.NAMES
     }
     assert all(size <= 15e6 for size in sizes.values()), sizes
     assert sum(sizes.values()) <= 60e6

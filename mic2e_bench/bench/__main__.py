@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from mic2e_bench import bench, environment, files, places
+from mic2e_bench import bench, environment, files, paths
 from mic2e_bench.errors import BadInput, unknown
 
 ORDER = ("fidelity", "memory", "overhead", "agreement", "store", "kills", "gate", "landscape")
@@ -44,7 +44,7 @@ def main(names: list[str]) -> int:
         if done.returncode:
             missed.append(name)
         if done.stdout.lstrip().startswith("#"):
-            put(places.root() / "BENCHMARKS.md", name, done.stdout)
+            put(paths.root() / "BENCHMARKS.md", name, done.stdout)
         else:
             print(done.stdout, file=sys.stderr)
     print(f"missed: {', '.join(missed) or 'none'}")

@@ -1,9 +1,10 @@
 """Does the check in CI catch what it must, and nothing else? ``mic2e-bench compare`` against losses made on purpose.
 
 ``python -m mic2e_bench.bench.gate --times 20`` measures the small study of ``params/ci/gate.yaml`` in rounds
-that take turns: as it is, once more as it is, 10 % slower, and with noisier pictures (``faults.py``). Each is compared with
-the first after ``--rounds`` rounds; while a checked metric is inconclusive another round follows, up to ``--most``, as the
-workflow in CI does it. Prints Markdown for BENCHMARKS.md; exits with 1 where a loss went unseen or a rerun failed.
+that take turns: as it is, once more as it is, 10 % slower, and with noisier pictures (``faults.py``). Each is
+compared with the first after ``--rounds`` rounds; while a checked metric is inconclusive another round follows, up to
+``--most``, as the workflow in CI does it. Prints Markdown for BENCHMARKS.md; exits with 1 where a loss went unseen or
+a rerun failed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mic2e_bench import api, environment, params, places, runner
+from mic2e_bench import api, environment, params, paths, runner
 from mic2e_bench.bench import faults
 from mic2e_bench.comparing import compare
 from mic2e_bench.comparing.compare import Comparison
@@ -58,7 +59,7 @@ def caught(made: Comparison, loss: str) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Run the check ``--times`` times; print what was caught."""
     options = _arguments(arguments)
-    study = params.read(places.root() / "params" / "ci" / "gate.yaml", tuple(options.set))
+    study = params.read(paths.root() / "params" / "ci" / "gate.yaml", tuple(options.set))
     tallies = {name: Tally() for name in VARIANTS if name != BASE}
     start = time.perf_counter()
     for number in range(options.times):

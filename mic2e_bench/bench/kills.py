@@ -2,8 +2,8 @@
 
 ``python -m mic2e_bench.bench.kills [KILLS]`` kills the runner or its worker (30 times by default, SIGKILL,
 each in a fresh folder), resumes, and compares with an undisturbed run; then it interrupts some runs with Ctrl-C. It
-prints Markdown for BENCHMARKS.md, and exits with 1 where anything was lost. The runs share one fork server: its import of the
-libraries is no part of what is killed.
+prints Markdown for BENCHMARKS.md, and exits with 1 where anything was lost. The runs share one fork server: its
+import of the libraries is no part of what is killed.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from mic2e_bench import params, places
+from mic2e_bench import params
+from mic2e_bench import paths as _paths
 from mic2e_bench.choosing.front import nondominated
 from mic2e_bench.errors import BadInput
 from mic2e_bench.report.tabular import Table
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     options = parser.parse_args(arguments)
-    results = options.results or places.results()
+    results = options.results or _paths.results()
     if options.pack:
         if len(options.pack) != 2 or options.pack[0] != "pack":
             parser.error("write: pack PARAMS")

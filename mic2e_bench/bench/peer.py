@@ -17,12 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import api, environment, places, record, registry
+from mic2e_bench import api, environment, paths, record, registry
 from mic2e_bench.bench import section
 from mic2e_bench.errors import BadInput
 from mic2e_bench.models import sources
 
-ENVIRONMENT = places.root() / ".peer"
+ENVIRONMENT = paths.root() / ".peer"
 NEEDS = ("optimum-benchmark==0.6.0", "transformers>=4.50,<5", "diffusers", "accelerate", "sentencepiece", "protobuf")
 SWEEP = {"steps": [1, 2, 4, 8], "side": 256, "warmup": 1, "repeats": 5}
 DRIVER = """
@@ -64,7 +64,7 @@ def install() -> None:
     """Make its environment once. Raises ``BadInput`` where uv is not there or cannot install it."""
     if (ENVIRONMENT / "done").exists():
         return
-    uv = shutil.which("uv") or shutil.which("uv", path=str(places.root() / ".uv" / "bin"))
+    uv = shutil.which("uv") or shutil.which("uv", path=str(paths.root() / ".uv" / "bin"))
     if not uv:
         raise BadInput("bench peer: needs uv to make optimum-benchmark's environment; install it: pip install uv.")
     torch = f"torch=={metadata.version('torch').partition('+')[0]}"

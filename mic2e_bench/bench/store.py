@@ -1,8 +1,8 @@
 """How long it takes to read many records into a frame, and to verify them.
 
-``python -m mic2e_bench.bench.store [RECORDS]`` writes records as a real trial leaves them (10,000 by default,
-on the disk of the temporary folder), reads them, prints Markdown for BENCHMARKS.md, and exits with 1 where reading takes
-longer than the limit.
+``python -m mic2e_bench.bench.store [RECORDS]`` writes records as a real trial leaves them (10,000 by
+default, on the disk of the temporary folder), reads them, prints Markdown for BENCHMARKS.md, and exits with 1 where
+reading takes longer than the limit.
 """
 
 from __future__ import annotations

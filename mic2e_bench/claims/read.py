@@ -9,8 +9,8 @@ from typing import Any
 
 from mic2e_bench import files, registry
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.paths import root
 from mic2e_bench.pipeline import Pipeline
-from mic2e_bench.places import root
 from mic2e_bench.settings import check, show
 
 # quantity: (which direction is better, the figure of no change or None, unit)

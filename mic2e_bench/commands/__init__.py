@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mic2e_bench import places
+from mic2e_bench import paths
 
 OK, NOT_OK, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -39,7 +39,7 @@ def studies(options: argparse.Namespace) -> list:
 
 def results(options: argparse.Namespace) -> Path:
     """The results folder that was asked for, or the workbench's."""
-    return options.results or places.results()
+    return options.results or paths.results()
 
 
 def call(command: ModuleType, words: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mic2e_bench import commands, places
+from mic2e_bench import commands, paths
 
 ABOUT = "join records that another machine packed (run --pack-results), verified, under results/evidence/"
 
@@ -19,9 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.tools.collect import join, machines
 
-    into = options.into or places.results() / "evidence"
+    into = options.into or paths.results() / "evidence"
     joined = join.join(options.folder, into, options.replace)
     records = [one for study in joined for one in study.records]
-    print("\n".join(machines.lines(records, places.root() / "requirements.lock")))
+    print("\n".join(machines.lines(records, paths.root() / "requirements.lock")))
     print("\n".join(study.line() for study in joined))
     return commands.OK

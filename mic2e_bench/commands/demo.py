@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mic2e_bench import commands, places
+from mic2e_bench import commands
+from mic2e_bench import paths as _paths
 from mic2e_bench.commands import report, tables
 from mic2e_bench.errors import BadInput
 
@@ -13,7 +14,7 @@ arguments = commands.add_results
 
 
 def execute(options: argparse.Namespace) -> int:
-    folder = places.root() / "params" / "demo"
+    folder = _paths.root() / "params" / "demo"
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise BadInput(f"no params files in {folder}: run the demo from the workbench's folder.")

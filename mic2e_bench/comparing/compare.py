@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mic2e_bench import frame, places
+from mic2e_bench import frame, paths
 from mic2e_bench.comparing import changes, images, sides, thresholds
 from mic2e_bench.comparing.changes import Change, Pairing
 from mic2e_bench.comparing.images import Values
@@ -103,7 +103,7 @@ def _scored(
         if measured and not pairing.across and not pairing.same_everything:
             keys = changes.quality_keys(pairing, _named(asked))
             jobs.append(images.job(number, match, pairing.base, pairing.head, keys))
-    return images.score(jobs, places.cache() / "logs" / "compare.log")
+    return images.score(jobs, paths.cache() / "logs" / "compare.log")
 
 
 def _named(asked: Sequence[Threshold]) -> list[str]:

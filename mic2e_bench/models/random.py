@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from mic2e_bench import places, probes
+from mic2e_bench import paths, probes
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Build, Pipeline, class_of
 
@@ -73,7 +73,7 @@ def unweighted(pipeline: Pipeline) -> Mapping[str, Any]:
     sources.check_unweighted(pipeline, "tokenizers")
     if pipeline.unweighted:
         return pipeline.unweighted()
-    folder = places.BUNDLED / pipeline.name
+    folder = paths.BUNDLED / pipeline.name
     found: dict[str, Any] = {}
     index = json.loads(path.read_text()) if (path := folder / "model_index.json").is_file() else {}
     for name, entry in index.items():

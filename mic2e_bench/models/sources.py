@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.pipeline import Pipeline
 
@@ -39,8 +39,8 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
-    elif places.find(source).is_dir():
-        path = _folder(places.find(source), where)
+    elif paths.find(source).is_dir():
+        path = _folder(paths.find(source), where)
         return {"source": "folder", "fingerprint": fingerprint(path), "path": str(path.resolve())}
     if not HUB_ID.fullmatch(source) or source.startswith("."):
         raise BadInput(
@@ -52,21 +52,21 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 def bundled(name: str, where: str) -> Path:
     """The folder of a bundled model. Raises ``BadInput`` where there is none, or it is not whole."""
-    if not (places.BUNDLED / name).is_dir():
+    if not (paths.BUNDLED / name).is_dir():
         raise BadInput(f"{where}: model: no model of {name} is bundled: give a folder, a hub id, published or random.")
-    return _folder(places.BUNDLED / name, where)
+    return _folder(paths.BUNDLED / name, where)
 
 
 def check_unweighted(pipeline: Pipeline, where: str) -> None:
     """Raise ``BadInput`` where it is not known which tokenizers and scheduler go with components alone."""
     if pipeline.unweighted:
         return
-    if not (places.BUNDLED / pipeline.name).is_dir():
+    if not (paths.BUNDLED / pipeline.name).is_dir():
         raise BadInput(
             f"{where}: no model of {pipeline.name} is bundled whose tokenizers could be taken, and its file in "
             "mic2e_bench/pipelines/ gives no 'unweighted'."
         )
-    check_links(places.BUNDLED / pipeline.name, where)
+    check_links(paths.BUNDLED / pipeline.name, where)
 
 
 def _folder(path: Path, where: str) -> Path:
@@ -133,7 +133,7 @@ def pictures_may_lack(model: Mapping[str, Any]) -> bool:
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:
     """The folder or hub id to load from, and the revision. Not for ``random``."""
     if model["source"] == "bundled":
-        return str(places.BUNDLED / pipeline.name), None
+        return str(paths.BUNDLED / pipeline.name), None
     if model["source"] == "folder":
         return model["path"], None
     return model["id"], model["revision"]

@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from tqdm.auto import tqdm
 
-from mic2e_bench import params, places
+from mic2e_bench import params
+from mic2e_bench import paths as _paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study
 
@@ -49,7 +50,7 @@ def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
 
     Raises ``BadInput`` with a line for each notebook that failed, when all have ended.
     """
-    sources = [places.root() / "notebooks" / notebook_of(study) for study in studies]
+    sources = [_paths.root() / "notebooks" / notebook_of(study) for study in studies]
     if missing := [source for source in sources if not source.is_file()]:
         raise BadInput(f"no notebook {missing[0]}: run from the workbench's folder.")
     problems = []
@@ -80,7 +81,7 @@ def surroundings() -> Iterator[dict[str, str]]:
         kernel.parent.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
-        package = str(places.PACKAGE.parent)
+        package = str(_paths.PACKAGE.parent)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         own = {"JUPYTER_PATH": folder, "JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
         quiet = {"PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}

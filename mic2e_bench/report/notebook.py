@@ -10,7 +10,8 @@ from typing import Any
 import pandas
 from IPython.display import HTML
 
-from mic2e_bench import api, places, record
+from mic2e_bench import api, record
+from mic2e_bench import paths as _paths
 from mic2e_bench.choosing import advice
 from mic2e_bench.choosing.ask import ask
 from mic2e_bench.choosing.candidates import Candidates
@@ -123,14 +124,14 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    return Bench(resolve_study(given, "parameters"), Path(results) if results else places.results(), mixed)
+    return Bench(resolve_study(given, "parameters"), Path(results) if results else _paths.results(), mixed)
 
 
 def _from_root(value: Any) -> Any:
     """A folder as a params file names it, relative to the workbench, also where the kernel runs in notebooks/."""
     if isinstance(value, Mapping):
         return {**value, "source": _from_root(value.get("source", "bundled"))}
-    under = places.root() / str(value)
+    under = _paths.root() / str(value)
     return str(under) if not Path(str(value)).exists() and under.is_dir() else value
 
 
@@ -166,4 +167,4 @@ def choice(studies: str | Sequence[str], results: str | None = None, **asked: An
     Raises ``BadInput``.
     """
     names = [studies] if isinstance(studies, str) else list(studies)
-    return Choice(*ask(names, Path(results) if results else places.results(), **asked))
+    return Choice(*ask(names, Path(results) if results else _paths.results(), **asked))

@@ -10,12 +10,12 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.scenes import EVALUATION_SEEDS, TRAINING_SEEDS
 from mic2e_bench.scenes.example import Example, box_of, inner_point, make
 from mic2e_bench.scenes.photos import PHOTOS, load_photo
 
-FOLDER = places.BUNDLED / "inputs"
+FOLDER = paths.BUNDLED / "inputs"
 SCENES = {  # name: (number among the evaluation seeds, width, height)
     "ball-on-checks": (27, 512, 512),
     "ball-on-dots": (21, 512, 512),

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mic2e_bench import places
+from mic2e_bench import paths
 
-FOLDER = places.BUNDLED / "perceptual"
+FOLDER = paths.BUNDLED / "perceptual"
 WIDTHS = (24, 48, 96, 128)  # channels of the four stages; each halves the image
 POOLED = 4  # pixels over which colour is averaged
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

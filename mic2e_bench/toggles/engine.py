@@ -6,7 +6,7 @@ import gc
 import importlib.util
 from typing import Any
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.pipeline import Build
 from mic2e_bench.toggle import Phase, Seen, Toggle, one_of
@@ -59,7 +59,7 @@ def _tensorrt(build: Build) -> None:
         "immutable_weights": False,  # or an engine could not be used again with the weights put back in
         "cache_built_engines": True,
         "reuse_cached_engines": True,
-        "engine_cache_dir": str(places.cache() / "tensorrt"),
+        "engine_cache_dir": str(paths.cache() / "tensorrt"),
     }
     build.denoiser.compile(backend="torch_tensorrt", dynamic=False, options=options)
     build.notes["engine"] = "tensorrt"
@@ -84,7 +84,7 @@ def _onnx(build: Build, engine: Any, value: str) -> Seen:
     seen = {"CPUExecutionProvider": "onnxruntime-cpu", "CUDAExecutionProvider": "onnxruntime-cuda"}
     how = (
         f"{len(engine.sessions)} sessions on {', '.join(providers)}, {engine.runs} runs; "
-        f"{engine.exported} graphs exported now, the others read from {places.cache() / 'engines'}"
+        f"{engine.exported} graphs exported now, the others read from {paths.cache() / 'engines'}"
     )
     return Seen("/".join(seen.get(name, name) for name in providers), how)
 

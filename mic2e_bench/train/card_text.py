@@ -3,8 +3,8 @@
 SHARED = (
     "Small, trained from scratch by this project on scenes that it draws itself (`mic2e_bench.scenes`): "
     "textured backgrounds, objects with soft shadows, a reflection now and then. No other data, no published weights. "
-    "Classes, component names and call signatures are those of the published pipeline; sizes are about a thousandth. Licence: "
-    "the project's."
+    "Classes, component names and call signatures are those of the published pipeline; sizes are about a thousandth. "
+    "Licence: the project's."
 )
 VAE = (
     "The autoencoder (AutoencoderKL, 8x down, 4 channels) is shared by the four diffusion models. It was trained on "

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from mic2e_bench import places
+from mic2e_bench import paths
 
 NAMES = {
     "objectclear": "evaluate_edit",
@@ -46,7 +46,7 @@ def measure(name: str, options) -> None:
     from mic2e_bench.train.card import write_card
     from mic2e_bench.train.loop import write_atomically
 
-    folder = (options.models or places.BUNDLED) / name
+    folder = (options.models or paths.BUNDLED) / name
     if not options.card_only:
         import torch
 

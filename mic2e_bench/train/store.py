@@ -10,7 +10,7 @@ import diffusers
 import torch
 from safetensors.torch import save_file
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.train import architectures, sam3_parts, sharing
 
 NAMES = ("objectclear", "sdxl-inpaint", "flux-schnell", "z-image-turbo", "sam3")
@@ -73,7 +73,7 @@ def save(name: str, parts, folder: Path) -> None:
         parts.save_config(folder)
 
 
-def install(name: str, parts, where: Path = places.BUNDLED, vae_facts: Path | None = None) -> Path:
+def install(name: str, parts, where: Path = paths.BUNDLED, vae_facts: Path | None = None) -> Path:
     """Replace the bundled folder of `name` by `parts`; a reader sees the old folder or the new one, whole.
 
     Files that models have in common are stored once; models that shared a file with this one keep what they had.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from mic2e_bench import places
+from mic2e_bench import paths
 from mic2e_bench.train.loop import Run, TrainingError, train
 
 TASKS = {
@@ -37,7 +37,7 @@ def trained_vae(out: Path):
     """The autoencoder under `out`, or the one that is already installed with the bundled models."""
     from diffusers import AutoencoderKL
 
-    for folder in (out / "vae" / "vae", places.BUNDLED / "objectclear" / "vae"):
+    for folder in (out / "vae" / "vae", paths.BUNDLED / "objectclear" / "vae"):
         if (folder / "config.json").exists():
             try:
                 return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval().requires_grad_(False)
@@ -63,7 +63,7 @@ def train_one(name: str, options, default_minutes: float) -> None:
     )
     train(
         run,
-        options.out if name == "vae" else options.install or places.BUNDLED,
+        options.out if name == "vae" else options.install or paths.BUNDLED,
         minutes=options.minutes or default_minutes,
         steps=options.steps,
         say=lambda line: print(line, flush=True),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import doctor, places, record, units
+from mic2e_bench import doctor, paths, record, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.files import cannot_write, write_whole
 from mic2e_bench.record import Record
@@ -161,7 +161,7 @@ def study_log(folder: Path) -> bytes:
 
 def clean(text: str) -> str:
     """A text without the names of this machine's folders."""
-    known = {sys.prefix: "ENV", sys.base_prefix: "PYTHON", places.PACKAGE.parent: ".", places.root(): ".",
+    known = {sys.prefix: "ENV", sys.base_prefix: "PYTHON", paths.PACKAGE.parent: ".", paths.root(): ".",
              Path.cwd(): ".", Path.home(): "~"}  # fmt: skip
     for folder, name in sorted(known.items(), key=lambda pair: -len(str(pair[0]))):
         text = text.replace(str(folder), name) if len(str(folder)) > 1 else text

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mic2e_bench import places, versions
+from mic2e_bench import paths, versions
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tools.pack.archive import Part
 
@@ -22,7 +22,7 @@ INPUTS = "inputs"  # not a model
 
 def root() -> Path:
     """The checkout that this package runs from. Raises ``BadInput`` where it is an installed one."""
-    folder = places.PACKAGE.parent
+    folder = paths.PACKAGE.parent
     if not all((folder / name).is_file() for name in ("pyproject.toml", versions.FILE)):
         raise BadInput(f"pack needs the project's own folder (pyproject.toml, {versions.FILE}); {folder} is none.")
     return folder
