@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import assemble, conflicts, live, presets, probes, protocol, registry, restarts, settings
+from mic2e_bench import assemble, conflicts, live, presets, protocol, registry, restarts, settings
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.kernels import count_kernels
+from mic2e_bench.machine import probes
 from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.toggle import Phase, Toggle
 from mic2e_bench.witness import watch

@@ -27,7 +27,7 @@ def die_with_parent() -> None:
 
 def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
     """Load the pipeline of a trial and apply everything up to the call. Returns it with what loading cost."""
-    from mic2e_bench import probes  # with torch, as the next
+    from mic2e_bench.machine import probes  # with torch, as the next
     from mic2e_bench.models import load
 
     if pipe:

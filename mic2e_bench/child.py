@@ -8,8 +8,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conditions, environment, server, worker
+from mic2e_bench import server, worker
 from mic2e_bench.ending import died
+from mic2e_bench.machine import conditions, environment
 from mic2e_bench.outcomes import Outcomes
 from mic2e_bench.trial import Trial
 

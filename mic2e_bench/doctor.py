@@ -17,8 +17,9 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import environment, paths, registry, versions
+from mic2e_bench import paths, registry
 from mic2e_bench.checks import CHECKS
+from mic2e_bench.machine import environment, versions
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
 PACKAGES = {
@@ -95,7 +96,7 @@ def _gpu(handle: Any) -> dict[str, Any]:
 
 def trials_on() -> dict[str, Any]:
     """The device that ``device: auto`` means here, and why it is no GPU."""
-    from mic2e_bench import nvidia
+    from mic2e_bench.machine import nvidia
 
     gpu = environment.gpu()
     return {"device": gpu["name"] if gpu else "cpu", "problem": "" if gpu else nvidia.problem()}

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, files, protocol, record, server
+from mic2e_bench import files, protocol, record, server
+from mic2e_bench.machine import environment
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.trial import Trial

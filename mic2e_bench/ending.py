@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from mic2e_bench import environment, files
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput, Unavailable
+from mic2e_bench.machine import environment
 
 NO_MEMORY = (
     "can't allocate memory",  # PyTorch's allocator of the CPU: a RuntimeError

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from mic2e_bench import environment, record, runner
+from mic2e_bench import record, runner
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.machine import environment
 from mic2e_bench.params import Study
 from mic2e_bench.protocol import DEFAULTS
 from mic2e_bench.records.comparable import is_measured

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import environment, files, record, server, skipping
+from mic2e_bench import files, record, server, skipping
+from mic2e_bench.machine import environment
 from mic2e_bench.progress import Progress
 from mic2e_bench.record import Record
 from mic2e_bench.trial import Trial

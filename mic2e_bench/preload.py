@@ -19,7 +19,7 @@ tqdm.set_lock(threading.RLock())
 # on import bitsandbytes complains about a kernel from the hub that it does without
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-from mic2e_bench.fork_safety import answered_by_driver
+from mic2e_bench.machine.fork_safety import answered_by_driver
 
 try:
     with answered_by_driver():

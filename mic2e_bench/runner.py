@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mic2e_bench import record, rounds, server, store, versions, visible
+from mic2e_bench import record, rounds, server, store
 from mic2e_bench.child import Child
 from mic2e_bench.errors import UsedUp
+from mic2e_bench.machine import versions, visible
 from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.params import Study
 from mic2e_bench.progress import Progress

@@ -19,8 +19,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, files, fork_safety, visible
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment, fork_safety, visible
 
 
 @functools.cache

@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import files, probes
+from mic2e_bench import files
 from mic2e_bench.kernels import can_count, count_kernels
+from mic2e_bench.machine import probes
 from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.witness import watch
 

@@ -41,7 +41,7 @@ def main(arguments):
     if why := lacking():
         print(f"GPU tests: {why}; none was run", file=sys.stderr)
         return 2
-    from mic2e_bench import environment
+    from mic2e_bench.machine import environment
 
     counted = Counted()
     code = pytest.main([*files(), "-m", "gpu", *arguments], plugins=[counted])

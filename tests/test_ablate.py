@@ -7,8 +7,9 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import environment, params, record
+from mic2e_bench import params, record
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment
 from mic2e_bench.report import execute, findings, interactions, payoff
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

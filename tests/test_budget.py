@@ -27,7 +27,7 @@ def study(**changes):
 
 def measured(trial, latency=1.0, load=2.0, first=None, **environment):
     """A record as this machine would leave it."""
-    from mic2e_bench import environment as here
+    from mic2e_bench.machine import environment as here
 
     samples = [latency] * trial.protocol["repeats"]
     calls = sum(samples) + latency + ((first or latency) - latency)

@@ -8,7 +8,8 @@ import pytest
 import toggling
 import torch
 
-from mic2e_bench import conflicts, ending, measure, probes, registry, runner
+from mic2e_bench import conflicts, ending, measure, registry, runner
+from mic2e_bench.machine import probes
 from mic2e_bench.models import random
 from mic2e_bench.pipeline import Build
 from mic2e_bench.toggles import memory_fraction

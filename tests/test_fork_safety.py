@@ -13,7 +13,8 @@ import torch
 from helpers import on_disk, tiny
 from pretended import card
 
-from mic2e_bench import child, fork_safety, nvidia, runner, server
+from mic2e_bench import child, runner, server
+from mic2e_bench.machine import fork_safety, nvidia
 
 HERE = Path(__file__).parent
 
@@ -123,7 +124,8 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
 
 
 def _cannot_fork(trials, images, pipe):
-    from mic2e_bench import fork_safety, worker
+    from mic2e_bench import worker
+    from mic2e_bench.machine import fork_safety
 
     fork_safety._started_at.append("a/library.py:1")
     worker.main(trials, images, pipe)

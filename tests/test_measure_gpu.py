@@ -5,7 +5,8 @@ import pytest
 import torch
 from helpers import on_disk, tiny
 
-from mic2e_bench import cost, mincard, probes
+from mic2e_bench import cost, mincard
+from mic2e_bench.machine import probes
 from mic2e_bench.metrics import cost as metrics
 from mic2e_bench.metrics import memory
 

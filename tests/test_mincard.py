@@ -4,7 +4,8 @@ import helpers
 import pytest
 from helpers import refusal, tiny
 
-from mic2e_bench import environment, errors, mincard, record, runner
+from mic2e_bench import errors, mincard, record, runner
+from mic2e_bench.machine import environment
 
 GIB = 2**30
 

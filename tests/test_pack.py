@@ -16,7 +16,8 @@ from pathlib import Path
 import helpers
 import pytest
 
-from mic2e_bench import errors, versions
+from mic2e_bench import errors
+from mic2e_bench.machine import versions
 from mic2e_bench.tools.pack import anonymous, archive, pack, site, target, tree
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

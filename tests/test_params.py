@@ -9,8 +9,9 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, environment, params, paths, presets, registry, runner, score, settings
+from mic2e_bench import api, params, paths, presets, registry, runner, score, settings
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment
 
 BASE = {"steps": 2, "resolution": 64}
 

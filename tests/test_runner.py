@@ -8,7 +8,8 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import environment, runner, server
+from mic2e_bench import runner, server
+from mic2e_bench.machine import environment
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from mic2e_bench import assemble, frame, params, record, registry, score
 from mic2e_bench import quality as score_child
-from mic2e_bench.environment import here
+from mic2e_bench.machine.environment import here
 
 SIZE = (96, 80)
 

@@ -4,8 +4,9 @@ import helpers
 import pytest
 from toggling import DIFFUSERS, ITEM, baseline, build, fresh_is_untouched, run, tolerance
 
-from mic2e_bench import assemble, pagecache, params, registry, restarts
+from mic2e_bench import assemble, params, registry, restarts
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.machine import pagecache
 from mic2e_bench.metrics import throughput
 from mic2e_bench.toggles import batch, page_cache
 

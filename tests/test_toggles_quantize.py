@@ -4,7 +4,8 @@ import pytest
 import torch
 from toggling import DIFFUSERS, baseline, build, fresh_is_untouched, run, shoot, trial
 
-from mic2e_bench import probes, quantization, settings
+from mic2e_bench import quantization, settings
+from mic2e_bench.machine import probes
 from mic2e_bench.toggles import quantize
 from mic2e_bench.toggles.quantize_parts import QUANTIZE_PARTS
 

@@ -14,7 +14,8 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import cgroup, conditions, determinism, environment, frame, machine, nvidia
+from mic2e_bench import determinism, frame
+from mic2e_bench.machine import cgroup, conditions, environment, facts, nvidia
 from mic2e_bench.report import about, findings, tables
 
 QUIET = {
@@ -60,7 +61,7 @@ def test_the_load_is_that_of_the_moment(monkeypatch):
 def test_no_secret_is_stored(monkeypatch):
     for name in ("HF_TOKEN", "CUDA_SECRET_KEY", "HF_HOME", "PATH", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "3")
-    stored = machine.variables()
+    stored = facts.variables()
     assert stored["OMP_NUM_THREADS"] == "3"
     assert not {"HF_TOKEN", "CUDA_SECRET_KEY", "HF_HOME", "PATH"} & set(stored)
 
@@ -92,8 +93,8 @@ def test_what_the_kernel_counts_is_what_is_read():
     for low, name, high in zip(least, ("busy_s", "stolen_s", "total_s"), most, strict=True):
         assert low - 0.001 <= read[name] <= high + 0.001
     memory = " ".join(Path("/proc/meminfo").read_text().split())
-    assert f"MemTotal: {machine.facts('cpu')['ram_bytes'] // 1024} kB" in memory
-    assert machine.counter("pgfault") > 0 and machine.counter("fault") is None  # only whole names
+    assert f"MemTotal: {facts.facts('cpu')['ram_bytes'] // 1024} kB" in memory
+    assert facts.counter("pgfault") > 0 and facts.counter("fault") is None  # only whole names
 
 
 # ---- what counts as disturbed

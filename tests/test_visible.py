@@ -7,8 +7,9 @@ import pytest
 from helpers import tiny
 from pretended import GIB, card
 
-from mic2e_bench import conditions, doctor, environment, machine, nvidia, visible
+from mic2e_bench import doctor
 from mic2e_bench.commands import plan
+from mic2e_bench.machine import conditions, environment, facts, nvidia, visible
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_without_a_device_one_line_says_why(driver, monkeypatch, capsys, tmp_pat
 
 def test_a_build_of_pytorch_without_cuda(driver, monkeypatch):
     driver(card())
-    monkeypatch.setattr(machine, "torch_build", lambda: {"git_version": "a"})
+    monkeypatch.setattr(facts, "torch_build", lambda: {"git_version": "a"})
     assert visible.look().problem.startswith("this PyTorch is built without CUDA")
 
 

@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-from mic2e_bench import bench, environment, files, paths
+from mic2e_bench import bench, files, paths
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.machine import environment
 
 ORDER = ("fidelity", "memory", "overhead", "agreement", "store", "kills", "gate", "landscape")
 HEAD = """# Benchmarks of the workbench

@@ -17,10 +17,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mic2e_bench import api, environment, params, paths, runner
+from mic2e_bench import api, params, paths, runner
 from mic2e_bench.bench import faults
 from mic2e_bench.comparing import compare
 from mic2e_bench.comparing.compare import Comparison
+from mic2e_bench.machine import environment
 from mic2e_bench.params import Study
 
 BASE = "base"

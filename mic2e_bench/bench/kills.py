@@ -23,7 +23,8 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import environment, params, record, runner, server, verify
+from mic2e_bench import params, record, runner, server, verify
+from mic2e_bench.machine import environment
 from mic2e_bench.params import Study
 from mic2e_bench.records.comparable import is_measured
 

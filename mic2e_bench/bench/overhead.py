@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import api, environment, server
+from mic2e_bench import api, server
+from mic2e_bench.machine import environment
 from mic2e_bench.runner import Summary
 
 LIMIT, START_LIMIT_S, STARTS = 1.5, 0.3, 10

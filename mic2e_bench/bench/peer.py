@@ -17,9 +17,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import api, environment, paths, record, registry
+from mic2e_bench import api, paths, record, registry
 from mic2e_bench.bench import section
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment
 from mic2e_bench.models import sources
 
 ENVIRONMENT = paths.root() / ".peer"

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import environment, frame, params, record, verify
+from mic2e_bench import frame, params, record, verify
+from mic2e_bench.machine import environment
 from mic2e_bench.metrics.similarity import PSNR
 from mic2e_bench.trial import Trial
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from mic2e_bench import paths, probes
+from mic2e_bench import paths
+from mic2e_bench.machine import probes
 from mic2e_bench.models import sources
 from mic2e_bench.pipeline import Build, Pipeline, class_of
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from mic2e_bench import environment
+from mic2e_bench.machine import environment
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:

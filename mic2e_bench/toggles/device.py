@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import environment, nvidia
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.machine import environment, nvidia
 from mic2e_bench.pipeline import Build, Pipeline
 from mic2e_bench.toggle import Code, Phase, Seen, Toggle
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import units, versions
+from mic2e_bench import units
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.machine import versions
 from mic2e_bench.tools.pack import anonymous, archive, site, tree
 from mic2e_bench.tools.pack.archive import Part
 from mic2e_bench.tools.pack.target import Target

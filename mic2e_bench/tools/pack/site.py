@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mic2e_bench import versions
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import versions
 from mic2e_bench.tools.pack import tree
 from mic2e_bench.tools.pack.archive import Part
 from mic2e_bench.tools.pack.target import Target, normal

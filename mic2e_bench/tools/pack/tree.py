@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mic2e_bench import paths, versions
+from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import versions
 from mic2e_bench.tools.pack.archive import Part
 
 PACKAGE, BUNDLED, TESTS = "mic2e_bench", "bundled", "tests"

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import cgroup
 from mic2e_bench.files import text_or_nothing
+from mic2e_bench.machine import cgroup
 
 SYSTEM = Path("/sys")
 CPUFREQ = "devices/system/cpu/cpu0/cpufreq"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pynvml
 
-from mic2e_bench import machine
+from mic2e_bench.machine import facts
 
 ORDER = "CUDA_DEVICE_ORDER"
 SAME_ORDER = "PCI_BUS_ID"  # the driver's order; CUDA's own default puts the fastest device first
@@ -43,7 +43,7 @@ def look() -> Visible:
         return Visible(problem="the NVIDIA driver is here, and it sees no card")
     # read by CUDA when it starts, in this process or a child: its device 0 must be the driver's
     os.environ.setdefault(ORDER, SAME_ORDER)
-    build = machine.torch_build()
+    build = facts.torch_build()
     if build is not None and "cuda" not in build:
         return Visible(problem="this PyTorch is built without CUDA; install the CUDA build of the same version")
     return _chosen(handles, os.environ.get("CUDA_VISIBLE_DEVICES"))

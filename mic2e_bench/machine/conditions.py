@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import cgroup, machine
 from mic2e_bench.files import text_or_nothing
+from mic2e_bench.machine import cgroup, facts
 
 # a trial is called disturbed above these
 OTHERS = 0.10  # of all processors' time went to other processes
@@ -66,17 +66,17 @@ def _reading(on_gpu: bool) -> dict[str, Any]:
         "total_s": total,
         "own_s": own_s,
         "throttled_s": cgroup.throttled_s(),
-        "swapped_pages": machine.counter("pswpin"),  # read back since the machine's start
+        "swapped_pages": facts.counter("pswpin"),  # read back since the machine's start
         "heat": _heat_events(),
         "load_1min": os.getloadavg()[0],
-        "cpu_mhz": machine.mhz(),
+        "cpu_mhz": facts.mhz(),
         "gpu": _gpu(own) if on_gpu else None,
     }
 
 
 def _gpu(own: list[int]) -> dict[str, Any] | None:
     """The device's state; how many ``others`` compute on it."""
-    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
+    from mic2e_bench.machine import nvidia  # NVML's bindings take a moment to import
 
     state = nvidia.reading()
     if state and state["processes"] is not None:
@@ -168,6 +168,6 @@ def _family() -> tuple[float, list[int]]:
 
 def _heat_events() -> int | None:
     """How often the processors were slowed down for heat since the machine's start."""
-    paths = machine.SYSTEM.glob("devices/system/cpu/cpu*/thermal_throttle/*_throttle_count")
+    paths = facts.SYSTEM.glob("devices/system/cpu/cpu*/thermal_throttle/*_throttle_count")
     counts = [int(text) for path in paths if (text := text_or_nothing(path)).isdigit()]
     return sum(counts) if counts else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pynvml
 
-from mic2e_bench import visible
+from mic2e_bench.machine import visible
 
 # why a driver may hold the clocks down; idling and clocks that a person has set are no reasons
 THROTTLING = {

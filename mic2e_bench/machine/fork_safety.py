@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import visible
+from mic2e_bench.machine import visible
 
 _started_at: list[str] = []  # places in libraries' code that have started CUDA in this process all the same
 
@@ -115,7 +115,7 @@ def _forget_driver() -> None:
     """What a forked child inherits of the driver is not its own: it asks anew."""
     import pynvml
 
-    from mic2e_bench import nvidia
+    from mic2e_bench.machine import nvidia
 
     nvidia.handle.cache_clear()
     with contextlib.suppress(pynvml.NVMLError):

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from mic2e_bench import nvidia
 from mic2e_bench.files import text_or_nothing
+from mic2e_bench.machine import nvidia
 
 
 def synchroniser(device: str) -> Callable[[], None]:

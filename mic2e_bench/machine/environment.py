@@ -14,8 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import machine, paths
+from mic2e_bench import paths
 from mic2e_bench.files import text_or_nothing
+from mic2e_bench.machine import facts
 
 PACKAGES = (
     "torch", "torchvision", "diffusers", "transformers", "accelerate", "xformers", "bitsandbytes", "torchao",
@@ -31,14 +32,14 @@ def here(device: str) -> dict[str, Any]:
     """Host, device, driver, versions, git state and what else of the machine moves a number, as the record stores them;
     ``load_1min`` and the variables are those of this moment.
     """
-    moment = {"load_1min": os.getloadavg()[0], "variables": machine.variables()}
+    moment = {"load_1min": os.getloadavg()[0], "variables": facts.variables()}
     return {**_fixed(device), "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"), **moment}
 
 
 @functools.cache
 def _fixed(device: str) -> Mapping[str, Any]:
     """What stays as it is during a run; on CUDA with what is set on the device."""
-    from mic2e_bench import nvidia  # NVML's bindings take a moment to import
+    from mic2e_bench.machine import nvidia  # NVML's bindings take a moment to import
 
     return {
         "host": platform.node(),
@@ -47,7 +48,7 @@ def _fixed(device: str) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "git": git(),
-        **machine.facts(),
+        **facts.facts(),
         "gpu": nvidia.fixed() if device.startswith("cuda") else None,
     }
 
@@ -73,7 +74,7 @@ def gpu() -> Mapping[str, Any] | None:
     """Name, driver and memory of the NVIDIA device that CUDA calls 0; ``None`` where there is none."""
     import pynvml  # this takes a moment, as the next does for it
 
-    from mic2e_bench import nvidia
+    from mic2e_bench.machine import nvidia
 
     name, memory = nvidia.ask(pynvml.nvmlDeviceGetName), nvidia.ask(pynvml.nvmlDeviceGetMemoryInfo)
     if name is None or memory is None:
@@ -103,7 +104,7 @@ def _written(folder: Path) -> str | None:
 
 def oom_kills() -> int:
     """How often the kernel's out-of-memory killer has struck; 0 where it does not say."""
-    return machine.counter("oom_kill") or 0
+    return facts.counter("oom_kill") or 0
 
 
 @functools.cache
