@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.metrics.latency import spread
+from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.ablate import Point, without
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import unapplied

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import assemble, conflicts, live, presets, protocol, registry, restarts, settings
+from mic2e_bench import assemble, conflicts, live, presets, protocol, restarts, settings
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.kernels import count_kernels
 from mic2e_bench.machine import probes
-from mic2e_bench.pipeline import Build, Item
-from mic2e_bench.toggle import Phase, Toggle
 from mic2e_bench.witness import watch
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Applied:
 
     def resized(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, Image.Image]:
         """Image and mask as the preset's ``resolution`` and ``resample`` have them, for the pipelines that edit."""
-        from mic2e_bench.editing import to_model_size
+        from mic2e_bench.catalog.models.editing import to_model_size
 
         defaults = self.build.pipeline.defaults
         if self.build.pipeline.size != "short_side":

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import registry, settings
+from mic2e_bench import settings
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.pipeline import Build
-from mic2e_bench.toggle import Phase, Toggle
 from mic2e_bench.trial import Trial
 
 PR_SET_PDEATHSIG = 1
@@ -27,8 +28,8 @@ def die_with_parent() -> None:
 
 def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
     """Load the pipeline of a trial and apply everything up to the call. Returns it with what loading cost."""
+    from mic2e_bench.catalog.models import load
     from mic2e_bench.machine import probes  # with torch, as the next
-    from mic2e_bench.models import load
 
     if pipe:
         pipe.send(("stage", "load", 0.0))

@@ -123,7 +123,7 @@ def cache_dit() -> str:
     import torch
     from diffusers import FluxPipeline
 
-    from mic2e_bench.models import sources
+    from mic2e_bench.catalog.models import sources
 
     pipe = FluxPipeline.from_pretrained(sources.bundled("flux-schnell", "doctor"), torch_dtype=torch.float32)
     pipe.to(_device())
@@ -135,7 +135,7 @@ def cache_dit() -> str:
 def lpips() -> str:
     import numpy
 
-    from mic2e_bench.metrics.perceptual import backbone, lpips
+    from mic2e_bench.catalog.metrics.perceptual import backbone, lpips
 
     black, noise = numpy.zeros((64, 64, 3)), numpy.random.default_rng(0).random((64, 64, 3))
     if abs(lpips(noise, noise)) > 1e-6 or lpips(black, noise) <= 0:

@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mic2e_bench import commands, registry
+from mic2e_bench import commands
+from mic2e_bench.catalog import registry
 from mic2e_bench.commands import BAD_INPUT, INTERRUPTED, OK
 from mic2e_bench.errors import BadInput
 from mic2e_bench.version import VERSION

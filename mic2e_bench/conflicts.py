@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.pipeline import Conflict, Pipeline
+from mic2e_bench.catalog.pipeline import Conflict, Pipeline
 
 OWN_PROCESSORS = ("xformers", "sliced", "flash_attn")
 HALF_ONLY = ("flash", "cudnn", "flash_attn_2", "flash_attn_3")

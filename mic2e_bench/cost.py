@@ -14,9 +14,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
 from mic2e_bench import inputs
+from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.kernels import can_count
 from mic2e_bench.machine import probes
-from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.trial import Trial
 from mic2e_bench.witness import ENTRIES, replaced
 

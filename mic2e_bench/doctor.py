@@ -17,7 +17,8 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import paths, registry
+from mic2e_bench import paths
+from mic2e_bench.catalog import registry
 from mic2e_bench.checks import CHECKS
 from mic2e_bench.machine import environment, versions
 
@@ -129,7 +130,7 @@ def _version(package: str) -> str | None:
 
 def lpips_weights() -> dict[str, Any]:
     """The backbone that LPIPS will use, the file of its weights, and where weights were looked for."""
-    from mic2e_bench.metrics import perceptual
+    from mic2e_bench.catalog.metrics import perceptual
 
     found = perceptual.find()
     return {

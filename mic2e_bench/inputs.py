@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import paths
+from mic2e_bench.catalog.pipeline import Item
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.files import read_yaml
-from mic2e_bench.pipeline import Item
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.pipeline import Pipeline
+    from mic2e_bench.catalog.pipeline import Pipeline
 
 BUNDLED = paths.BUNDLED / "inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.toggles.precision import DTYPES
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pipeline import Build, Pipeline
-from mic2e_bench.toggles.precision import DTYPES
 
 
 def name_of(pipe: Any) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import compiling, inputs, sampling
+from mic2e_bench import inputs, sampling
+from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.toggles.backends import compiling
 from mic2e_bench.machine import probes
-from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.protocol import MOST_WARMUP, most_calls
 from mic2e_bench.shots import Shots, store
 from mic2e_bench.trial import Trial

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conflicts, files, inputs, paths, presets, protocol, registry
+from mic2e_bench import conflicts, files, inputs, paths, presets, protocol
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.models import sources
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.plan import ablate
 from mic2e_bench.settings import check, resolve, show
 from mic2e_bench.trial import Trial

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import find, root
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check
 
 

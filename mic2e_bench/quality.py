@@ -29,9 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import registry, statistics
-from mic2e_bench.metric import Metric
-from mic2e_bench.models import sources
+from mic2e_bench import statistics
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.metric import Metric
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.pairs import Pair, Side
 from mic2e_bench.pictures import Masks, Picture
 

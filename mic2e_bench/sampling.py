@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.metrics.latency import quartiles, spread
+from mic2e_bench.catalog.metrics.latency import quartiles, spread
 from mic2e_bench.protocol import MOST_WARMUP, STEADY
 
 LAST = 3  # calls that a steady warm-up ends with

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import assemble, ending, inputs, pairs, record, registry, server, store
+from mic2e_bench import assemble, ending, inputs, pairs, record, server, store
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.metrics import perceptual
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import UsedUp
-from mic2e_bench.metrics import perceptual
-from mic2e_bench.models import sources
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.trial import fingerprint
 

@@ -14,9 +14,9 @@ from typing import Any
 from PIL import Image
 
 from mic2e_bench import files
+from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.kernels import can_count, count_kernels
 from mic2e_bench.machine import probes
-from mic2e_bench.pipeline import Build, Item
 from mic2e_bench.witness import watch
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1

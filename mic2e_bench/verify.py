@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, protocol, record, registry
+from mic2e_bench import frame, protocol, record
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
-from mic2e_bench.models import sources
 from mic2e_bench.records import comparable
 from mic2e_bench.trial import fingerprint, identifying
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import assemble, inputs, restarts
+from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.ending import classify, describe
-from mic2e_bench.pipeline import Build
 from mic2e_bench.trial import Trial
 
 

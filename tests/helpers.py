@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import child, cli, params, record, registry, runner, server, worker
+from mic2e_bench import child, cli, params, record, runner, server, worker
+from mic2e_bench.catalog import registry
 
 TINY = {
     "study": "tiny",

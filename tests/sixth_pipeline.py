@@ -1,6 +1,6 @@
 """Stable Diffusion, made tiny: text to image with random weights.
 
-As a file in ``mic2e_bench/pipelines/`` it is all that there is to do.
+As a file in ``mic2e_bench/catalog/pipelines/`` it is all that there is to do.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench.export import calls
-from mic2e_bench.export.calls import Written
-from mic2e_bench.pipeline import Conflict, Pipeline
+from mic2e_bench.catalog import plain_code
+from mic2e_bench.catalog.pipeline import Conflict, Pipeline
+from mic2e_bench.catalog.plain_code import Written
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mic2e_bench.pipeline import Build, Item
+    from mic2e_bench.catalog.pipeline import Build, Item
 
 TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 520}
 UNET = {
@@ -48,7 +48,7 @@ def unweighted() -> dict[str, Any]:
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    from mic2e_bench.batches import generators, noise, per_image
+    from mic2e_bench.catalog.models.calling import generators, noise, per_image
 
     height, width = build.call["resolution"]
     drawing, scale = generators(build, seed), build.pipe.vae_scale_factor
@@ -67,13 +67,13 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
 
 def written(settings: Mapping[str, Any]) -> Written:
     height, width = settings["resolution"]
-    latents = calls.latents(settings, "pipe.unet.config.in_channels", str(height), str(width))
-    arguments = [f"prompt={calls.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
-    arguments += [*calls.numbers(settings), "generator=generator", *(["latents=latents"] if latents else [])]
+    latents = plain_code.latents(settings, "pipe.unet.config.in_channels", str(height), str(width))
+    arguments = [f"prompt={plain_code.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
+    arguments += [*plain_code.numbers(settings), "generator=generator", *(["latents=latents"] if latents else [])]
     return Written(
-        imports=(calls.TORCH,),
-        prepare="\n".join([calls.generator(settings), *latents]),
-        call=calls.written_call("pipe", arguments),
+        imports=(plain_code.TORCH,),
+        prepare="\n".join([plain_code.generator(settings), *latents]),
+        call=plain_code.written_call("pipe", arguments),
         needs=("PROMPT",),
     )
 

@@ -15,7 +15,8 @@ import yaml
 from PIL import Image
 
 import mic2e_bench
-from mic2e_bench import paths, presets, registry
+from mic2e_bench import paths, presets
+from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 
 
@@ -23,7 +24,7 @@ def live(name, dtype=torch.float32):
     """A bundled pipeline as a service loads it: the library's own classes, nothing of the workbench."""
     import diffusers
 
-    from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
+    from mic2e_bench.catalog.models.objectclear.pipeline import ObjectClearPipeline
 
     classes = {
         "objectclear": ObjectClearPipeline,

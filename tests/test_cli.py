@@ -10,7 +10,8 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, registry
+from mic2e_bench import cli
+from mic2e_bench.catalog import registry
 from mic2e_bench.paths import BUNDLED
 
 

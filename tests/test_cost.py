@@ -6,10 +6,10 @@ import torch
 from helpers import on_disk, tiny
 
 from mic2e_bench import assemble, cost, measure, worker
+from mic2e_bench.catalog.metrics import cost as metrics
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
-from mic2e_bench.metrics import cost as metrics
-from mic2e_bench.pipeline import Build
-from mic2e_bench.registry import pipeline
 
 
 class Small(torch.nn.Module):

@@ -12,7 +12,8 @@ import helpers
 import pytest
 import yaml
 
-from mic2e_bench import presets, registry
+from mic2e_bench import presets
+from mic2e_bench.catalog import registry
 from mic2e_bench.export import chosen, entries, python
 from mic2e_bench.settings import resolve
 

@@ -14,8 +14,9 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import child, cli, ending, files, frame, record, registry, runner, server, skipping
+from mic2e_bench import child, cli, ending, files, frame, record, runner, server, skipping
 from mic2e_bench.bench import kills
+from mic2e_bench.catalog import registry
 from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.report import feasibility, findings

@@ -10,13 +10,14 @@ import helpers
 import pytest
 import toggling
 
-from mic2e_bench import assemble, registry, units
+from mic2e_bench import assemble, units
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import against, cards, estimate, rehearsal
 from mic2e_bench.fitting.allocator import Allocator
 from mic2e_bench.fitting.trace import Trace, Tracing, peak
 from mic2e_bench.machine import probes
-from mic2e_bench.models import sources
 from mic2e_bench.settings import resolve
 from mic2e_bench.witness import ENTRIES
 

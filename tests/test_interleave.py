@@ -10,7 +10,8 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import child, registry, server
+from mic2e_bench import child, server
+from mic2e_bench.catalog import registry
 from mic2e_bench.records import ratios
 from mic2e_bench.report import findings, tables
 

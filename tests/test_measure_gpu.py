@@ -6,9 +6,9 @@ import torch
 from helpers import on_disk, tiny
 
 from mic2e_bench import cost, mincard
+from mic2e_bench.catalog.metrics import cost as metrics
+from mic2e_bench.catalog.metrics import memory
 from mic2e_bench.machine import probes
-from mic2e_bench.metrics import cost as metrics
-from mic2e_bench.metrics import memory
 
 pytestmark = pytest.mark.gpu
 BASE = {**tiny()["baseline"], "device": "cuda"}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from helpers import made_up
 
-from mic2e_bench import registry, statistics
+from mic2e_bench import statistics
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.metrics import latency, perceptual
 from mic2e_bench.errors import BadInput
-from mic2e_bench.metrics import latency, perceptual
 from mic2e_bench.pictures import RING, Masks, Picture
 
 METRICS = {name: metric for name, metric in registry.metrics().items() if metric.of == "images"}
@@ -170,7 +171,7 @@ def test_lpips_is_the_packages(kind, tmp_path, monkeypatch, photograph):
     import torchvision
     from lpips import LPIPS
 
-    from mic2e_bench.backbones import tensors
+    from mic2e_bench.catalog.metrics.backbones.lpips import tensors
 
     model = {"alex": torchvision.models.alexnet, "squeeze": torchvision.models.squeezenet1_1}[kind]
     with torch.random.fork_rng():

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mic2e_bench import paths, registry
+from mic2e_bench import paths
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import published, random, sources
+from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import probes
-from mic2e_bench.models import published, random, sources
-from mic2e_bench.pipeline import Build
 
 # parameters of the published checkpoints, in millions
 SIZES = {

@@ -19,14 +19,14 @@ from diffusers.models.attention_processor import (
 from PIL import Image
 from safetensors.torch import load_file
 
-from mic2e_bench.objectclear import (
+from mic2e_bench.catalog.models.objectclear import (
     ObjectClearPipeline,
     ObjectImageEncoder,
     PostfuseModule,
     resize_by_short_side,
 )
-from mic2e_bench.objectclear.capture import first_cross_attention, to_8bit
-from mic2e_bench.objectclear.fusion import fuse, lowest_band, soften
+from mic2e_bench.catalog.models.objectclear.capture import first_cross_attention, to_8bit
+from mic2e_bench.catalog.models.objectclear.fusion import fuse, lowest_band, soften
 
 GOLDEN = golden.FOLDER
 CASES = json.loads((GOLDEN / "cases.json").read_text())

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, params, paths, presets, registry, runner, score, settings
+from mic2e_bench import api, params, paths, presets, runner, score, settings
+from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 

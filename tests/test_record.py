@@ -8,7 +8,8 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import record, registry
+from mic2e_bench import record
+from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 
 

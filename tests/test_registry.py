@@ -6,14 +6,12 @@ import sys
 import helpers
 import pytest
 
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.metric import Metric
+from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.errors import BadInput
-from mic2e_bench.metric import Metric
-from mic2e_bench.toggle import Phase, Toggle
 
-METRIC = (
-    "from mic2e_bench.metric import Metric\nM = Metric('{}', 'record', 's', 'lower', 'about', lambda record: 1.0)\n"
-)
+METRIC = "from mic2e_bench.catalog.metric import Metric\nM = Metric('{}', 'record', 's', 'lower', 'about', lambda record: 1.0)\n"
 
 
 @pytest.fixture
@@ -119,7 +117,7 @@ def test_a_plan_with_an_order_that_cannot_be_ends_with_2(tmp_path):
     """A toggle's file is somebody's to write: no traceback, and nothing is planned."""
     path = helpers.file(tmp_path / "study.yaml", helpers.tiny())
     program = (
-        "import dataclasses, sys; from mic2e_bench import cli; from mic2e_bench.toggles import steps\n"
+        "import dataclasses, sys; from mic2e_bench import cli; from mic2e_bench.catalog.toggles import steps\n"
         "steps.STEPS = dataclasses.replace(steps.STEPS, after=('step',))\n"
         "sys.exit(cli.main(['plan', sys.argv[1]]))"
     )

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from mic2e_bench import paths, registry
+from mic2e_bench import paths
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
-from mic2e_bench.models import sources
 from mic2e_bench.train import sharing, store
 
 VAE = "vae/diffusion_pytorch_model.safetensors"

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from mic2e_bench.catalog.metrics.backbones import standin
 from mic2e_bench.standin import __main__ as command
-from mic2e_bench.standin import distort, network, rank
+from mic2e_bench.standin import distort, rank
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +37,18 @@ def test_spearman_is_of_one_photograph_and_of_all():
 
 def test_the_bundled_network_is_the_best_there_was():
     """What is shipped is what the figures beside it are of, and it won."""
-    found = json.loads((network.FOLDER / "ranking.json").read_text())["ranking"]
+    found = json.loads((standin.FOLDER / "ranking.json").read_text())["ranking"]
     names = [name for name in found if name not in ("ms_ssim", "psnr", "ssim")]
     assert names[0] == "trained on scenes"
     assert found["trained on scenes"]["across"]["all"] > found["ssim"]["across"]["all"]
 
 
 def test_the_bundled_network_ranks_real_photographs(photograph, monkeypatch):
-    from mic2e_bench import backbones
+    from mic2e_bench.catalog.metrics.backbones import lpips
     from mic2e_bench.standin.candidates import of
 
     monkeypatch.setattr(rank, "photographs", lambda: {"chelsea": photograph})
-    found = rank.spearman(rank.table(of(*backbones.stand_in())))
+    found = rank.spearman(rank.table(of(*lpips.stand_in())))
     assert found["within"]["all"] > 0.95
 
 
@@ -65,7 +66,7 @@ def test_training_resumes_and_installs_weights(tmp_path, monkeypatch, capsys):
     assert command.main([*arguments, "--steps", "1"]) == 0
     assert command.main([*arguments, "--steps", "2"]) == 0
     assert "resumed at step 1" in capsys.readouterr().out
-    made = network.load(tmp_path / "in" / "perceptual")
+    made = standin.load(tmp_path / "in" / "perceptual")
     images = Small().pictures.float() / 255
     with torch.inference_mode():
         layers, others = made.features(images), made.features(images.roll(1, 0))

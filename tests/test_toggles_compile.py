@@ -5,10 +5,12 @@ import pytest
 import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import compiling, conflicts, registry
-from mic2e_bench.metrics import preparation
+from mic2e_bench import conflicts
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.metrics import preparation
+from mic2e_bench.catalog.toggles import compile as compile_toggle
+from mic2e_bench.catalog.toggles.backends import compiling
 from mic2e_bench.records import ratios
-from mic2e_bench.toggles import compile as compile_toggle
 
 
 @pytest.fixture(autouse=True)

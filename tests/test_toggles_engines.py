@@ -8,9 +8,11 @@ import pytest
 import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import conflicts, engines, registry
+from mic2e_bench import conflicts
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.toggles import engine
+from mic2e_bench.catalog.toggles.backends import onnx
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.toggles import engine
 
 ONNX = "onnxruntime-cpu"
 
@@ -59,14 +61,14 @@ def test_flux_is_exported_once_for_each_shape(cache):
 def test_other_weights_or_shapes_are_another_graph():
     made, _ = short_flux()
     leaves = [torch.zeros(1, 4), None]
-    first = engines.identity(made.denoiser, leaves)
-    assert first == engines.identity(made.denoiser, [torch.ones(1, 4), None])
-    assert first != engines.identity(made.denoiser, [torch.zeros(2, 4), None])
-    assert first != engines.identity(made.denoiser, [torch.zeros(1, 4), False])
+    first = onnx.identity(made.denoiser, leaves)
+    assert first == onnx.identity(made.denoiser, [torch.ones(1, 4), None])
+    assert first != onnx.identity(made.denoiser, [torch.zeros(2, 4), None])
+    assert first != onnx.identity(made.denoiser, [torch.zeros(1, 4), False])
     del made.denoiser._engine_identity
     with torch.no_grad():
         made.denoiser.x_embedder.weight.mul_(1.01)
-    assert first != engines.identity(made.denoiser, leaves)
+    assert first != onnx.identity(made.denoiser, leaves)
 
 
 def test_an_engine_that_is_not_called_is_not_in_force():
@@ -79,7 +81,7 @@ def test_an_engine_that_is_not_called_is_not_in_force():
 
 def test_sizes_are_embedded_in_the_models_own_format_while_exporting():
     made, _ = build("sdxl-inpaint", precision="fp16")
-    with engines.size_embedding(made.denoiser):
+    with onnx.size_embedding(made.denoiser):
         assert made.denoiser.add_time_proj(torch.ones(6)).dtype == torch.float16
     assert made.denoiser.add_time_proj(torch.ones(6)).dtype == torch.float32
 
@@ -139,13 +141,13 @@ def test_tensors_are_bound_where_they_are(dtype):
     import onnxruntime
     from onnx import TensorProto, helper
 
-    kind = getattr(TensorProto, engines.ELEMENTS[dtype])
+    kind = getattr(TensorProto, onnx.ELEMENTS[dtype])
     ends = [helper.make_tensor_value_info(name, kind, [2, 3]) for name in ("input_0", "y")]
     graph = helper.make_graph([helper.make_node("Neg", ["input_0"], ["y"])], "negation", ends[:1], ends[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     given = torch.arange(6).reshape(2, 3).to(dtype)
-    (made,) = engines.bound(session, {"input_0": given}, torch.device("cpu"))
+    (made,) = onnx.bound(session, {"input_0": given}, torch.device("cpu"))
     assert made.dtype == dtype and torch.equal(made, -given)
 
 
@@ -156,8 +158,8 @@ def test_on_a_gpu(value):
     if lacking := engine.missing(value, "cuda"):
         pytest.skip(lacking)
     offered = pytest.importorskip("onnxruntime").get_available_providers()
-    if value in engines.PROVIDERS and engines.PROVIDERS[value] not in offered:
-        pytest.skip(f"this onnxruntime has no {engines.PROVIDERS[value]}: it is the CPU build")
+    if value in onnx.PROVIDERS and onnx.PROVIDERS[value] not in offered:
+        pytest.skip(f"this onnxruntime has no {onnx.PROVIDERS[value]}: it is the CPU build")
     shot = run("objectclear", engine=value, **half)
     assert shot.receipts["engine"]["seen"] == value, shot.receipts["engine"]
     assert shot.differs(baseline("objectclear", **half)) < 0.03

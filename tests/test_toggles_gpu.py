@@ -6,7 +6,7 @@ import pytest
 import torch
 from toggling import baseline, build, run, shoot
 
-from mic2e_bench import attention
+from mic2e_bench.catalog.toggles.backends import attention
 
 pytestmark = pytest.mark.gpu
 HALF = {"device": "cuda", "precision": "bf16"}

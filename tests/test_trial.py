@@ -13,7 +13,7 @@ import yaml
 from helpers import tiny
 
 from mic2e_bench import api, cli, params, record
-from mic2e_bench.models import sources
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.trial import Trial
 
 SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'

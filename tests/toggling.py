@@ -12,8 +12,9 @@ import helpers
 import numpy as np
 from PIL import Image
 
-from mic2e_bench import assemble, registry
-from mic2e_bench.pipeline import Build, Item
+from mic2e_bench import assemble
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.settings import resolve
 from mic2e_bench.shots import Shots
 from mic2e_bench.trial import Trial

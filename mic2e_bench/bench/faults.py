@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import child, registry, server, worker
+from mic2e_bench import child, server, worker
+from mic2e_bench.catalog import registry
 from mic2e_bench.trial import Trial
 
 Call = Callable[..., list[Any]]

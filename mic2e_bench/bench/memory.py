@@ -13,8 +13,9 @@ import sys
 
 import numpy as np
 
-from mic2e_bench import api, assemble, registry
+from mic2e_bench import api, assemble
 from mic2e_bench.bench import section
+from mic2e_bench.catalog import registry
 from mic2e_bench.machine import probes
 from mic2e_bench.units import MIB
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import frame, params, record, verify
+from mic2e_bench.catalog.metrics.similarity import PSNR
 from mic2e_bench.machine import environment
-from mic2e_bench.metrics.similarity import PSNR
 from mic2e_bench.trial import Trial
 
 RECORDS, LIMIT_S, REPEATS = 10_000, 2.0, 5

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mic2e_bench import protocol, registry, units
+from mic2e_bench import protocol, units
+from mic2e_bench.catalog import registry
 from mic2e_bench.choosing import front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within

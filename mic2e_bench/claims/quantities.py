@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.claims.stored import Answer, Stored
-from mic2e_bench.metrics.latency import quartiles
 from mic2e_bench.record import TIMES
 from mic2e_bench.records.comparable import VRAM
 from mic2e_bench.records.ratios import speedup

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, registry
+from mic2e_bench import files
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import root
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, show
 
 # quantity: (which direction is better, the figure of no change or None, unit)

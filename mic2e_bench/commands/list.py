@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mic2e_bench import commands, registry
+from mic2e_bench import commands
+from mic2e_bench.catalog import registry
 
 ABOUT = "list pipelines, toggles, metrics or presets"
 

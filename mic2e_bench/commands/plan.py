@@ -24,8 +24,8 @@ def execute(options: argparse.Namespace) -> int:
 
 def text(studies: Sequence[Study], results: Path) -> str:
     """Every trial of the studies with its identity and what is known of it already."""
+    from mic2e_bench.catalog.models import sources
     from mic2e_bench.machine import visible
-    from mic2e_bench.models import sources
     from mic2e_bench.report.tabular import columns
 
     parts = []

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mic2e_bench import assemble, pairs, registry, server
+from mic2e_bench import assemble, pairs, server
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
 from mic2e_bench.ending import died
-from mic2e_bench.models import sources
 from mic2e_bench.record import Record
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _child(jobs: list[Job], pipe: Connection) -> None:
     import torch
 
     from mic2e_bench import quality
-    from mic2e_bench.metrics import perceptual
+    from mic2e_bench.catalog.metrics import perceptual
 
     assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine

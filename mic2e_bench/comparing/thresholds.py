@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput, unknown
 
 # ratios of HEAD to BASE: a change is in percent of the base

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import presets, record, registry
+from mic2e_bench import presets, record
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.record import Record
 from mic2e_bench.settings import resolve
 

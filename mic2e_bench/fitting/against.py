@@ -12,15 +12,15 @@ from typing import Any
 from PIL import Image
 
 from mic2e_bench import frame, inputs, record
+from mic2e_bench.catalog.models import sources
+from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.catalog.registry import pipeline as named
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import stored
 from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import estimate
 from mic2e_bench.fitting.rehearsal import made
-from mic2e_bench.models import sources
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.records.comparable import VRAM, is_measured
-from mic2e_bench.registry import pipeline as named
 
 DECIDE_WEIGHTS = ("fused_qkv", "precision", "prompt_kind", "quantize", "quantize_parts")
 

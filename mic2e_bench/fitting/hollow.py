@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from mic2e_bench.catalog.models import random, sources
+from mic2e_bench.catalog.pipeline import Pipeline, class_of
 from mic2e_bench.errors import BadInput
-from mic2e_bench.models import random, sources
-from mic2e_bench.pipeline import Pipeline, class_of
 
 
 def components(pipeline: Pipeline, model: Mapping[str, Any], load: Mapping[str, Any]) -> dict[str, nn.Module]:

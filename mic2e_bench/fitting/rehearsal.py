@@ -20,14 +20,14 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Module
 from transformers import pytorch_utils
 
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import random
+from mic2e_bench.catalog.pipeline import Build, Item, Pipeline
+from mic2e_bench.catalog.toggles.channels_last import PARTS
+from mic2e_bench.catalog.toggles.precision import DTYPES
 from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
 from mic2e_bench.fitting.trace import Hollow, Trace, Tracing, as_fake, as_real
-from mic2e_bench.models import random
-from mic2e_bench.pipeline import Build, Item, Pipeline
-from mic2e_bench.toggles.channels_last import PARTS
-from mic2e_bench.toggles.precision import DTYPES
 from mic2e_bench.witness import ENTRIES
 
 # toggles whose own code works on such components; the rest changes no memory, or is named in estimate.NOT_MODELLED

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from mic2e_bench import quantization
-from mic2e_bench.pipeline import Pipeline
+from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.catalog.toggles.backends import quantization
 
 BLOCK = 64  # weights of one scale in nf4, as quantization.METHODS wants them
 NESTED = 256  # scales of one scale of scales

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import check, show
 
 KEYS = ("best", "pairs")

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.metrics.latency import quartiles
-from mic2e_bench.metrics.preparation import first_call_extra
+from mic2e_bench.catalog.metrics.latency import quartiles
+from mic2e_bench.catalog.metrics.preparation import first_call_extra
 from mic2e_bench.record import Record
 
 

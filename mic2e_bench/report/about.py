@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from mic2e_bench import protocol
-from mic2e_bench.models import sources
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.report import costs, markup, trust
 from mic2e_bench.report.findings import Findings

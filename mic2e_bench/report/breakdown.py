@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mic2e_bench.metrics import components, cost, startup
-from mic2e_bench.metrics.latency import quartiles
-from mic2e_bench.metrics.memory import fragmentation
+from mic2e_bench.catalog.metrics import components, cost, startup
+from mic2e_bench.catalog.metrics.latency import quartiles
+from mic2e_bench.catalog.metrics.memory import fragmentation
 from mic2e_bench.record import Record
 from mic2e_bench.records.ratios import images_to_pay_off, speedup
 from mic2e_bench.report.findings import Findings

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas
 
-from mic2e_bench import protocol, registry
+from mic2e_bench import protocol
+from mic2e_bench.catalog import registry
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.settings import show
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas
 
 from mic2e_bench import frame, record
-from mic2e_bench.models import sources
+from mic2e_bench.catalog.models import sources
 from mic2e_bench.params import Study
 from mic2e_bench.record import Record
 from mic2e_bench.records import comparable

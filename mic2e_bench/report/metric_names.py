@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
 from mic2e_bench.units import digits
 
 NAMES = {"lpips": "LPIPS", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR", "iou": "IoU"}

@@ -27,8 +27,8 @@ def rank(options: argparse.Namespace) -> int:
     """Print (and store) the figures of every candidate."""
     import torch
 
+    from mic2e_bench.catalog.metrics.backbones.standin import FOLDER
     from mic2e_bench.standin import candidates, rank
-    from mic2e_bench.standin.network import FOLDER
 
     torch.set_num_threads(1)
     figures = {}
@@ -46,8 +46,8 @@ def train(options: argparse.Namespace) -> int:
     """Train with checkpoints; the finished weights are installed."""
     import torch
 
+    from mic2e_bench.catalog.metrics.backbones.standin import FOLDER
     from mic2e_bench.standin import train
-    from mic2e_bench.standin.network import FOLDER
     from mic2e_bench.train import loop
 
     torch.set_num_threads(1)  # two threads on busy cores are slower than one

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mic2e_bench import backbones
-from mic2e_bench.metrics import perceptual, similarity
+from mic2e_bench.catalog.metrics import perceptual, similarity
+from mic2e_bench.catalog.metrics.backbones import lpips
 from mic2e_bench.standin.rank import Distance
 
 SEEDS = (0, 1, 2)
@@ -17,19 +17,19 @@ def distances() -> Mapping[str, Distance]:
 
 
 def _all() -> Iterator[tuple[str, Distance]]:
-    yield "trained on scenes", of(*backbones.stand_in())
+    yield "trained on scenes", of(*lpips.stand_in())
     for kind in ("alex", "squeeze", "vgg"):
         for seed in SEEDS if kind != "vgg" else SEEDS[:1]:  # VGG is ten times slower
-            yield f"{kind}, untrained (seed {seed})", of(*backbones.untrained(kind, seed))
+            yield f"{kind}, untrained (seed {seed})", of(*lpips.untrained(kind, seed))
     found = perceptual.find()
     if found:
-        yield f"{found[0]}, ImageNet", of(*backbones.pretrained(*found))
+        yield f"{found[0]}, ImageNet", of(*lpips.pretrained(*found))
     yield "ssim", lambda one, other: 1 - similarity.ssim(one, other)
     yield "ms_ssim", lambda one, other: 1 - similarity.ms_ssim(one, other)
     yield "psnr", lambda one, other: -similarity.psnr(one, other)
 
 
-def of(features: backbones.Features, weighing: backbones.Weighing) -> Distance:
+def of(features: lpips.Features, weighing: lpips.Weighing) -> Distance:
     """The distance that a backbone gives."""
 
     def distance(one, other) -> float:

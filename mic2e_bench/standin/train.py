@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mic2e_bench.catalog.metrics.backbones.standin import FOLDER, WIDTHS, Network, save
 from mic2e_bench.scenes import TRAINING_SEEDS, draw_scene, render
 from mic2e_bench.standin.grades import CHANGES, clouds
-from mic2e_bench.standin.network import FOLDER, WIDTHS, Network, save
 
 SCENES, SIZE, CROP, BATCH = 1500, 128, 96, 16
 STEPS = 3000

@@ -18,7 +18,7 @@ from diffusers import (
     ZImageTransformer2DModel,
 )
 
-from mic2e_bench.objectclear.postfuse import PostfuseModule
+from mic2e_bench.catalog.models.objectclear.postfuse import PostfuseModule
 from mic2e_bench.train import text
 
 NOISE = dict(

@@ -32,7 +32,7 @@ ABOUT = {
     "objectclear": f"""{SHARED}
 
 Removes the object under a mask, with its shadow and reflection: the published ObjectClear layout, loaded by
-`mic2e_bench.objectclear.ObjectClearPipeline.from_pretrained`. {VAE}
+`mic2e_bench.catalog.models.objectclear.ObjectClearPipeline.from_pretrained`. {VAE}
 
 Recipe: the UNet (9 input channels, widths 32, 64 and 128) and the postfuse module, v-prediction, scaled-linear
 noise, leading spacing, AdamW with a cosine, moving average, a tenth of the conditions dropped. The target is the

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from scipy.stats import spearmanr
 
-from mic2e_bench.metrics.perceptual import backbone, lpips_within
-from mic2e_bench.objectclear.inputs import resize_by_short_side
+from mic2e_bench.catalog.metrics.perceptual import backbone, lpips_within
+from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side
 from mic2e_bench.scenes import Example
 from mic2e_bench.scenes.evaluation import SCENES, scene_example
 from mic2e_bench.train.fills import fills
@@ -24,7 +24,7 @@ STEPS, GUIDANCES, SIZES = (1, 2, 4, 8, 20), (1.0, 2.5, 7.5), (256, 384, 512)
 def load(name: str, folder: Path):
     """The pipeline in float32 on the CPU, silent."""
     if name == "objectclear":
-        from mic2e_bench.objectclear.pipeline import ObjectClearPipeline
+        from mic2e_bench.catalog.models.objectclear.pipeline import ObjectClearPipeline
 
         pipe = ObjectClearPipeline.from_pretrained(folder)
     else:

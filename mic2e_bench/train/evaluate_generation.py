@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from scipy.stats import spearmanr
 
-from mic2e_bench.metrics.perceptual import backbone, lpips
+from mic2e_bench.catalog.metrics.perceptual import backbone, lpips
 from mic2e_bench.scenes import EVALUATION_SEEDS, draw_scene, render
 from mic2e_bench.train.check import rates
 

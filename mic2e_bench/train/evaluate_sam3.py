@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mic2e_bench.catalog.models.segmenter import Segmenter
 from mic2e_bench.scenes import EVALUATION_SEEDS, Example, make
 from mic2e_bench.scenes.evaluation import SCENES, scene_example
-from mic2e_bench.segmenter import Segmenter
 
 KINDS = ("text", "points", "box")
 MORE = 45  # further scenes of evaluation seeds

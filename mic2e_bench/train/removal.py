@@ -13,9 +13,9 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
-from mic2e_bench.objectclear.capture import AttentionCapture, first_cross_attention, token_attention
-from mic2e_bench.objectclear.inputs import OBJECT_INDEX
-from mic2e_bench.objectclear.postfuse import object_pixels
+from mic2e_bench.catalog.models.objectclear.capture import AttentionCapture, first_cross_attention, token_attention
+from mic2e_bench.catalog.models.objectclear.inputs import OBJECT_INDEX
+from mic2e_bench.catalog.models.objectclear.postfuse import object_pixels
 from mic2e_bench.scenes import object_mask, render, shadow_mask
 from mic2e_bench.scenes.words import REMOVAL_PROMPT
 from mic2e_bench.train import architectures, noise, store
@@ -72,7 +72,7 @@ class RemovalTask:
     @torch.no_grad()
     def object_embedding(self, scene) -> torch.Tensor:
         """The vision model's embedding of the object alone, from the whole scene drawn at thumbnail size."""
-        from mic2e_bench.objectclear.postfuse import ObjectImageEncoder
+        from mic2e_bench.catalog.models.objectclear.postfuse import ObjectImageEncoder
 
         encoder = self.parts["image_prompt_encoder"]
         encoder.__class__ = ObjectImageEncoder

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import files, frame, record, registry
+from mic2e_bench import files, frame, record
+from mic2e_bench.catalog import registry
 from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.errors import BadInput
 from mic2e_bench.params import Study

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import conflicts, registry
+from mic2e_bench import conflicts
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pipeline import Pipeline
 from mic2e_bench.settings import show
 
 WHOLE = 20_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn

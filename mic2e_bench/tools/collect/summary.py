@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mic2e_bench import record, units
 from mic2e_bench.budget import left_of
-from mic2e_bench.metrics.latency import spread
+from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import memory_of
 from mic2e_bench.trial import grouped

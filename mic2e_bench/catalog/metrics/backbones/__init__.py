@@ -1,0 +1,1 @@
+"""The networks that perceptual metrics compare pictures by."""

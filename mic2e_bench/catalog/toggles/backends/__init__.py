@@ -1,0 +1,1 @@
+"""What several toggles call: kernels, quantised layers, compilers, engines."""
