@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mic2e_bench.applying import Applied
     from mic2e_bench.budget import Budget
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
     from mic2e_bench.runner import Summary
 
 
@@ -24,7 +24,7 @@ def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
 
     Raises ``BadInput``.
     """
-    from mic2e_bench import params as reader
+    from mic2e_bench.plan import params as reader
 
     if isinstance(params, Mapping):
         return reader.resolve_study({**params, **changes})
@@ -74,7 +74,7 @@ def run(
 
 def _studies(given: Any) -> list[Study]:
     """The studies of one argument of ``run``."""
-    from mic2e_bench import params
+    from mic2e_bench.plan import params
 
     if isinstance(given, params.Study):
         return [given]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import assemble, conflicts, live, presets, protocol, restarts, settings
+from mic2e_bench import assemble, live, restarts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggle import Phase, Toggle
@@ -16,6 +16,7 @@ from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.kernels import count_kernels
 from mic2e_bench.machine import probes
+from mic2e_bench.plan import conflicts, presets, protocol, settings
 from mic2e_bench.witness import watch
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import settings
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan import settings
+from mic2e_bench.plan.trial import Trial
 
 PR_SET_PDEATHSIG = 1
 

@@ -23,11 +23,11 @@ import psutil
 from mic2e_bench import record, server
 from mic2e_bench.durations import Durations, rounds_key
 from mic2e_bench.errors import BadInput, UsedUp
-from mic2e_bench.trial import Group, Trial, grouped
+from mic2e_bench.plan.trial import Group, Trial, grouped
 from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
 
 END_S, END_SHARE, END_MOST_S = 3.0, 0.01, 10.0  # kept for the end: tables, the closing line, the interpreter's own end
 

@@ -12,7 +12,7 @@ from mic2e_bench import server, worker
 from mic2e_bench.ending import died
 from mic2e_bench.machine import conditions, environment
 from mic2e_bench.outcomes import Outcomes
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan.trial import Trial
 
 HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
 

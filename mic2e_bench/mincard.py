@@ -9,10 +9,10 @@ from pathlib import Path
 from mic2e_bench import record, runner
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.machine import environment
-from mic2e_bench.params import Study
-from mic2e_bench.protocol import DEFAULTS
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.protocol import DEFAULTS
+from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.trial import Trial
 
 STEPS = 100  # a card is divided into so many parts,
 FINER = 10  # and each of these into so many where fewer than a tenth of them are needed: 1 % of a card is much there

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import files, record, server, skipping
 from mic2e_bench.machine import environment
+from mic2e_bench.plan.trial import Trial
 from mic2e_bench.progress import Progress
 from mic2e_bench.record import Record
-from mic2e_bench.trial import Trial
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget

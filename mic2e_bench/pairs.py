@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import inputs
 from mic2e_bench.pictures import Masks, Picture
+from mic2e_bench.plan import inputs
 from mic2e_bench.record import Record
 
 GREY, REPEAT, SEED = "one grey level", "a repeat", "another seed"  # sources of noise

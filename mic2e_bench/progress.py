@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan.trial import Trial
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget

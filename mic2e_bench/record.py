@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan.trial import Trial
 
 SCHEMA = 1
 STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "skipped", "timeout", "invalid", "error")

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import assemble, ending, inputs, sampling
+from mic2e_bench import assemble, ending, sampling
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import fork_safety
-from mic2e_bench.protocol import most_calls
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan import inputs
+from mic2e_bench.plan.protocol import most_calls
+from mic2e_bench.plan.trial import Trial
 
 RAISED_AS = {"unavailable": Unavailable, "oom": MemoryError}
 

@@ -16,7 +16,7 @@ from typing import Any
 from mic2e_bench import sampling
 from mic2e_bench.child import Child
 from mic2e_bench.outcomes import Outcomes
-from mic2e_bench.trial import Group, Trial
+from mic2e_bench.plan.trial import Group, Trial
 
 
 def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:

@@ -14,11 +14,11 @@ from mic2e_bench.child import Child
 from mic2e_bench.errors import UsedUp
 from mic2e_bench.machine import versions, visible
 from mic2e_bench.outcomes import Outcomes, Summary
-from mic2e_bench.params import Study
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.trial import Trial, grouped
 from mic2e_bench.progress import Progress
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.store import locked
-from mic2e_bench.trial import Trial, grouped
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget

@@ -19,7 +19,7 @@ import numpy as np
 
 from mic2e_bench import statistics
 from mic2e_bench.catalog.metrics.latency import quartiles, spread
-from mic2e_bench.protocol import MOST_WARMUP, STEADY
+from mic2e_bench.plan.protocol import MOST_WARMUP, STEADY
 
 LAST = 3  # calls that a steady warm-up ends with
 TOLERANCE = 0.05  # a share of the median, of all rules that have no other

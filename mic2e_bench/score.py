@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import assemble, ending, inputs, pairs, record, server, store
+from mic2e_bench import assemble, ending, pairs, record, server, store
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import perceptual
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import UsedUp
+from mic2e_bench.plan import inputs
+from mic2e_bench.plan.trial import fingerprint
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.trial import fingerprint
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from mic2e_bench.budget import Budget
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
 
 VERSION = 3  # of the scores: raised when the same images would give other numbers
 LEAST_S = 2.0  # of a budget: with less no scoring is begun

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mic2e_bench.settings import show
-from mic2e_bench.trial import Trial, fingerprint, identifying
+from mic2e_bench.plan.settings import show
+from mic2e_bench.plan.trial import Trial, fingerprint, identifying
 
 SIZES = ("resolution", "batch")  # settings of which more needs more memory
 

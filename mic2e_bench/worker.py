@@ -14,10 +14,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import assemble, inputs, restarts
+from mic2e_bench import assemble, restarts
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.ending import classify, describe
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan import inputs
+from mic2e_bench.plan.trial import Trial
 
 
 def work(trials: list[Trial], images: Path, pipe: Connection) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import child, cli, params, record, runner, server, worker
+from mic2e_bench import child, cli, record, runner, server, worker
 from mic2e_bench.catalog import registry
+from mic2e_bench.plan import params
 
 TINY = {
     "study": "tiny",

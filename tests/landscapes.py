@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mic2e_bench import params
 from mic2e_bench.catalog import registry
+from mic2e_bench.plan import params
 from mic2e_bench.tuning.sealed import Known, Landscape
 from mic2e_bench.tuning.space import Axis
 

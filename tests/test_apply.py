@@ -15,9 +15,10 @@ import yaml
 from PIL import Image
 
 import mic2e_bench
-from mic2e_bench import paths, presets
+from mic2e_bench import paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import presets
 
 
 def live(name, dtype=torch.float32):

@@ -8,12 +8,13 @@ import pytest
 import toggling
 import torch
 
-from mic2e_bench import conflicts, ending, measure, runner
+from mic2e_bench import ending, measure, runner
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import random
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggles import memory_fraction
 from mic2e_bench.machine import probes
+from mic2e_bench.plan import conflicts
 
 GIB = 2**30
 

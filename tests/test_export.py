@@ -12,10 +12,10 @@ import helpers
 import pytest
 import yaml
 
-from mic2e_bench import presets
 from mic2e_bench.catalog import registry
 from mic2e_bench.export import chosen, entries, python
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan import presets
+from mic2e_bench.plan.settings import resolve
 
 # by pipeline: trials whose settings are plain library code, but for the last setting of some, which goes through apply
 TRIALS = {

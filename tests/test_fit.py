@@ -18,7 +18,7 @@ from mic2e_bench.fitting import against, cards, estimate, rehearsal
 from mic2e_bench.fitting.allocator import Allocator
 from mic2e_bench.fitting.trace import Trace, Tracing, peak
 from mic2e_bench.machine import probes
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan.settings import resolve
 from mic2e_bench.witness import ENTRIES
 
 SIZE = toggling.SIZE

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_report import STAND_INS, measured, resolve
 
-from mic2e_bench import params
+from mic2e_bench.plan import params
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
 from mic2e_bench.report import execute, notebook

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, params, paths, presets, runner, score, settings
+from mic2e_bench import api, paths, runner, score
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
+from mic2e_bench.plan import params, presets, settings
 
 BASE = {"steps": 2, "resolution": 64}
 

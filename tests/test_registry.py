@@ -11,7 +11,8 @@ from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.errors import BadInput
 
-METRIC = "from mic2e_bench.catalog.metric import Metric\nM = Metric('{}', 'record', 's', 'lower', 'about', lambda record: 1.0)\n"
+IMPORT = "from mic2e_bench.catalog.metric import Metric"
+METRIC = IMPORT + "\nM = Metric('{}', 'record', 's', 'lower', 'about', lambda record: 1.0)\n"
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import xformers.ops
 from diffusers.models.attention_processor import XFormersAttnProcessor
 from toggling import DIFFUSERS, baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import settings
 from mic2e_bench.catalog.toggles.attention import ATTENTION, missing, parse
 from mic2e_bench.catalog.toggles.backends import attention
+from mic2e_bench.plan import settings
 
 UNETS = ("sdxl-inpaint", "objectclear")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from toggling import DIFFUSERS, baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggles import channels_last, tf32
 from mic2e_bench.catalog.toggles.fused_qkv import FUSED_QKV
+from mic2e_bench.plan import conflicts
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,13 @@ import helpers
 import pytest
 from toggling import DIFFUSERS, ITEM, baseline, build, fresh_is_untouched, run, tolerance
 
-from mic2e_bench import assemble, params, restarts
+from mic2e_bench import assemble, restarts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import throughput
 from mic2e_bench.catalog.toggles import batch, page_cache
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import pagecache
+from mic2e_bench.plan import params
 
 ONE = {"protocol": {"warmup": 0, "repeats": 2, "seeds": [42]}, "vary": None}
 

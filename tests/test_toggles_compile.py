@@ -5,11 +5,11 @@ import pytest
 import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import preparation
 from mic2e_bench.catalog.toggles import compile as compile_toggle
 from mic2e_bench.catalog.toggles.backends import compiling
+from mic2e_bench.plan import conflicts
 from mic2e_bench.records import ratios
 
 

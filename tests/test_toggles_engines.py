@@ -8,11 +8,11 @@ import pytest
 import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggles import engine
 from mic2e_bench.catalog.toggles.backends import onnx
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.plan import conflicts
 
 ONNX = "onnxruntime-cpu"
 

@@ -5,10 +5,10 @@ import re
 import pytest
 from toggling import baseline, build, fresh_is_untouched, run, shoot, trial
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggles import guidance_stop, scheduler, step_cache
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.plan import conflicts
 
 GUIDED = {"objectclear": 2.5, "sdxl-inpaint": 7.5, "z-image-turbo": 3.0}
 

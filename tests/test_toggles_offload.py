@@ -4,12 +4,12 @@ import pytest
 import torch
 from toggling import DIFFUSERS, baseline, build, fresh_is_untouched, shoot, trial
 
-from mic2e_bench import conflicts, settings
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import load
 from mic2e_bench.catalog.toggles import offload
 from mic2e_bench.catalog.toggles.backends import quantization
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.plan import conflicts, settings
 
 
 @pytest.mark.parametrize("value", ("model", "sequential", "group"))

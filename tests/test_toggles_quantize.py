@@ -4,11 +4,11 @@ import pytest
 import torch
 from toggling import DIFFUSERS, baseline, build, fresh_is_untouched, run, shoot, trial
 
-from mic2e_bench import settings
 from mic2e_bench.catalog.toggles import quantize
 from mic2e_bench.catalog.toggles.backends import quantization
 from mic2e_bench.catalog.toggles.quantize_parts import QUANTIZE_PARTS
 from mic2e_bench.machine import probes
+from mic2e_bench.plan import settings
 
 # mean difference of the picture that is still the same one; stored dtype
 EIGHT_BIT = {"bnb-int8": (0.005, "int8"), "torchao-int8wo": (0.005, "int8"), "torchao-int8dyn": (0.008, "int8")}

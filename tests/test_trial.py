@@ -12,9 +12,10 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, cli, params, record
+from mic2e_bench import api, cli, record
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan import params
+from mic2e_bench.plan.trial import Trial
 
 SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny
 
 from mic2e_bench import cli, record, verify
-from mic2e_bench.trial import fingerprint, identifying
+from mic2e_bench.plan.trial import fingerprint, identifying
 
 
 @pytest.fixture(scope="module")

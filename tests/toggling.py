@@ -15,9 +15,9 @@ from PIL import Image
 from mic2e_bench import assemble
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build, Item
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan.settings import resolve
+from mic2e_bench.plan.trial import Trial
 from mic2e_bench.shots import Shots
-from mic2e_bench.trial import Trial
 
 SMALL = {"steps": 2, "resolution": 64, "threads": 1, "device": "cpu"}
 SIZE = (96, 64)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 import time
 
-from mic2e_bench import api, assemble, inputs, measure, statistics
+from mic2e_bench import api, assemble, measure, statistics
 from mic2e_bench.bench import section
+from mic2e_bench.plan import inputs
 
 COMPARISONS, ROUNDS = 50, 20
 SLOWER = 0.05

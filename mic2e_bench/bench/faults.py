@@ -16,7 +16,7 @@ from typing import Any
 
 from mic2e_bench import child, server, worker
 from mic2e_bench.catalog import registry
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan.trial import Trial
 
 Call = Callable[..., list[Any]]
 Fault = Callable[[Call], Call]  # from a pipeline's call to one with the loss; must be picklable

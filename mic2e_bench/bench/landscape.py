@@ -18,10 +18,10 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from mic2e_bench import params
 from mic2e_bench import paths as _paths
 from mic2e_bench.choosing.front import nondominated
 from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import params
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tuning import hypervolume, sealed
 from mic2e_bench.tuning.guesses import guesses

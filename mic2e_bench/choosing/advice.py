@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mic2e_bench import protocol, units
+from mic2e_bench import units
 from mic2e_bench.catalog import registry
 from mic2e_bench.choosing import front
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.plan import protocol
+from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS, VRAM
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.settings import show
 from mic2e_bench.units import NONE
 
 MEMORY_WORDS = {

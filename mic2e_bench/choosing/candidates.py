@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, params, record
+from mic2e_bench import frame, record
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.plan import params
 from mic2e_bench.record import Record
 from mic2e_bench.records import comparable
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mic2e_bench.claims.judge import Outcome
 from mic2e_bench.claims.sheet import MEASURED, NOTHING, PLACE, Cell, Sheet, judged, listing, row, told_apart
-from mic2e_bench.settings import show
+from mic2e_bench.plan.settings import show
 from mic2e_bench.units import digits
 
 Found = Mapping[tuple[str, str], Outcome]  # by the claim's key and quantity; of several pipelines the first

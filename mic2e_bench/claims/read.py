@@ -12,7 +12,7 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import root
-from mic2e_bench.settings import check, show
+from mic2e_bench.plan.settings import check, show
 
 # quantity: (which direction is better, the figure of no change or None, unit)
 QUANTITIES: Mapping[str, tuple[str, float | None, str]] = {

@@ -14,10 +14,10 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.toggle import Phase
 from mic2e_bench.claims.read import ABSOLUTE, Claim, words
+from mic2e_bench.plan.settings import resolve
+from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.record import Record
 from mic2e_bench.records import comparable
-from mic2e_bench.settings import resolve
-from mic2e_bench.trial import fingerprint, identifying
 
 LOADING = ("ram", "load", "ram_gb", "load_s")  # quantities that a call has no part in
 FREE = ("device", "threads", "low_cpu_mem_usage", "compile_cache", "page_cache")  # an absolute figure leaves them open

@@ -32,7 +32,7 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
 
 def studies(options: argparse.Namespace) -> list:
     """The studies that the arguments of ``add_studies`` name. Raises ``BadInput``."""
-    from mic2e_bench import params
+    from mic2e_bench.plan import params
 
     return [study for path in options.params for study in params.read_all(path, tuple(options.set))]
 

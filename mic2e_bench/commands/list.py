@@ -35,7 +35,8 @@ def toggles(results: Path) -> str:
 
     The cost is as declared and, where records under ``results`` changed the setting alone, as measured.
     """
-    from mic2e_bench import frame, protocol
+    from mic2e_bench import frame
+    from mic2e_bench.plan import protocol
     from mic2e_bench.report import costs
 
     table, _ = frame.load(results, mixed=True)
@@ -65,7 +66,7 @@ def metrics() -> str:
 
 def presets() -> str:
     """Presets with the settings that they give each pipeline."""
-    from mic2e_bench import presets as presets_file
+    from mic2e_bench.plan import presets as presets_file
 
     parts = []
     for name, preset in presets_file.load().items():

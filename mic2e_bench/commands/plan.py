@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mic2e_bench import commands
 
 if TYPE_CHECKING:
-    from mic2e_bench.params import Study
-    from mic2e_bench.trial import Trial
+    from mic2e_bench.plan.params import Study
+    from mic2e_bench.plan.trial import Trial
 
 ABOUT = "show the trials of a study, what this machine lacks for them and what is already measured"
 arguments = commands.add_studies
@@ -46,7 +46,7 @@ def text(studies: Sequence[Study], results: Path) -> str:
 def _state(study: Study, trial: Trial, results: Path) -> str:
     """What will become of a trial, or what has."""
     from mic2e_bench import record
-    from mic2e_bench.settings import missing
+    from mic2e_bench.plan.settings import missing
 
     if trial.id in study.refused:
         return f"refused: {study.refused[trial.id]}"

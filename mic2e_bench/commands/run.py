@@ -14,7 +14,7 @@ from mic2e_bench.commands import plan
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
     from mic2e_bench.outcomes import Summary
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
 
 LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 ABOUT = "measure what is not measured yet"

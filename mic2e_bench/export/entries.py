@@ -13,7 +13,7 @@ from mic2e_bench.catalog.pipeline import TASKS, Pipeline
 from mic2e_bench.catalog.toggles.backends.attention import SERVICE
 from mic2e_bench.errors import BadInput
 from mic2e_bench.export.chosen import Chosen
-from mic2e_bench.settings import resolve, show
+from mic2e_bench.plan.settings import resolve, show
 
 # the fields of the service's dataclass that are of all its pipelines together
 FLAGS = {

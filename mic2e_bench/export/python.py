@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import inputs
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
@@ -14,7 +13,8 @@ from mic2e_bench.catalog.plain_code import Written, written_call
 from mic2e_bench.catalog.toggle import Code, Phase
 from mic2e_bench.errors import BadInput
 from mic2e_bench.export.chosen import Chosen
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan import inputs
+from mic2e_bench.plan.settings import resolve
 
 STANDARD = ("gc", "hashlib", "os", "pathlib")
 PLACEHOLDERS = {"IMAGE": "image.png", "MASK": "mask.png", "PROMPT": "what to paint"}

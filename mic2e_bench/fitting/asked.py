@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import presets, units
+from mic2e_bench import units
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting import cards as card_table
 from mic2e_bench.machine import fork_safety
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan import presets
+from mic2e_bench.plan.settings import resolve
 
 if TYPE_CHECKING:
     from mic2e_bench.fitting.against import Compared

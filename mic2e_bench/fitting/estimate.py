@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput
 from mic2e_bench.fitting.allocator import Allocator
 from mic2e_bench.fitting.cards import OLDER_WORKSPACE, WORKSPACE
 from mic2e_bench.fitting.rehearsal import Rehearsed, rehearse
-from mic2e_bench.settings import resolve
+from mic2e_bench.plan import conflicts
+from mic2e_bench.plan.settings import resolve
 from mic2e_bench.units import MIB
 
 CONTEXT = 512 * MIB  # on the card beside what PyTorch's allocator reserves

@@ -9,8 +9,8 @@ from typing import Any
 from mic2e_bench.fitting.against import Compared
 from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import ASSUMED, Estimate, Verdict
+from mic2e_bench.plan.settings import show
 from mic2e_bench.report.tabular import columns
-from mic2e_bench.settings import show
 from mic2e_bench.units import gib
 
 SHOWN = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.settings import check, show
+from mic2e_bench.plan.settings import check, show
 
 KEYS = ("best", "pairs")
 Point = dict[str, Any]

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mic2e_bench import protocol
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.params import Study
+from mic2e_bench.plan import protocol
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import resolve, show
 from mic2e_bench.report import costs, markup, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.report.tables import SETTINGS, status
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.settings import resolve, show
 from mic2e_bench.units import NONE, digits, missing, scale
 
 

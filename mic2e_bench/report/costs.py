@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas
 
-from mic2e_bench import protocol
 from mic2e_bench.catalog import registry
+from mic2e_bench.plan import protocol
+from mic2e_bench.plan.settings import show
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.settings import show
 
 COLUMNS = {"quality", "quality_visible", "status", "baseline", "study"}
 

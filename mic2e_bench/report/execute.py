@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 from tqdm.auto import tqdm
 
-from mic2e_bench import params
 from mic2e_bench import paths as _paths
 from mic2e_bench.errors import BadInput
-from mic2e_bench.params import Study
+from mic2e_bench.plan import params
+from mic2e_bench.plan.params import Study
 
 AT_ONCE = 2
 NEEDED = ("papermill", "nbformat", "nbconvert", "ipykernel")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pandas
 from markupsafe import Markup
 
+from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEASURED, MEMORY_NAMES
 from mic2e_bench.report import markup
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.settings import show
 from mic2e_bench.units import NONE, digits, missing, scale
 
 AXES = ("resolution", "batch", "precision")

@@ -16,7 +16,7 @@ from mic2e_bench.choosing import advice
 from mic2e_bench.choosing.ask import ask
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import Recommendation
-from mic2e_bench.params import CHOICES, Study, resolve_study
+from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import (
     about,

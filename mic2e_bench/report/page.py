@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mic2e_bench.files import write_whole
-from mic2e_bench.params import Study
+from mic2e_bench.plan.params import Study
 from mic2e_bench.report import about, execute, feasibility, findings, markup, tables
 from mic2e_bench.report.findings import Findings
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import pandas
 from matplotlib.figure import Figure
 
+from mic2e_bench.plan.settings import show
 from mic2e_bench.report import draw, figures
 from mic2e_bench.report.draw import Panel
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
-from mic2e_bench.settings import show
 from mic2e_bench.units import scale
 
 

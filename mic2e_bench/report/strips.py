@@ -9,10 +9,10 @@ import pandas
 from markupsafe import Markup
 from PIL import Image
 
-from mic2e_bench import inputs
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Item
 from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import inputs
 from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded

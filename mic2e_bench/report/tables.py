@@ -10,13 +10,13 @@ from typing import Any
 import pandas
 
 from mic2e_bench import files
-from mic2e_bench.params import Study
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
 from mic2e_bench.report import findings, trust
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.settings import show
 from mic2e_bench.units import NONE, digits, missing, scale
 
 STATUS = {"not_applied": "NOT APPLIED"}

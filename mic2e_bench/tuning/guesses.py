@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import presets
+from mic2e_bench.plan import presets
 from mic2e_bench.tuning.space import Point, Space
 
 

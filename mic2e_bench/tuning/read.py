@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import params
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.params import Study
-from mic2e_bench.settings import check, show
+from mic2e_bench.plan import params
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import check, show
 from mic2e_bench.tuning.space import Axis, Space, magnitude, require_points
 
 

@@ -19,9 +19,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mic2e_bench.choosing.recommend import QUALITY
+from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.record import Record
 from mic2e_bench.records import comparable
-from mic2e_bench.trial import fingerprint, identifying
 from mic2e_bench.tuning.budget import Budget, still
 from mic2e_bench.tuning.guesses import guesses
 from mic2e_bench.tuning.measuring import Columns, Measuring

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import conflicts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput
-from mic2e_bench.settings import show
+from mic2e_bench.plan import conflicts
+from mic2e_bench.plan.settings import show
 
 WHOLE = 20_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn
 OFF = -1  # the index of an axis whose condition is not met

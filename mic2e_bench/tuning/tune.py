@@ -13,9 +13,9 @@ from mic2e_bench import files, frame, store, units
 from mic2e_bench.choosing import advice, front
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, within
 from mic2e_bench.errors import BadInput
-from mic2e_bench.params import Study
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import show
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.settings import show
 from mic2e_bench.tuning.budget import Budget
 from mic2e_bench.tuning.space import Space
 from mic2e_bench.units import NONE

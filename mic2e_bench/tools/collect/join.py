@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, params, record, verify
+from mic2e_bench import files, record, verify
 from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import params
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.tools.collect import parts

@@ -18,7 +18,7 @@ from mic2e_bench.tools.collect import parts, summary
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
 
 MOST_FILES = 8  # in the folder: the parts and the summary
 SUMMARY = "summary.md"

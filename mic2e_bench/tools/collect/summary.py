@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from mic2e_bench import record, units
 from mic2e_bench.budget import left_of
 from mic2e_bench.catalog.metrics.latency import spread
+from mic2e_bench.plan.trial import grouped
 from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import memory_of
-from mic2e_bench.trial import grouped
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
-    from mic2e_bench.params import Study
+    from mic2e_bench.plan.params import Study
 
 
 def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mic2e_bench import protocol
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggle import Phase
+from mic2e_bench.plan import protocol
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import conflicts, files, inputs, paths, presets, protocol
+from mic2e_bench import files, paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.plan import ablate
-from mic2e_bench.settings import check, resolve, show
-from mic2e_bench.trial import Trial
+from mic2e_bench.plan import ablate, conflicts, inputs, presets, protocol
+from mic2e_bench.plan.settings import check, resolve, show
+from mic2e_bench.plan.trial import Trial
 from mic2e_bench.units import assignment
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline

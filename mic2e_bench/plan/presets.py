@@ -10,7 +10,7 @@ from mic2e_bench import files
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import find, root
-from mic2e_bench.settings import check
+from mic2e_bench.plan.settings import check
 
 
 def path() -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import protocol
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
+from mic2e_bench.plan import protocol
 
 
 def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
