@@ -18,9 +18,9 @@ import numpy as np
 from mic2e_bench import statistics
 from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.ablate import Point, without
-from mic2e_bench.record import Record
 from mic2e_bench.records.comparable import unapplied
 from mic2e_bench.records.ratios import speedup
+from mic2e_bench.records.record import Record
 
 HELP, CANCEL, BREAK, NEITHER = "help", "cancel", "break", "neither"
 

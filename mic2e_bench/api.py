@@ -87,7 +87,8 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
     Damaged files are named on standard error and left out. Raises ``BadInput`` where records of different environments
     would be mixed in one study, unless ``mixed``.
     """
-    from mic2e_bench import frame, paths
+    from mic2e_bench import paths
+    from mic2e_bench.records import frame
 
     table, damaged = frame.load(Path(results) if results else paths.results(), study, mixed)
     for problem in damaged:

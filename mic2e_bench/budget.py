@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from mic2e_bench import record, server
+from mic2e_bench import server
 from mic2e_bench.durations import Durations, rounds_key
 from mic2e_bench.errors import BadInput, UsedUp
 from mic2e_bench.plan.trial import Group, Trial, grouped
+from mic2e_bench.records import record
 from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:

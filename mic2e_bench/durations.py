@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, record, server
+from mic2e_bench import files, server
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.records.record import Record
 
 MARGIN = 1.1  # of what the records say: the next one may be a little slower
 LONGER = 1.1  # of the time in which a trial did not end: it takes that long at least

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from mic2e_bench import record, runner
+from mic2e_bench import runner
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.protocol import DEFAULTS
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 
 STEPS = 100  # a card is divided into so many parts,

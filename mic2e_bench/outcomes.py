@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import files, record, server, skipping
+from mic2e_bench import files, server, skipping
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.progress import Progress
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
+from mic2e_bench.records.record import Record
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget

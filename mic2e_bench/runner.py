@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mic2e_bench import record, rounds, server, store
+from mic2e_bench import rounds, server
 from mic2e_bench.child import Child
 from mic2e_bench.errors import UsedUp
 from mic2e_bench.machine import versions, visible
@@ -17,8 +17,10 @@ from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.trial import Trial, grouped
 from mic2e_bench.progress import Progress
+from mic2e_bench.records import folder as records_folder
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.store import locked
+from mic2e_bench.records.folder import locked
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
@@ -87,12 +89,12 @@ def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
     for trial in study.trials:
         path = record.path_of(outcomes.results, study.name, trial.id)
         try:
-            old = store.known(path)
+            old = records_folder.known(path)
         except record.Newer as error:
             if not rerun:
                 print(f"left alone, and not measured: {error}", file=sys.stderr)
                 continue
-            store.set_aside(path, error)
+            records_folder.set_aside(path, error)
             old = None
         if old and is_measured(old) and not rerun:
             summary.records[trial.id] = old

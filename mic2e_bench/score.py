@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import assemble, ending, pairs, record, server, store
+from mic2e_bench import assemble, ending, pairs, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import perceptual
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import UsedUp
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.trial import fingerprint
+from mic2e_bench.records import folder as records_folder
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 
 if TYPE_CHECKING:
@@ -150,7 +152,7 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
 
 def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
-    with store.locked(results / job.study):
+    with records_folder.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
         kept = {key: entry for key, entry in one.quality.items() if root(key) not in job.stamps}
         record.write(results, one.with_quality({**kept, **quality}))

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, frame, record
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
 BLOCK = 1 << 20  # bytes that are read at once

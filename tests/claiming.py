@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mic2e_bench import record
 from mic2e_bench.claims import judge, stored
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import MEASURED
 
 ORIGINAL = {"steps": 20, "resolution": 512, "guidance": 2.5, "precision": "fp32"}

@@ -16,9 +16,10 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import child, cli, record, runner, server, worker
+from mic2e_bench import child, cli, runner, server, worker
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 
 TINY = {
     "study": "tiny",

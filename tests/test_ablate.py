@@ -7,10 +7,10 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 from mic2e_bench.report import execute, findings, interactions, payoff
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

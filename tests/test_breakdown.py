@@ -9,10 +9,11 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import child, record, server
+from mic2e_bench import child, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import components, memory, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
+from mic2e_bench.records import record
 from mic2e_bench.report import breakdown, findings
 
 NEW = {  # what records of before do not have

@@ -8,8 +8,9 @@ import pytest
 from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal
 
-from mic2e_bench import frame, verify
+from mic2e_bench import verify
 from mic2e_bench.claims import publish, read
+from mic2e_bench.records import frame
 
 GIB = 2**30
 H100 = {"device": "NVIDIA H100 80GB HBM3", "host": "node-1", "driver": "570.1"}

@@ -11,7 +11,8 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import api, cli, doctor, record
+from mic2e_bench import api, cli, doctor
+from mic2e_bench.records import record
 from mic2e_bench.tools.collect import join, machines, pack, parts
 
 MACHINE = "a-card"

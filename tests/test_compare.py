@@ -13,13 +13,14 @@ import pytest
 import yaml
 from helpers import command, inputs, refusal, run, study, tiny
 
-from mic2e_bench import api, record, statistics
+from mic2e_bench import api, statistics
 from mic2e_bench.bench import faults, gate
 from mic2e_bench.comparing import compare, junit, sides, thresholds, verdict
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 
 EVIL = '<b>a|b</b> & "c" \x00 *d*'
 

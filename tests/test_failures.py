@@ -14,11 +14,12 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import child, cli, ending, files, frame, record, runner, server, skipping
+from mic2e_bench import child, cli, ending, files, runner, server, skipping
 from mic2e_bench.bench import kills
 from mic2e_bench.catalog import registry
 from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.records import frame, record
 from mic2e_bench.report import feasibility, findings
 
 SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}

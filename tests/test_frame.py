@@ -9,9 +9,9 @@ import helpers
 import pandas
 import pytest
 
-from mic2e_bench import frame, record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine.environment import here
+from mic2e_bench.records import frame, record
 
 QUALITY = {
     "unit": "1", "better": "lower", "against": "00", "backbone": "alex, untrained (seed 0) stand-in", "n": 4,

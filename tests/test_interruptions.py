@@ -15,7 +15,8 @@ import pytest
 import yaml
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, paths, record, runner, server
+from mic2e_bench import cli, paths, runner, server
+from mic2e_bench.records import record
 
 CONTENT = tiny(vary={"steps": [1, 2, 3]})
 FORK = get_context("fork")

@@ -9,10 +9,10 @@ from claiming import ORIGINAL, put
 from helpers import study, tiny
 from test_report import picture
 
-from mic2e_bench import record
 from mic2e_bench.claims import publish
 from mic2e_bench.comparing import compare, show
 from mic2e_bench.machine import environment
+from mic2e_bench.records import record
 from mic2e_bench.report import markup
 
 pytest.importorskip("nbformat")

@@ -4,8 +4,9 @@ import helpers
 import pytest
 from helpers import refusal, tiny
 
-from mic2e_bench import errors, mincard, record, runner
+from mic2e_bench import errors, mincard, runner
 from mic2e_bench.machine import environment
+from mic2e_bench.records import record
 
 GIB = 2**30
 

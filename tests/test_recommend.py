@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from helpers import command, file, refusal, tiny
 
-from mic2e_bench import paths, record
+from mic2e_bench import paths
 from mic2e_bench.choosing import candidates, front, recommend
 from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 
 GIB = 2**30
 

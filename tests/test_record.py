@@ -8,9 +8,9 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import record
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
+from mic2e_bench.records import record
 
 
 def trial():

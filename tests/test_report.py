@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mic2e_bench import record
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.records import record
 from mic2e_bench.report import about, figures, findings, frontier, metric_names, page, plots, strips, tables
 
 EVIL = "<script>alert(1)</script> a|b $x_"

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from mic2e_bench import assemble, frame, record, score
+from mic2e_bench import assemble, score
 from mic2e_bench import quality as score_child
 from mic2e_bench.catalog import registry
 from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
+from mic2e_bench.records import frame, record
 
 SIZE = (96, 80)
 

@@ -12,10 +12,11 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, cli, record
+from mic2e_bench import api, cli
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.plan import params
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.records import record
 
 SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'
 

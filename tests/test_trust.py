@@ -14,8 +14,8 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import determinism, frame
 from mic2e_bench.machine import cgroup, conditions, environment, facts, nvidia
+from mic2e_bench.records import determinism, frame
 from mic2e_bench.report import about, findings, tables
 
 QUIET = {

@@ -9,12 +9,12 @@ import optuna
 import pytest
 from helpers import command, file, inputs, refusal
 
-from mic2e_bench import record
 from mic2e_bench.bench import landscape as bench
 from mic2e_bench.choosing.front import nondominated
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import conflicts, params
+from mic2e_bench.records import record
 from mic2e_bench.tuning import budget, finals, hypervolume, measuring, read, sampler, sealed, tune
 from mic2e_bench.tuning.guesses import guesses
 

@@ -7,8 +7,9 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import cli, record, verify
+from mic2e_bench import cli, verify
 from mic2e_bench.plan.trial import fingerprint, identifying
+from mic2e_bench.records import record
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,11 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import record, runner, server, verify
+from mic2e_bench import runner, server, verify
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 
 KILLS, INTERRUPTS, LIMIT_S = 30, 5, 1.0

@@ -17,12 +17,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import api, paths, record
+from mic2e_bench import api, paths
 from mic2e_bench.bench import section
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
+from mic2e_bench.records import record
 
 ENVIRONMENT = paths.root() / ".peer"
 NEEDS = ("optimum-benchmark==0.6.0", "transformers>=4.50,<5", "diffusers", "accelerate", "sentencepiece", "protobuf")

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan import params
-from mic2e_bench.record import Record
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records.record import Record
 
 # against the baseline, on a scale from 0 to 100 % or 0 to 1; the first of which there is a value counts
 QUALITY = ("quality", "iou", "ssim")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.claims.stored import Answer, Stored
-from mic2e_bench.record import TIMES
 from mic2e_bench.records.comparable import VRAM
 from mic2e_bench.records.ratios import speedup
+from mic2e_bench.records.record import TIMES
 from mic2e_bench.units import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mic2e_bench import frame
 from mic2e_bench.claims.judge import Outcome
 from mic2e_bench.claims.stored import Stored
+from mic2e_bench.records import frame
 
 NOTHING = "–"
 

@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import frame, record
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.toggle import Phase
 from mic2e_bench.claims.read import ABSOLUTE, Claim, words
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.record import Record
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records.record import Record
 
 LOADING = ("ram", "load", "ram_gb", "load_s")  # quantities that a call has no part in
 FREE = ("device", "threads", "low_cpu_mem_usage", "compile_cache", "page_cache")  # an absolute figure leaves them open

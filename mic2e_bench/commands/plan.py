@@ -45,8 +45,8 @@ def text(studies: Sequence[Study], results: Path) -> str:
 
 def _state(study: Study, trial: Trial, results: Path) -> str:
     """What will become of a trial, or what has."""
-    from mic2e_bench import record
     from mic2e_bench.plan.settings import missing
+    from mic2e_bench.records import record
 
     if trial.id in study.refused:
         return f"refused: {study.refused[trial.id]}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mic2e_bench import frame, paths
+from mic2e_bench import paths
 from mic2e_bench.comparing import changes, images, sides, thresholds
 from mic2e_bench.comparing.changes import Change, Pairing
 from mic2e_bench.comparing.images import Values
@@ -15,6 +15,7 @@ from mic2e_bench.comparing.sides import Matches, Side, Trial
 from mic2e_bench.comparing.thresholds import RATIOS, Threshold
 from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.errors import BadInput
+from mic2e_bench.records import frame
 from mic2e_bench.records.comparable import disturbed
 from mic2e_bench.units import digits
 

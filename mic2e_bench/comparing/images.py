@@ -16,7 +16,7 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
 from mic2e_bench.ending import died
-from mic2e_bench.record import Record
+from mic2e_bench.records.record import Record
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mic2e_bench import record
 from mic2e_bench.errors import BadInput
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_baseline
+from mic2e_bench.records.record import Record
 
 DEEPEST = 2  # results/<study>/<id>.json, with a folder for each round above it
 NAME = re.compile(r"[0-9a-f]{16}\.json\Z")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import record
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
+from mic2e_bench.records.record import Record
 
 
 @dataclass(frozen=True)

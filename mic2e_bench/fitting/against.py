@@ -11,7 +11,6 @@ from typing import Any
 
 from PIL import Image
 
-from mic2e_bench import frame, record
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.catalog.registry import pipeline as named
@@ -21,6 +20,7 @@ from mic2e_bench.fitting.cards import workspace
 from mic2e_bench.fitting.estimate import estimate
 from mic2e_bench.fitting.rehearsal import made
 from mic2e_bench.plan import inputs
+from mic2e_bench.records import frame, record
 from mic2e_bench.records.comparable import VRAM, is_measured
 
 DECIDE_WEIGHTS = ("fused_qkv", "precision", "prompt_kind", "quantize", "quantize_parts")

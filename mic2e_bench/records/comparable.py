@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mic2e_bench.errors import BadInput
-from mic2e_bench.record import Record
+from mic2e_bench.records.record import Record
 
 MEASURED = ("ok", "not_applied")  # statuses of records that count as measured: such a trial is not measured again
 # two records can be compared only where these agree

@@ -9,7 +9,7 @@ import numpy as np
 from mic2e_bench import statistics
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.preparation import first_call_extra
-from mic2e_bench.record import Record
+from mic2e_bench.records.record import Record
 
 
 def speedup(baseline: Record, one: Record) -> tuple[float | None, list[float] | None, bool]:

@@ -8,8 +8,8 @@ from typing import Any
 from mic2e_bench.catalog.metrics import components, cost, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.memory import fragmentation
-from mic2e_bench.record import Record
 from mic2e_bench.records.ratios import images_to_pay_off, speedup
+from mic2e_bench.records.record import Record
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale

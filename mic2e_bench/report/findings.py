@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pandas
 
-from mic2e_bench import frame, record
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
-from mic2e_bench.record import Record
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.records.ratios import speedup
+from mic2e_bench.records.record import Record
 
 MISSING = "missing"  # the status of a planned trial that has no readable record
 MAIN = ("quality", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first

@@ -10,13 +10,14 @@ from typing import Any
 import pandas
 from IPython.display import HTML
 
-from mic2e_bench import api, record
+from mic2e_bench import api
 from mic2e_bench import paths as _paths
 from mic2e_bench.choosing import advice
 from mic2e_bench.choosing.ask import ask
 from mic2e_bench.choosing.candidates import Candidates
 from mic2e_bench.choosing.recommend import Recommendation
 from mic2e_bench.plan.params import CHOICES, Study, resolve_study
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import (
     about,

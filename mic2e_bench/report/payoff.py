@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.preparation import PREPARED, first_call_extra, is_prepared
-from mic2e_bench.record import Record
 from mic2e_bench.records.ratios import break_even_images, speedup
+from mic2e_bench.records.record import Record
 from mic2e_bench.report import draw, figures
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table

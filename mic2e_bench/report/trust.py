@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mic2e_bench import determinism
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, determinism
 from mic2e_bench.report.findings import Findings
 
 DISTURBED = " †"

@@ -14,7 +14,7 @@ import numpy as np
 
 from mic2e_bench.choosing import front, recommend
 from mic2e_bench.choosing.recommend import LATENCY
-from mic2e_bench.record import Record
+from mic2e_bench.records.record import Record
 from mic2e_bench.tuning import hypervolume
 from mic2e_bench.tuning.measuring import Columns, Measuring
 from mic2e_bench.tuning.sampler import params_of, point_of

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench import files, frame, record
+from mic2e_bench import files
 from mic2e_bench.catalog import registry
 from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
-from mic2e_bench.record import Record
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records.record import Record
 from mic2e_bench.tuning import hypervolume, read
 from mic2e_bench.tuning.measuring import Columns
 from mic2e_bench.tuning.space import Point, Space

@@ -20,8 +20,8 @@ from optuna.trial import Trial, TrialState
 
 from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.record import Record
 from mic2e_bench.records import comparable
+from mic2e_bench.records.record import Record
 from mic2e_bench.tuning.budget import Budget, still
 from mic2e_bench.tuning.guesses import guesses
 from mic2e_bench.tuning.measuring import Columns, Measuring

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, frame, store, units
+from mic2e_bench import files, units
 from mic2e_bench.choosing import advice, front
 from mic2e_bench.choosing.recommend import KIND, LATENCY, MEMORY, QUALITY, within
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
+from mic2e_bench.records import folder as records_folder
+from mic2e_bench.records import frame
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tuning.budget import Budget
 from mic2e_bench.tuning.space import Space
@@ -49,7 +51,7 @@ def tune(
     full = measuring.Measuring(study, space, results, lpips_weights)
     cheap = measuring.Measuring(measuring.proxy(study), space, results, lpips_weights) if proxies else full
     cheap = full if cheap.study is study else cheap
-    with store.locked(results / study.name / "tune"):
+    with records_folder.locked(results / study.name / "tune"):
         columns = measuring.Columns.of(cheap.baseline())
         if lacking := [name for name in asked if name not in columns.names]:
             raise BadInput(f"{study.name}: no {lacking[0]} is scored, so it cannot be limited: add metrics: [lpips].")

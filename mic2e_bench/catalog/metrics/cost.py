@@ -8,7 +8,7 @@ from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.metrics.latency import quartiles
 
 if TYPE_CHECKING:
-    from mic2e_bench.record import Record
+    from mic2e_bench.records.record import Record
 
 
 def _per_second(record: Record, name: str) -> float | None:

@@ -8,7 +8,7 @@ from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.metrics.latency import quartiles
 
 if TYPE_CHECKING:
-    from mic2e_bench.record import Record
+    from mic2e_bench.records.record import Record
 
 PREPARED = {"compile": "none", "engine": "torch"}  # settings that make a first call long, and their value that does not
 

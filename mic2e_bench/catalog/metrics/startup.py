@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mic2e_bench.catalog.metric import Metric
 
 if TYPE_CHECKING:
-    from mic2e_bench.record import Record
+    from mic2e_bench.records.record import Record
 
 
 def time_to_first_image(record: Record) -> float | None:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import doctor, paths, record, units
+from mic2e_bench import doctor, paths, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.files import cannot_write, write_whole
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
+from mic2e_bench.records.record import Record
 from mic2e_bench.tools.collect import parts, summary
 
 if TYPE_CHECKING:

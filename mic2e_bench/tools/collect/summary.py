@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mic2e_bench import record, units
+from mic2e_bench import units
 from mic2e_bench.budget import left_of
 from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.trial import grouped
-from mic2e_bench.record import Record
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import memory_of
+from mic2e_bench.records.record import Record
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:

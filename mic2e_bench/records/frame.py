@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import determinism, paths, record
+from mic2e_bench import paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.record import Record
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, determinism, record
+from mic2e_bench.records.record import Record
 
 if TYPE_CHECKING:
     import pandas

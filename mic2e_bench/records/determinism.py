@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mic2e_bench.record import Record
+from mic2e_bench.records.record import Record
 
 
 def is_deterministic(record: Record) -> bool | None:

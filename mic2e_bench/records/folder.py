@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mic2e_bench import files, record
+from mic2e_bench import files
+from mic2e_bench.records import record
 
 
 @contextlib.contextmanager
