@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mic2e_bench.applying import Applied
     from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
-    from mic2e_bench.runner import Summary
+    from mic2e_bench.run.runner import Summary
 
 
 def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
@@ -52,7 +52,9 @@ def run(
     the end (see ``tools.collect.pack``). Returns the run's ``Summary``. Raises ``BadInput``.
     """
     from mic2e_bench import budget as budgets
-    from mic2e_bench import paths, runner, score
+    from mic2e_bench import paths
+    from mic2e_bench.run import runner
+    from mic2e_bench.run.scoring import score
     from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import assemble, live, restarts
+from mic2e_bench import live
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggle import Phase, Toggle
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
-from mic2e_bench.kernels import count_kernels
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import conflicts, presets, protocol, settings
-from mic2e_bench.witness import watch
+from mic2e_bench.run import assemble, per_call
+from mic2e_bench.run.kernels import count_kernels
+from mic2e_bench.run.watch import watch
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -107,7 +108,7 @@ class Applied:
         """Put settings in force that are not yet: build settings once, settings of the call anew."""
         build, fresh = self.build, [name for name in given if name not in self.settings]
         self.settings |= given
-        self.receipts |= {name: restarts.receipt(asked) for name, asked in given.items() if name in protocol.VARIED}
+        self.receipts |= {name: per_call.receipt(asked) for name, asked in given.items() if name in protocol.VARIED}
         for toggle in self._given(Phase.LOAD, Phase.COMPILE):
             if toggle.name in fresh:
                 self.receipts[toggle.name] = self._apply(toggle)

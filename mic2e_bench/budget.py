@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from mic2e_bench import server
 from mic2e_bench.durations import Durations, rounds_key
 from mic2e_bench.errors import BadInput, UsedUp
 from mic2e_bench.plan.trial import Group, Trial, grouped
 from mic2e_bench.records import record
+from mic2e_bench.run import forkserver
 from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Budget:
         if not left:
             return
         trial, least = self.least(left)
-        import_s = 0.0 if server.context.cache_info().currsize else self.durations.import_s
+        import_s = 0.0 if forkserver.context.cache_info().currsize else self.durations.import_s
         if import_s + least > self.left_s:
             needed = math.ceil(self.ready_s + import_s + least + self.reserve_s) + 1
             raise BadInput(
@@ -184,7 +184,7 @@ class Budget:
         """
         if self.left_s <= least_s:
             raise UsedUp
-        if server.context.cache_info().currsize:
+        if forkserver.context.cache_info().currsize:
             yield
             return
         others = set(psutil.Process().children())

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, server
+from mic2e_bench import files
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.record import Record
+from mic2e_bench.run import forkserver
 
 MARGIN = 1.1  # of what the records say: the next one may be a little slower
 LONGER = 1.1  # of the time in which a trial did not end: it takes that long at least
@@ -101,7 +102,7 @@ class Durations:
 
     def load_s(self, trial: Trial) -> float:
         """Making the build of a trial; a spawned process imports the libraries for it."""
-        import_s = self.import_s if server.start_method() == "spawn" else 0.0
+        import_s = self.import_s if forkserver.start_method() == "spawn" else 0.0
         known = next((self.loads[level] for level in (*_own(trial), _kind(trial)) if level in self.loads), None)
         prior = LOAD_S.get(trial.model["source"], LOAD_OTHER_S)
         return import_s + max(

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from mic2e_bench import runner
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.params import Study
@@ -14,6 +13,7 @@ from mic2e_bench.plan.protocol import DEFAULTS
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.run import runner
 
 STEPS = 100  # a card is divided into so many parts,
 FINER = 10  # and each of these into so many where fewer than a tenth of them are needed: 1 % of a card is much there

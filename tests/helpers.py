@@ -16,10 +16,11 @@ from pathlib import Path
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import child, cli, runner, server, worker
+from mic2e_bench import cli
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
+from mic2e_bench.run import child, forkserver, runner, worker
 
 TINY = {
     "study": "tiny",
@@ -155,7 +156,7 @@ def with_fault(monkeypatch, fault):
     """From now on every worker has this fault of ``FAULTS`` built in."""
 
     def start(trials, images, log):
-        return server.call(faulty, log, fault, trials, images)
+        return forkserver.call(faulty, log, fault, trials, images)
 
     monkeypatch.setattr(child, "start", start)
 

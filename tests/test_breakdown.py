@@ -9,12 +9,12 @@ import pytest
 from helpers import on_disk, tiny
 from PIL import Image
 
-from mic2e_bench import child, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import components, memory, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.records import record
 from mic2e_bench.report import breakdown, findings
+from mic2e_bench.run import child, forkserver
 
 NEW = {  # what records of before do not have
     "timing": ("witnessed_s", "import_s", "load_parts_s", "ended_by", "outliers", "warnings", "energy_j"),
@@ -93,7 +93,7 @@ def test_records_of_before_are_read(measured, tmp_path):
 
 def blackened(trials, images, pipe):
     """The worker's process, in which the second trial paints black."""
-    from mic2e_bench import worker
+    from mic2e_bench.run import worker
 
     pipeline = registry.pipeline("objectclear")
     real = pipeline.call
@@ -108,7 +108,7 @@ def blackened(trials, images, pipe):
 
 def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(child, "start", lambda trials, images, log: server.call(blackened, log, trials, images))
+        patch.setattr(child, "start", lambda trials, images, log: forkserver.call(blackened, log, trials, images))
         summary = helpers.run(tiny(), tmp_path)
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")

@@ -13,10 +13,11 @@ import pytest
 from helpers import on_disk, tiny
 from test_interruptions import process
 
-from mic2e_bench import api, budget, durations, runner, server
+from mic2e_bench import api, budget, durations
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.trial import grouped
 from mic2e_bench.records import record
+from mic2e_bench.run import forkserver, runner
 
 # Python 3.12 and later warn of any fork of a process that has threads
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
@@ -173,7 +174,7 @@ MANY = {
 
 @pytest.fixture(scope="module")
 def running():
-    server.start()
+    forkserver.start()
 
 
 def in_budget(content, results, seconds):

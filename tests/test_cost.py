@@ -5,11 +5,11 @@ import pytest
 import torch
 from helpers import on_disk, tiny
 
-from mic2e_bench import assemble, cost, measure, worker
 from mic2e_bench.catalog.metrics import cost as metrics
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
+from mic2e_bench.run import assemble, cost, measure, worker
 
 
 class Small(torch.nn.Module):

@@ -8,13 +8,13 @@ import pytest
 import toggling
 import torch
 
-from mic2e_bench import ending, measure, runner
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import random
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggles import memory_fraction
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import conflicts
+from mic2e_bench.run import failures, measure, runner
 
 GIB = 2**30
 
@@ -152,7 +152,7 @@ def test_the_words_of_a_device_without_memory(card, monkeypatch, text, reserved,
     share = 0.5 if reserved == 39 * GIB else 1.0
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: share)
     card.take(reserved)
-    assert ending.classify(RuntimeError(text)) == status
+    assert failures.classify(RuntimeError(text)) == status
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,15 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import child, cli, ending, files, runner, server, skipping
+from mic2e_bench import cli, files
 from mic2e_bench.bench import kills
 from mic2e_bench.catalog import registry
 from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.records import frame, record
 from mic2e_bench.report import feasibility, findings
+from mic2e_bench.run import child, failures, runner, skipping
+from mic2e_bench.run import forkserver as run_forkserver
 
 SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
 
@@ -34,13 +36,13 @@ def grid(**changes):
 
 def child_with(fault, monkeypatch):
     def start(trials, images, log):
-        return server.call(faulty, log, fault, trials, images)
+        return run_forkserver.call(faulty, log, fault, trials, images)
 
     monkeypatch.setattr(child, "start", start)
 
 
 def faulty(fault, trials, images, pipe):
-    from mic2e_bench import worker
+    from mic2e_bench.run import worker
 
     pipeline = registry.pipeline("objectclear")
     real = pipeline.call
@@ -254,14 +256,14 @@ def test_the_last_words_of_a_library(tmp_path, monkeypatch):
     ],
 )
 def test_what_an_exception_means(error, status, monkeypatch):
-    monkeypatch.setattr(ending, "short_of_memory", lambda: False)
-    assert ending.classify(error) == status
+    monkeypatch.setattr(failures, "short_of_memory", lambda: False)
+    assert failures.classify(error) == status
 
 
 def test_a_primitive_that_could_not_be_made_for_want_of_memory(monkeypatch):
-    monkeypatch.setattr(ending, "short_of_memory", lambda: True)
-    assert ending.classify(RuntimeError("could not create a primitive")) == "oom"
-    assert ending.classify(ValueError("anything")) == "error"
+    monkeypatch.setattr(failures, "short_of_memory", lambda: True)
+    assert failures.classify(RuntimeError("could not create a primitive")) == "oom"
+    assert failures.classify(ValueError("anything")) == "error"
 
 
 # ---- the fork server
@@ -269,7 +271,7 @@ def test_a_primitive_that_could_not_be_made_for_want_of_memory(monkeypatch):
 
 def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
     """Its workers die with it, and the next one starts it anew."""
-    server.start()
+    run_forkserver.start()
 
     class Watched(runner.Child):
         def _step(self):
@@ -292,7 +294,7 @@ def test_libraries_that_cannot_be_imported_are_one_line(tmp_path):
     command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path)]
     limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))  # noqa: E731
     ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
-    assert ended.returncode == cli.BAD_INPUT and "mic2e_bench/runner.py" not in ended.stderr
+    assert ended.returncode == cli.BAD_INPUT and "mic2e_bench/run/runner.py" not in ended.stderr
     assert "mic2e-bench: the process that imports the libraries" in ended.stderr.splitlines()[-1]
     assert on_disk(tmp_path) == {}
 

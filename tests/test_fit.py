@@ -10,7 +10,7 @@ import helpers
 import pytest
 import toggling
 
-from mic2e_bench import assemble, units
+from mic2e_bench import units
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
@@ -19,7 +19,8 @@ from mic2e_bench.fitting.allocator import Allocator
 from mic2e_bench.fitting.trace import Trace, Tracing, peak
 from mic2e_bench.machine import probes
 from mic2e_bench.plan.settings import resolve
-from mic2e_bench.witness import ENTRIES
+from mic2e_bench.run import assemble
+from mic2e_bench.run.watch import ENTRIES
 
 SIZE = toggling.SIZE
 

@@ -13,8 +13,8 @@ import torch
 from helpers import on_disk, tiny
 from pretended import card
 
-from mic2e_bench import child, runner, server
 from mic2e_bench.machine import fork_safety, nvidia
+from mic2e_bench.run import child, forkserver, runner
 
 HERE = Path(__file__).parent
 
@@ -31,7 +31,7 @@ def starts(*arguments, **environment):
 
 def test_importing_the_libraries_starts_nothing():
     """bitsandbytes and xFormers ask for the device's capability on import; the driver answers."""
-    assert starts("mic2e_bench.preload") == []
+    assert starts("mic2e_bench.run.preload") == []
 
 
 def test_no_command_starts_cuda_in_its_own_process(tmp_path):
@@ -77,11 +77,11 @@ def test_the_driver_answers_and_who_asks_cuda_itself_is_noted(monkeypatch):
 @pytest.fixture
 def forgets(monkeypatch):
     """What a test decides on how children are made is forgotten after it."""
-    monkeypatch.setattr(server, "_spawning", [])
-    server.context.cache_clear()
+    monkeypatch.setattr(forkserver, "_spawning", [])
+    forkserver.context.cache_clear()
     yield
     monkeypatch.undo()
-    server.context.cache_clear()
+    forkserver.context.cache_clear()
 
 
 def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
@@ -92,10 +92,10 @@ def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
         seen.append(pipe.recv())
         return {**seen[-1], "started": "CUDA was started by some/library.py:7"}
 
-    monkeypatch.setattr(server, "receive", receive)
-    server.start()
+    monkeypatch.setattr(forkserver, "receive", receive)
+    forkserver.start()
     assert "CUDA was started by some/library.py:7: no process can be forked" in capsys.readouterr().err
-    assert server.start_method() == "spawn" and server.context().get_start_method() == "spawn"
+    assert forkserver.start_method() == "spawn" and forkserver.context().get_start_method() == "spawn"
     ended = seen[0]["server"]
     for _ in range(100):
         if not Path(f"/proc/{ended}").exists() or "Z" in Path(f"/proc/{ended}/stat").read_text().split()[2]:
@@ -109,9 +109,9 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
     """Of a trial whose every call has its own process, so that a spawned child has to spawn as well."""
     study = tiny(baseline={**tiny()["baseline"], "process": "per_call"}, vary=None)
     helpers.run(study, tmp_path / "forked")
-    server.context.cache_clear()
-    monkeypatch.setattr(server.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    monkeypatch.setattr(child, "start", lambda trials, images, log: server.call(_cannot_fork, log, trials, images))
+    forkserver.context.cache_clear()
+    monkeypatch.setattr(forkserver.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr(child, "start", lambda trials, images, log: forkserver.call(_cannot_fork, log, trials, images))
     capsys.readouterr()
     helpers.run(study, tmp_path / "spawned")
     assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err
@@ -124,8 +124,8 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
 
 
 def _cannot_fork(trials, images, pipe):
-    from mic2e_bench import worker
     from mic2e_bench.machine import fork_safety
+    from mic2e_bench.run import worker
 
     fork_safety._started_at.append("a/library.py:1")
     worker.main(trials, images, pipe)

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import child, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.records import ratios
 from mic2e_bench.report import findings, tables
+from mic2e_bench.run import child, forkserver
 
 TURNS = {"warmup": 1, "repeats": 3, "seeds": [42], "interleave": True}
 
@@ -26,7 +26,7 @@ def study(**changes):
 
 def crowded(trials, images, pipe):
     """The worker's process, in which bf16 finds no memory while another child holds a build."""
-    from mic2e_bench import worker
+    from mic2e_bench.run import worker
 
     pipeline = registry.pipeline("objectclear")
     real = pipeline.call
@@ -43,7 +43,7 @@ def crowded(trials, images, pipe):
 
 def watched(trials, images, journal, fault, pipe):
     """The worker's process, in which every call of the pipeline is noted in a file, and one of them goes wrong."""
-    from mic2e_bench import worker
+    from mic2e_bench.run import worker
 
     pipeline = registry.pipeline("objectclear")
     real = pipeline.call
@@ -73,7 +73,7 @@ def watch(monkeypatch, journal, fault=""):
     """Every worker notes its calls in ``journal``."""
 
     def start(trials, images, log):
-        return server.call(watched, log, trials, images, str(journal), fault)
+        return forkserver.call(watched, log, trials, images, str(journal), fault)
 
     monkeypatch.setattr(child, "start", start)
 
@@ -162,7 +162,7 @@ def test_rounds_end_when_every_median_is_known(tmp_path):
 
 
 def test_what_finds_no_memory_beside_the_others_is_tried_alone(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(child, "start", lambda trials, images, log: server.call(crowded, log, trials, images))
+    monkeypatch.setattr(child, "start", lambda trials, images, log: forkserver.call(crowded, log, trials, images))
     helpers.run(study(), tmp_path)
     records = on_disk(tmp_path)
     assert {label: one["status"] for label, one in records.items()} == dict.fromkeys(records, "ok")

@@ -15,8 +15,10 @@ import pytest
 import yaml
 from helpers import on_disk, tiny
 
-from mic2e_bench import cli, paths, runner, server
+from mic2e_bench import cli, paths
 from mic2e_bench.records import record
+from mic2e_bench.run import forkserver as run_forkserver
+from mic2e_bench.run import runner
 
 CONTENT = tiny(vary={"steps": [1, 2, 3]})
 FORK = get_context("fork")
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:Dep
 
 @pytest.fixture(scope="module", autouse=True)
 def one_server():
-    server.start()
+    run_forkserver.start()
 
 
 @contextmanager

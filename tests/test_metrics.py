@@ -10,7 +10,7 @@ from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import latency, perceptual
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import RING, Masks, Picture
+from mic2e_bench.run.scoring.regions import RING, Masks, Picture
 
 METRICS = {name: metric for name, metric in registry.metrics().items() if metric.of == "images"}
 

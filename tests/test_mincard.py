@@ -4,9 +4,10 @@ import helpers
 import pytest
 from helpers import refusal, tiny
 
-from mic2e_bench import errors, mincard, runner
+from mic2e_bench import errors, mincard
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record
+from mic2e_bench.run import runner
 
 GIB = 2**30
 

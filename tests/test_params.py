@@ -9,11 +9,13 @@ import pytest
 import yaml
 from helpers import tiny
 
-from mic2e_bench import api, paths, runner, score
+from mic2e_bench import api, paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params, presets, settings
+from mic2e_bench.run import runner
+from mic2e_bench.run.scoring import score
 
 BASE = {"steps": 2, "resolution": 64}
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from mic2e_bench import errors, sampling, statistics
+from mic2e_bench import errors, statistics
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import fingerprint, identifying
+from mic2e_bench.run import sampling
 
 
 def steady(count, level=1.0, noise=0.005, seed=0):

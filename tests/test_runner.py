@@ -8,8 +8,8 @@ import helpers
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench import runner, server
 from mic2e_bench.machine import environment
+from mic2e_bench.run import forkserver, runner
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_trials_of_one_build_share_a_child(measured):
 def test_what_is_measured_is_not_measured_again(measured, monkeypatch):
     results, before = measured
     old = helpers.frozen(results)
-    monkeypatch.setattr(server, "call", None)  # nothing may be started
+    monkeypatch.setattr(forkserver, "call", None)  # nothing may be started
     again = helpers.run(tiny(), results)
     assert helpers.frozen(results) == old
     assert again.measured == 0 and again.records == before.records

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from mic2e_bench import assemble, score
-from mic2e_bench import quality as score_child
 from mic2e_bench.catalog import registry
 from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
 from mic2e_bench.records import frame, record
+from mic2e_bench.run import assemble
+from mic2e_bench.run.scoring import entries as score_child
+from mic2e_bench.run.scoring import score
 
 SIZE = (96, 80)
 

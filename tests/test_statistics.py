@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mic2e_bench import sampling, statistics
+from mic2e_bench import statistics
+from mic2e_bench.run import sampling
 
 
 def test_samples_of_one_round_or_scene_are_drawn_together():

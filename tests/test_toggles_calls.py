@@ -4,13 +4,14 @@ import helpers
 import pytest
 from toggling import DIFFUSERS, ITEM, baseline, build, fresh_is_untouched, run, tolerance
 
-from mic2e_bench import assemble, restarts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import throughput
 from mic2e_bench.catalog.toggles import batch, page_cache
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import pagecache
 from mic2e_bench.plan import params
+from mic2e_bench.run import assemble
+from mic2e_bench.run import per_call as run_per_call
 
 ONE = {"protocol": {"warmup": 0, "repeats": 2, "seeds": [42]}, "vary": None}
 
@@ -68,11 +69,13 @@ def test_a_process_for_every_call(tmp_path):
 
 def test_a_receipt_tells_which_processes_made_the_calls():
     parts = {"pid": [11, 12], "method": "fork"}
-    assert restarts.receipt("per_call", parts)["applied"] is True and restarts.receipt("kept")["applied"] is True
-    shared = restarts.receipt("per_call", {**parts, "pid": [11, 11]})
+    assert (
+        run_per_call.receipt("per_call", parts)["applied"] is True and run_per_call.receipt("kept")["applied"] is True
+    )
+    shared = run_per_call.receipt("per_call", {**parts, "pid": [11, 11]})
     assert (shared["seen"], shared["applied"], shared["reason"]) == ("kept", False, "asked per_call, seen kept")
     assert shared["how"].startswith("2 timed calls by 1 processes")
-    assert restarts.receipt("per_call")["applied"] is False  # on a pipeline that somebody else calls
+    assert run_per_call.receipt("per_call")["applied"] is False  # on a pipeline that somebody else calls
 
 
 def test_what_stops_a_call_in_its_own_process_is_said(monkeypatch):
@@ -80,7 +83,7 @@ def test_what_stops_a_call_in_its_own_process_is_said(monkeypatch):
     for error, raised in ((Unavailable("no such kernel"), Unavailable), (MemoryError("full"), MemoryError)):
         monkeypatch.setattr(assemble, "make_build", lambda trial, error=error: (_ for _ in ()).throw(error))
         with pytest.raises(raised, match=str(error)):
-            restarts.time_pass(trial, lambda text, share: None)
+            run_per_call.time_pass(trial, lambda text, share: None)
 
 
 @pytest.mark.parametrize("name", ("objectclear", "flux-schnell"))

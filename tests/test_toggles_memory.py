@@ -8,10 +8,10 @@ import pytest
 import torch
 from toggling import DIFFUSERS, baseline, fresh_is_untouched, run, tolerance
 
-from mic2e_bench import measure
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggles import vae_tiling
+from mic2e_bench.run import measure
 
 PICTURES = ("sdxl-inpaint", "flux-schnell")
 

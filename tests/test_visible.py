@@ -122,7 +122,7 @@ def test_the_doctor_names_every_card_and_the_one_for_trials(driver, monkeypatch)
 
 def test_a_card_that_others_hold_is_told_from_a_setting_that_does_not_fit(driver, monkeypatch, tmp_path):
     """It ran out of memory because of them: the next size is tried all the same."""
-    from mic2e_bench import outcomes, runner
+    from mic2e_bench.run import outcomes, runner
 
     driver(card(used=79 * GIB))
     study = helpers.study(tiny(baseline={**tiny()["baseline"], "device": "cuda"}, vary={"resolution": [64, 128]}))

@@ -12,12 +12,12 @@ import helpers
 import numpy as np
 from PIL import Image
 
-from mic2e_bench import assemble
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.shots import Shots
+from mic2e_bench.run import assemble
+from mic2e_bench.run.memory_pass import Shots
 
 SMALL = {"steps": 2, "resolution": 64, "threads": 1, "device": "cpu"}
 SIZE = (96, 64)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 import time
 
-from mic2e_bench import api, assemble, measure, statistics
+from mic2e_bench import api, statistics
 from mic2e_bench.bench import section
 from mic2e_bench.plan import inputs
+from mic2e_bench.run import assemble, measure
 
 COMPARISONS, ROUNDS = 50, 20
 SLOWER = 0.05

@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import child, server, worker
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.run import child, forkserver, worker
 
 Call = Callable[..., list[Any]]
 Fault = Callable[[Call], Call]  # from a pipeline's call to one with the loss; must be picklable
@@ -28,7 +28,7 @@ def injected(fault: Fault | None) -> Iterator[None]:
     honest = child.start
 
     def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
-        return server.call(_worker, log, fault, trials, images) if fault else honest(trials, images, log)
+        return forkserver.call(_worker, log, fault, trials, images) if fault else honest(trials, images, log)
 
     child.start = start
     try:

@@ -12,10 +12,11 @@ import sys
 import time
 from typing import Any
 
-from mic2e_bench import api, assemble, measure
+from mic2e_bench import api
 from mic2e_bench.bench import section
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import inputs
+from mic2e_bench.run import assemble, measure
 from mic2e_bench.statistics import ratio_over_rounds
 
 LIMIT = 0.02

@@ -23,12 +23,14 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import runner, server, verify
+from mic2e_bench import verify
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.run import forkserver as run_forkserver
+from mic2e_bench.run import runner
 
 KILLS, INTERRUPTS, LIMIT_S = 30, 5, 1.0
 CONTENT: dict[str, Any] = {
@@ -68,7 +70,7 @@ def study() -> Study:
 
 def undisturbed(results: Path) -> Quiet:
     """Run the study to its end, in a process of its own as the others are."""
-    server.start()
+    run_forkserver.start()
     start = time.perf_counter()
     with running(results) as process:
         process.join()
@@ -126,7 +128,7 @@ def _measured(results: Path) -> dict[str, bytes]:
 @contextlib.contextmanager
 def running(results: Path) -> Iterator[Any]:
     """A runner in a process of its own, which shares this one's fork server so that it starts at once."""
-    server.context()
+    run_forkserver.context()
     forkserver._forkserver.ensure_running, before = lambda: None, forkserver._forkserver.ensure_running
     try:
         process = get_context("fork").Process(target=_run, args=(results,))

@@ -13,10 +13,11 @@ import sys
 
 import numpy as np
 
-from mic2e_bench import api, assemble
+from mic2e_bench import api
 from mic2e_bench.bench import section
 from mic2e_bench.catalog import registry
 from mic2e_bench.machine import probes
+from mic2e_bench.run import assemble
 from mic2e_bench.units import MIB
 
 CHILD = """

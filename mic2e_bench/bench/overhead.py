@@ -15,9 +15,10 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import api, server
+from mic2e_bench import api
 from mic2e_bench.machine import environment
-from mic2e_bench.runner import Summary
+from mic2e_bench.run import forkserver
+from mic2e_bench.run.runner import Summary
 
 LIMIT, START_LIMIT_S, STARTS = 1.5, 0.3, 10
 STUDY: dict[str, Any] = {
@@ -40,7 +41,7 @@ def main() -> int:
         print("\n".join(f"{one.label}: {one.status}: {one.reason}" for one in summary.failed.values()))
         return 1
     wall = time.time() - psutil.Process().create_time()
-    start = statistics.median(server.start() for _ in range(STARTS))
+    start = statistics.median(forkserver.start() for _ in range(STARTS))
     print(report(summary, wall, start))
     return int(ratio(summary, summary.wall_s) > LIMIT or start > START_LIMIT_S)
 

@@ -13,8 +13,8 @@ from mic2e_bench.commands import plan
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
-    from mic2e_bench.outcomes import Summary
     from mic2e_bench.plan.params import Study
+    from mic2e_bench.run.outcomes import Summary
 
 LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 ABOUT = "measure what is not measured yet"

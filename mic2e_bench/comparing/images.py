@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mic2e_bench import assemble, pairs, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.comparing.sides import Match, Run, Side, Trial
-from mic2e_bench.ending import died
 from mic2e_bench.records.record import Record
+from mic2e_bench.run import assemble, forkserver
+from mic2e_bench.run.failures import died
+from mic2e_bench.run.scoring import pairs
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -107,9 +108,9 @@ def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]],
     problems: list[str] = []
     if not jobs:
         return found, problems
-    process, pipe = server.call(_child, log, list(jobs))
+    process, pipe = forkserver.call(_child, log, list(jobs))
     try:
-        while len(found) < len(jobs) and (message := server.receive(pipe)):
+        while len(found) < len(jobs) and (message := forkserver.receive(pipe)):
             number, values, said = message
             found[number] = values
             problems += said
@@ -126,8 +127,8 @@ def _child(jobs: list[Job], pipe: Connection) -> None:
     """Send ``(number, {metric: Values}, problems)`` for every job."""
     import torch
 
-    from mic2e_bench import quality
     from mic2e_bench.catalog.metrics import perceptual
+    from mic2e_bench.run.scoring import entries
 
     assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine
@@ -141,25 +142,25 @@ def _child(jobs: list[Job], pipe: Connection) -> None:
                 names = tuple(pair.input for pair in head.pairs)
                 if len(mine) == len(theirs):
                     values[metric] = Values(tuple(mine), tuple(theirs), names)
-            except (quality.Failed, ValueError, KeyError) as error:
+            except (entries.Failed, ValueError, KeyError) as error:
                 problems.append(f"pictures of {metric}: {error}")
         pipe.send((one.number, values, problems))
 
 
 def each(metric: str, side: pairs.Side) -> list[float]:
     """A metric of every pair of pictures; of ``quality`` shares whose mean is the study's value."""
-    from mic2e_bench import quality
+    from mic2e_bench.run.scoring import entries
 
     family, _, rest = metric.partition(".")
     region = rest.removeprefix("truth").removeprefix("base").strip(".")
     name = "lpips" if family == "quality" else family
-    found = [quality.values(name, pair)[region] for pair in side.pairs]
+    found = [entries.values(name, pair)[region] for pair in side.pairs]
     if family != "quality":
         return found
     without = [replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing]
     if len(without) < len(found):
         raise ValueError(f"there is no picture without information to compare with ({side.anchor})")
-    scale = float(np.mean([quality.values(name, pair)[region] for pair in without]))
+    scale = float(np.mean([entries.values(name, pair)[region] for pair in without]))
     if not scale:
         raise ValueError(f"{side.anchor} is the reference itself")
     return [100 * (1 - value / scale) for value in found]

@@ -28,7 +28,7 @@ from mic2e_bench.catalog.toggles.precision import DTYPES
 from mic2e_bench.fitting import hollow, stored
 from mic2e_bench.fitting.offloading import Weights
 from mic2e_bench.fitting.trace import Hollow, Trace, Tracing, as_fake, as_real
-from mic2e_bench.witness import ENTRIES
+from mic2e_bench.run.watch import ENTRIES
 
 # toggles whose own code works on such components; the rest changes no memory, or is named in estimate.NOT_MODELLED
 BUILT = ("attention", "vae_slicing", "vae_tiling")

@@ -6,15 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from mic2e_bench import runner, score
 from mic2e_bench.choosing import candidates, recommend
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pairs import EDITING
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import check, show
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.records.record import Record
+from mic2e_bench.run import runner
+from mic2e_bench.run.scoring import score
+from mic2e_bench.run.scoring.pairs import EDITING
 from mic2e_bench.tuning.space import Point, Space
 
 PROXY_REPEATS = 3  # timed calls of a proxy, at most

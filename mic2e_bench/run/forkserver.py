@@ -41,7 +41,7 @@ def context() -> Any:
     if _spawning:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mic2e_bench.preload"])
+    context.set_forkserver_preload(["mic2e_bench.run.preload"])
     with _without_interrupts():
         forkserver.ensure_running()
     return context

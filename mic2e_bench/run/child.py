@@ -8,18 +8,18 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import server, worker
-from mic2e_bench.ending import died
 from mic2e_bench.machine import conditions, environment
-from mic2e_bench.outcomes import Outcomes
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.run import forkserver, worker
+from mic2e_bench.run.failures import died
+from mic2e_bench.run.outcomes import Outcomes
 
 HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
 
 
 def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
     """Start a worker for trials that share a build: the process, and this end of its pipe."""
-    return server.call(worker.work, log, trials, images)
+    return forkserver.call(worker.work, log, trials, images)
 
 
 class Child:
@@ -75,7 +75,7 @@ class Child:
                 self._write(id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
             return False
         # a process that the child left behind may hold the pipe open: it says nothing, and it is not waited for
-        message = server.receive(self.pipe) if self.pipe in ready else None
+        message = forkserver.receive(self.pipe) if self.pipe in ready else None
         if message is None:
             self.process.join()
             status, reason = died(self.process.exitcode, self.stage, self.log)

@@ -28,10 +28,10 @@ try:
         import torch
         import transformers
 
-        from mic2e_bench import assemble, cost, measure
         from mic2e_bench.catalog import registry
         from mic2e_bench.catalog.models import load, random
         from mic2e_bench.catalog.pipeline import class_of
+        from mic2e_bench.run import assemble, cost, measure
 
         registry.toggles()
         # both libraries import a class's module when the class is first asked for

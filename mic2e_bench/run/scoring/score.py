@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from mic2e_bench import assemble, ending, pairs, server
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import perceptual
 from mic2e_bench.catalog.models import sources
@@ -21,6 +20,8 @@ from mic2e_bench.plan.trial import fingerprint
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.run import assemble, failures, forkserver
+from mic2e_bench.run.scoring import pairs
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -122,14 +123,14 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
     log = results / jobs[0].study / "logs" / "score.log"
     try:
         with budget.importing(LEAST_S) if budget else contextlib.nullcontext():
-            process, pipe = server.call(_child, log, jobs, weights)
+            process, pipe = forkserver.call(_child, log, jobs, weights)
     except UsedUp:
         budget.unscored = len(waiting)
         return problems
     # None: no bar where there is no terminal
     bar = tqdm(total=len(jobs), desc="scoring", unit="record", leave=False, disable=None)
     try:
-        while waiting and (not budget or pipe.poll(budget.left_s)) and (message := server.receive(pipe)):
+        while waiting and (not budget or pipe.poll(budget.left_s)) and (message := forkserver.receive(pipe)):
             name, id, quality = message
             job = waiting.pop((name, id))
             _write(results, job, quality)
@@ -145,7 +146,7 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
         budget.unscored = len(waiting)
         return problems
     for job in waiting.values():
-        status, reason = ending.died(process.exitcode, "score")
+        status, reason = failures.died(process.exitcode, "score")
         problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")
     return problems
 
@@ -162,7 +163,7 @@ def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
     """Score records and send ``(study, id, quality)`` for each."""
     import torch
 
-    from mic2e_bench import quality
+    from mic2e_bench.run.scoring import entries as quality
 
     assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mic2e_bench.catalog.witness import Witness
-from mic2e_bench.witness import compiled, replaced
+from mic2e_bench.run.watch import compiled, replaced
 
 
 def can_count(denoiser: Any) -> bool:

@@ -33,8 +33,8 @@ from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.pairs import Pair, Side
-from mic2e_bench.pictures import Masks, Picture
+from mic2e_bench.run.scoring.pairs import Pair, Side
+from mic2e_bench.run.scoring.regions import Masks, Picture
 
 Entries = dict[str, dict[str, Any]]
 

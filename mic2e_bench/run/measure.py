@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import sampling
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggles.backends import compiling
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.protocol import MOST_WARMUP, most_calls
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.shots import Shots, store
+from mic2e_bench.run import sampling
+from mic2e_bench.run.memory_pass import Shots, store
 
 Tell = Callable[[str, float], None]
 

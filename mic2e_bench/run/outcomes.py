@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import files, server, skipping
+from mic2e_bench import files
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.progress import Progress
 from mic2e_bench.records import record
 from mic2e_bench.records.record import Record
+from mic2e_bench.run import forkserver, skipping
+from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
@@ -55,7 +56,7 @@ class Outcomes:
         # what others held says nothing of the trial's size
         if status == "oom" and not parts.get("environment", {}).get("held_by_others_bytes"):
             self.too_large.append(trial)
-        here = {**environment.here(trial.settings["device"]), "start_method": server.start_method()}
+        here = {**environment.here(trial.settings["device"]), "start_method": forkserver.start_method()}
         here |= parts.get("environment", {})
         if trial.id in self.attempts:
             here["attempts"] = self.attempts[trial.id]

@@ -14,16 +14,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import assemble, restarts
 from mic2e_bench.catalog.pipeline import Build
-from mic2e_bench.ending import classify, describe
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.run import assemble, per_call
+from mic2e_bench.run.failures import classify, describe
 
 
 def work(trials: list[Trial], images: Path, pipe: Connection) -> None:
     """``main`` in a child of the server."""
-    from mic2e_bench import preload  # noqa: F401 (forked, it is there; spawned, it is imported as the server does)
+    from mic2e_bench.run import preload  # noqa: F401 (forked, it is there; spawned, it is imported as the server does)
 
     main(trials, images, pipe)
 
@@ -36,7 +36,7 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
     """
     assemble.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    from mic2e_bench import cost, measure  # with torch
+    from mic2e_bench.run import cost, measure  # with torch
 
     with contextlib.suppress(BrokenPipeError):
         timed = {trial.id: None for trial in trials}
@@ -55,7 +55,7 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
                 parts = measure.measure(build, trial, images, _teller(pipe), timed[trial.id])
                 parts["receipts"] = assemble.receipts(build, trial)
                 made_by = (timed[trial.id] or {}).get("restarts")
-                parts["receipts"]["process"] = restarts.receipt(trial.protocol["process"], made_by)
+                parts["receipts"]["process"] = per_call.receipt(trial.protocol["process"], made_by)
                 parts["timing"].update(load["timing"])
                 parts["memory"] = _with_load(parts["memory"], load["memory"])
                 if trial.protocol.get("cost"):
@@ -77,7 +77,7 @@ def _restarted(trials: list[Trial], pipe: Connection) -> dict[str, Any]:
     timed = {}
     for trial in trials:
         with _failures(pipe, [trial.id]):
-            timed[trial.id] = restarts.time_pass(trial, _teller(pipe))
+            timed[trial.id] = per_call.time_pass(trial, _teller(pipe))
     return timed
 
 
@@ -86,7 +86,7 @@ def serve(build: Build, trials: list[Trial], pipe: Connection) -> None:
 
     Sends ``("done", id, call)`` (see ``measure.timed_call``) or ``("failed", id, status, reason)``.
     """
-    from mic2e_bench import measure  # with torch
+    from mic2e_bench.run import measure  # with torch
 
     known, item, ready = {trial.id: trial for trial in trials}, inputs.read(trials[0].inputs)[0], None
     with contextlib.suppress(EOFError):

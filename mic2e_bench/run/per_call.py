@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mic2e_bench import assemble, ending, sampling
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import fork_safety
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.protocol import most_calls
 from mic2e_bench.plan.trial import Trial
+from mic2e_bench.run import assemble, failures, sampling
 
 RAISED_AS = {"unavailable": Unavailable, "oom": MemoryError}
 
@@ -110,7 +110,7 @@ def _spawned(trial: Trial, pipe: Connection) -> Started:
 
 def _one_call(trial: Trial, pipe: Connection) -> None:
     """The child: load, one call, say how long both took, end. Never returns."""
-    from mic2e_bench import measure  # with torch, which is spawned processes' own to import
+    from mic2e_bench.run import measure  # with torch, which is spawned processes' own to import
 
     assemble.die_with_parent()
     try:
@@ -120,6 +120,6 @@ def _one_call(trial: Trial, pipe: Connection) -> None:
         call = measure.timed_call(build, item, trial.protocol["seeds"][0])
         pipe.send({"load_s": loaded["timing"]["load_s"], "call_s": call["latency_s"]})
     except Exception as error:
-        pipe.send({"status": ending.classify(error), "reason": ending.describe(error)})
+        pipe.send({"status": failures.classify(error), "reason": failures.describe(error)})
     finally:
         os._exit(0)  # no exit handlers: they belong to the parent

@@ -13,10 +13,10 @@ import time
 import uuid
 from typing import Any
 
-from mic2e_bench import sampling
-from mic2e_bench.child import Child
-from mic2e_bench.outcomes import Outcomes
 from mic2e_bench.plan.trial import Group, Trial
+from mic2e_bench.run import sampling
+from mic2e_bench.run.child import Child
+from mic2e_bench.run.outcomes import Outcomes
 
 
 def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:

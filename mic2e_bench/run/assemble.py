@@ -57,7 +57,7 @@ def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dic
         "rss_before_load_bytes": peaks.rss_before_bytes,
         "phases": {"load": {**peaks.phases["load"], **probes.vram_since_start()}},
     }
-    libraries = sys.modules.get("mic2e_bench.preload")
+    libraries = sys.modules.get("mic2e_bench.run.preload")
     timing = {"import_s": getattr(libraries, "IMPORT_S", None), "load_s": elapsed.seconds, "load_parts_s": parts}
     return build, {"timing": timing, "memory": memory}
 

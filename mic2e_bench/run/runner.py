@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mic2e_bench import rounds, server
-from mic2e_bench.child import Child
 from mic2e_bench.errors import UsedUp
 from mic2e_bench.machine import versions, visible
-from mic2e_bench.outcomes import Outcomes, Summary
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.trial import Trial, grouped
-from mic2e_bench.progress import Progress
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.folder import locked
+from mic2e_bench.run import forkserver, rounds
+from mic2e_bench.run.child import Child
+from mic2e_bench.run.outcomes import Outcomes, Summary
+from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
     from mic2e_bench.budget import Budget
@@ -128,11 +128,11 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
 def _start(budget: Budget | None) -> float:
     """Start the server; returns the seconds that the import of the libraries took, of which a budget learns."""
     if not budget:
-        return server.start()
+        return forkserver.start()
     begin = time.perf_counter()
     try:
         with budget.importing():
-            return server.start()
+            return forkserver.start()
     finally:
         if (seconds := time.perf_counter() - begin) > 1:  # else it was running already
             budget.durations.imports = [seconds]

@@ -1,0 +1,1 @@
+"""Trials to records: the harness."""

@@ -1,0 +1,1 @@
+"""Quality, scored from stored images in a step of its own."""
