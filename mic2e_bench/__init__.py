@@ -4,7 +4,8 @@
 preset in force on a live pipeline.
 """
 
-import mic2e_bench.run  # the room: once imported, it does not take the name of the function below again
+# the room: imported once before, it does not take the name of the function later
+import mic2e_bench.run  # noqa: F401
 from mic2e_bench.api import apply, load, run
 from mic2e_bench.version import VERSION as __version__
 

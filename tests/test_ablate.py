@@ -11,7 +11,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
-from mic2e_bench.report import execute, findings, interactions, payoff
+from mic2e_bench.report import findings, interactions, papermill_run, payoff
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 BASE = {"steps": 8, "resolution": 64, "guidance": 2.5, "precision": "fp32", "device": "cpu"}
@@ -52,9 +52,9 @@ def test_the_same_settings_are_one_trial_and_the_baselines_own_are_none():
 def test_the_study_has_a_name_of_its_own_and_the_notebook_of_ablations():
     made = params.resolve_study({**ablation(), "study": None})
     assert made.name == "objectclear-ablation"
-    assert execute.notebook_of(made) == "ablation.ipynb"
-    assert execute.notebook_of(params.resolve_study(tiny(vary={"compile": ["default"]}))) == "compile.ipynb"
-    assert execute.notebook_of(params.resolve_study(tiny())) == "sweep.ipynb"
+    assert papermill_run.notebook_of(made) == "ablation.ipynb"
+    assert papermill_run.notebook_of(params.resolve_study(tiny(vary={"compile": ["default"]}))) == "compile.ipynb"
+    assert papermill_run.notebook_of(params.resolve_study(tiny())) == "sweep.ipynb"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_notebook_is_stored_clean_and_its_cells_run(tmp_path, name, example):
     nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
     from IPython.display import HTML
 
-    from mic2e_bench.report.notebook import Bench
+    from mic2e_bench.notebook import Bench
 
     content = nbformat.read(NOTEBOOKS / name, as_version=4)
     nbformat.validate(content)

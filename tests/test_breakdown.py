@@ -70,7 +70,7 @@ def test_tables_of_what_there_is(measured):
 def test_they_are_a_notebooks_as_well(measured):
     results, content = measured
     pytest.importorskip("IPython")
-    from mic2e_bench.report import notebook
+    from mic2e_bench import notebook
 
     html = notebook.Bench(helpers.study(content), results).breakdown().data
     assert html.count("<table") == 4

@@ -15,7 +15,8 @@ from test_recommend import grid
 from mic2e_bench.errors import BadInput
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
-from mic2e_bench.report import execute, frontier, notebook
+from mic2e_bench import notebook
+from mic2e_bench.report import frontier, papermill_run
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"
@@ -60,7 +61,7 @@ def test_papermill_executes_it_and_the_page_makes_sense_without_a_script(tmp_pat
     out = tmp_path / "out.ipynb"
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(out), "-k", "python3", "-r", "studies", "grid",
                "-r", "results", str(tmp_path), "-r", "max_latency", "4s", "--no-progress-bar"]  # fmt: skip
-    with execute.surroundings() as environment:
+    with papermill_run.surroundings() as environment:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=NOTEBOOK.parent)
     assert done.returncode == 0, done.stderr
     assert "unknown parameter" not in done.stderr

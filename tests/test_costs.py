@@ -3,7 +3,7 @@
 import helpers
 import pandas
 
-from mic2e_bench.report import costs
+from mic2e_bench.report import toggle_costs
 
 
 def table(*rows):
@@ -12,7 +12,7 @@ def table(*rows):
 
 
 def test_only_trials_that_changed_one_setting_count():
-    found = costs.measured(
+    found = toggle_costs.measured(
         table(
             ("a", True, "ok", 20, 2.5, 100.0, False),
             ("a", False, "ok", 4, 2.5, 91.26, True),
@@ -29,7 +29,7 @@ def test_only_trials_that_changed_one_setting_count():
 
 
 def test_nothing_measured_is_nothing_said(tmp_path, capsys):
-    assert costs.measured(pandas.DataFrame()) == {}
+    assert toggle_costs.measured(pandas.DataFrame()) == {}
     code, out, _ = helpers.command(capsys, "list", "toggles", "--results", tmp_path / "none")
     assert code == 0
     assert "cost in quality: real; " in out

@@ -16,7 +16,8 @@ from mic2e_bench.records import record
 from mic2e_bench.report import markup
 
 pytest.importorskip("nbformat")
-from mic2e_bench.report import notebook, page
+from mic2e_bench import notebook
+from mic2e_bench.report import page
 
 HOSTILE = (
     "</style></title></td>--> \"'><img src=x onerror=alert(1)><script>alert(2)</script>"

@@ -12,7 +12,8 @@ from test_report import STAND_INS, measured, resolve
 from mic2e_bench.plan import params
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
-from mic2e_bench.report import execute, notebook
+from mic2e_bench import notebook
+from mic2e_bench.report import papermill_run
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("sweep.ipynb", "presets.ipynb")
@@ -72,7 +73,7 @@ def test_papermill_runs_a_params_file_by_itself(tmp_path):
         "results",
         str(results),
     ]
-    with execute.surroundings() as environment:
+    with papermill_run.surroundings() as environment:
         done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "unknown parameter" not in done.stderr
@@ -91,7 +92,7 @@ def test_an_error_in_a_notebook_is_one_line(tmp_path, monkeypatch):
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), source)
-    with execute.surroundings() as environment:
+    with papermill_run.surroundings() as environment:
         (tmp_path / "results" / study.name).mkdir(parents=True)
-        problem = execute.one(source, study, tmp_path / "results", False, environment)
+        problem = papermill_run.one(source, study, tmp_path / "results", False, environment)
     assert problem.startswith("no such thing (ValueError") and os.linesep not in problem

@@ -17,7 +17,8 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
-from mic2e_bench.report import about, figures, findings, frontier, metric_names, page, plots, strips, tables
+from mic2e_bench.report import figures, findings, frontier, metric_names, page, plots, strips, tables
+from mic2e_bench.report import header as report_header
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
@@ -139,7 +140,7 @@ def test_records_of_two_machines_are_refused_unless_asked_for(sweep):
     path.write_text(path.read_text().replace('"host": "', '"host": "another-'))
     with pytest.raises(BadInput, match="--mixed"):
         tables.text(study, results)
-    assert "another-" in about.html(findings.read(study, results, mixed=True))
+    assert "another-" in report_header.html(findings.read(study, results, mixed=True))
 
 
 def test_html_escapes_labels_and_reasons(tmp_path):
@@ -149,7 +150,12 @@ def test_html_escapes_labels_and_reasons(tmp_path):
     measured(study, results, study.trials[1], 2, "not_applied", EVIL)
     failed(results, study.trials[2], "error", EVIL)
     found = findings.read(study, results)
-    for html in (tables.main(found).html(), tables.comparison(found).html(), about.html(found), strips.html(found)):
+    for html in (
+        tables.main(found).html(),
+        tables.comparison(found).html(),
+        report_header.html(found),
+        strips.html(found),
+    ):
         assert "<script>" not in html and "&lt;script&gt;" in html
     assert figures.png(plots.overview(found)).startswith(b"\x89PNG")  # dollar signs are no formulas
 
@@ -195,7 +201,7 @@ def test_nothing_measured_draws_nothing_and_breaks_nothing(tmp_path):
     found = findings.read(study, tmp_path / "results")
     assert plots.overview(found) is None and plots.tradeoff(found) is None
     assert "unavailable: no such package" in tables.main(found).html() + strips.html(found)
-    assert STAND_INS[0] in about.html(found)
+    assert STAND_INS[0] in report_header.html(found)
 
 
 def test_a_strip_names_trials_stand_ins_amplification_and_what_is_equal(tmp_path):

@@ -16,7 +16,8 @@ from PIL import Image
 
 from mic2e_bench.machine import cgroup, conditions, environment, facts, nvidia
 from mic2e_bench.records import determinism, frame
-from mic2e_bench.report import about, findings, tables
+from mic2e_bench.report import findings, tables
+from mic2e_bench.report import header as report_header
 
 QUIET = {
     "seconds": 10.0, "cpu_by_others": 0.05, "cpu_stolen": 0.0, "throttled_s": 0.0, "swapped_pages": 0,
@@ -299,9 +300,9 @@ def test_marks_and_captions(measured, tmp_path):
     text = " ".join(tables.text(study, tmp_path).split())
     assert "†: disturbed while it was measured (steps=2: other processes used 34% of the processors)." in text
     assert "The same seed did not give the same image: steps=2 differs by up to 2 of 255." in text
-    assert "in 1 of 2 trials; steps=2 differs by up to 2 of 255" in about.html(found)
+    assert "in 1 of 2 trials; steps=2 differs by up to 2 of 255" in report_header.html(found)
     (tmp_path / "tiny" / "b.png").unlink()
-    assert "steps=2 differs, and its images cannot be compared any more" in about.html(found)
+    assert "steps=2 differs, and its images cannot be compared any more" in report_header.html(found)
     table, _ = frame.load(tmp_path)
     assert dict(zip(table["label"], table["deterministic"], strict=True)) == {"baseline": True, "steps=2": False}
     assert set(table["disturbed"]) == {"", "other processes used 34% of the processors"}

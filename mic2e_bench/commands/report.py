@@ -12,7 +12,7 @@ arguments = run.arguments
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.report import execute as notebooks
+    from mic2e_bench.report import papermill_run as notebooks
 
     if not options.dry_run:
         notebooks.check()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from mic2e_bench.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
 from mic2e_bench.plan.settings import show
 from mic2e_bench.report import markup
+from mic2e_bench.report.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
 from mic2e_bench.report.tabular import Table

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from mic2e_bench.files import write_whole
 from mic2e_bench.plan.params import Study
-from mic2e_bench.report import about, execute, feasibility, findings, markup, tables
+from mic2e_bench.report import feasibility, findings, markup, papermill_run, tables
+from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 
 
@@ -23,7 +24,7 @@ def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
     all_found = [findings.read(study, results, mixed) for study in studies]
     for found in all_found:
         tables.write(found)
-    notebooks = execute.all_of(studies, results, mixed)
+    notebooks = papermill_run.all_of(studies, results, mixed)
     path = results / "report.html" if len(studies) > 1 else results / studies[0].name / "report.html"
     sections = [_section(found, nb, path.parent) for found, nb in zip(all_found, notebooks, strict=True)]
     write_whole(path, _page(all_found, sections).encode())
@@ -34,7 +35,7 @@ def _page(all_found: Sequence[Findings], studies: Sequence[Mapping[str, Any]]) -
     several = len(studies) > 1
     title = f"{len(studies)} studies" if several else studies[0]["name"]
     stand_ins = dict.fromkeys(part for found in all_found for part in found.stand_ins.split("; ") if part)
-    top = {"stand_ins": "; ".join(stand_ins), "summary": about.summary(all_found)}
+    top = {"stand_ins": "; ".join(stand_ins), "summary": report_header.summary(all_found)}
     return markup.render("report.html", title=title, several=several, studies=studies, **top)
 
 

@@ -13,7 +13,7 @@ from mic2e_bench import files
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
-from mic2e_bench.report import findings, trust
+from mic2e_bench.report import findings, footnotes
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
@@ -98,7 +98,7 @@ def caption(found: Findings) -> str:
     ]
     if any(warnings(found, id) for id in found.trials["id"]):
         parts.append(f"{UNSTEADY.strip()}: the calls' times are spread wide or drift; the record says how.")
-    parts += trust.caption(found)
+    parts += footnotes.caption(found)
     if found.main_metrics:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
     if found.memory == RSS:
@@ -151,7 +151,7 @@ def _latency(found: Findings) -> tuple[str, list[str]]:
     for _, row in trials.iterrows():
         middle, low, high = (row[name] for name in ("latency_s", "latency_q1_s", "latency_q3_s"))
         spread = "" if missing(low) or low == high else f" ± {digits((high - low) / 2 * factor, 2)}"
-        mark = (UNSTEADY if warnings(found, row["id"]) else "") + trust.mark(found, row["id"])
+        mark = (UNSTEADY if warnings(found, row["id"]) else "") + footnotes.mark(found, row["id"])
         cells.append(NONE if missing(middle) else digits(middle * factor) + spread + mark)
     return f"latency ({unit_name})", cells
 

@@ -20,7 +20,6 @@ from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import (
-    about,
     breakdown,
     figures,
     findings,
@@ -32,6 +31,7 @@ from mic2e_bench.report import (
     strips,
     tables,
 )
+from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 
@@ -48,7 +48,7 @@ class Bench:
         """Measure and score what has no record yet. A failed trial keeps its; ``mic2e_bench.run`` tries it again."""
         if not self._complete():
             api.run(self.study, results=self.results)
-        return HTML(about.html(self._found()))
+        return HTML(report_header.html(self._found()))
 
     def _complete(self) -> bool:
         """Whether every trial has a record, and every measured one its scores."""

@@ -11,7 +11,7 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import resolve, show
-from mic2e_bench.report import costs, markup, trust
+from mic2e_bench.report import footnotes, markup, toggle_costs
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.report.tables import SETTINGS, status
@@ -21,7 +21,7 @@ from mic2e_bench.units import NONE, digits, missing, scale
 
 def html(found: Findings) -> Markup:
     """A definition list of the facts, what the varied settings are, then what did not run as asked."""
-    values = {"facts": _facts(found), "varied": costs.varied(found), "failures": _failures(found)}
+    values = {"facts": _facts(found), "varied": toggle_costs.varied(found), "failures": _failures(found)}
     return markup.render("about.html", **values)
 
 
@@ -37,7 +37,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
         ("Baseline", ", ".join(f"{key} {show(settings[key])}" for key in _telling(study)) or "all as by default"),
         ("Inputs", f"{len(items)}: {names}"),
         ("Each trial", f"{protocol.words(trial.protocol)}; seeds {seeds}"),
-        *([("Repeated", text)] if (text := trust.repeats(found)) else []),
+        *([("Repeated", text)] if (text := footnotes.repeats(found)) else []),
         ("Stand-ins", found.stand_ins or "none: published weights"),
     ]
     facts += _where(found)
