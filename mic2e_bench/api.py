@@ -13,10 +13,10 @@ from mic2e_bench.errors import BadInput
 if TYPE_CHECKING:
     import pandas
 
-    from mic2e_bench.applying import Applied
-    from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
     from mic2e_bench.run.runner import Summary
+    from mic2e_bench.tools.apply.apply import Applied
+    from mic2e_bench.tools.budget.budget import Budget
 
 
 def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
@@ -51,10 +51,10 @@ def run(
     ``pack_results`` is a folder in which the records are packed, in parts of at most ``part``, after every study and at
     the end (see ``tools.collect.pack``). Returns the run's ``Summary``. Raises ``BadInput``.
     """
-    from mic2e_bench import budget as budgets
     from mic2e_bench import paths
     from mic2e_bench.run import runner
     from mic2e_bench.run.scoring import score
+    from mic2e_bench.tools.budget import budget as budgets
     from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]
@@ -107,6 +107,6 @@ def apply(
     applied: ``receipts``, ``call`` (arguments for the pipeline's call), ``conflicts``, and ``around()``, which every
     call belongs in. Raises ``BadInput``.
     """
-    from mic2e_bench import applying
+    from mic2e_bench.tools.apply import apply as apply_apply
 
-    return applying.apply(pipe, preset, pipeline, force)
+    return apply_apply.apply(pipe, preset, pipeline, force)

@@ -12,28 +12,18 @@ from IPython.display import HTML
 
 from mic2e_bench import api
 from mic2e_bench import paths as _paths
-from mic2e_bench.choosing import advice
-from mic2e_bench.choosing.ask import ask
-from mic2e_bench.choosing.candidates import Candidates
-from mic2e_bench.choosing.recommend import Recommendation
 from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.report import (
-    breakdown,
-    figures,
-    findings,
-    frontier,
-    interactions,
-    markup,
-    payoff,
-    plots,
-    strips,
-    tables,
-)
+from mic2e_bench.report import breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools.recommend import figure as recommend_figure
+from mic2e_bench.tools.recommend import text as recommend_text
+from mic2e_bench.tools.recommend.candidates import Candidates
+from mic2e_bench.tools.recommend.recommend import Recommendation
+from mic2e_bench.tools.recommend.request import ask
 
 
 @dataclass(frozen=True)
@@ -145,20 +135,20 @@ class Choice:
 
     def answer(self) -> HTML:
         """The recommendation in words: the best, what comes next, what each limit costs."""
-        return HTML(markup.render("answer.html", text=advice.text(self.made, self.among, with_table=False)))
+        return HTML(markup.render("answer.html", text=recommend_text.text(self.made, self.among, with_table=False)))
 
     def front(self) -> HTML:
         """The settings over latency and quality: point at one to see its values, its settings and its picture."""
-        return HTML(frontier.html(self.made, self.among))
+        return HTML(recommend_figure.html(self.made, self.among))
 
     def figure(self) -> HTML:
         """The same as a figure that needs no pointing at."""
         alt = f"the Pareto front over latency; {self.among.stand_ins}"
-        return HTML(figures.html(frontier.figure(self.made, self.among), alt, frontier.NOTHING))
+        return HTML(figures.html(recommend_figure.figure(self.made, self.among), alt, recommend_figure.NOTHING))
 
     def table(self) -> HTML:
         """Every measured setting with its place."""
-        return HTML(advice.table(self.made, self.among).html())
+        return HTML(recommend_text.table(self.made, self.among).html())
 
 
 def choice(studies: str | Sequence[str], results: str | None = None, **asked: Any) -> Choice:

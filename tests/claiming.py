@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mic2e_bench.claims import judge, stored
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import MEASURED
+from mic2e_bench.tools.claims import answers, judge
 
 ORIGINAL = {"steps": 20, "resolution": 512, "guidance": 2.5, "precision": "fp32"}
 
@@ -32,4 +32,4 @@ def scored(value, against, **more):
 
 
 def outcome(results, claim):
-    return judge.judge(claim, stored.load(results)[0])
+    return judge.judge(claim, answers.load(results)[0])

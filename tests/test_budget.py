@@ -13,11 +13,12 @@ import pytest
 from helpers import on_disk, tiny
 from test_interruptions import process
 
-from mic2e_bench import api, budget, durations
+from mic2e_bench import api
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.trial import grouped
 from mic2e_bench.records import record
 from mic2e_bench.run import forkserver, runner
+from mic2e_bench.tools.budget import budget, durations
 
 # Python 3.12 and later warn of any fork of a process that has threads
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")

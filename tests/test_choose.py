@@ -16,7 +16,8 @@ from mic2e_bench.errors import BadInput
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
 from mic2e_bench import notebook
-from mic2e_bench.report import frontier, papermill_run
+from mic2e_bench.report import papermill_run
+from mic2e_bench.tools.recommend import figure
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"
@@ -43,7 +44,7 @@ def with_picture(results, study, id, label=None, file="images/a.png"):
 
 def drawing(choice):
     """The interactive front, parsed: it must be well-formed."""
-    text = str(frontier.html(choice.made, choice.among))
+    text = str(figure.html(choice.made, choice.among))
     return text, ElementTree.fromstring(text).find("svg")
 
 
@@ -125,7 +126,7 @@ def shift(results, study, seconds):
 def test_an_axis_has_a_few_round_ticks_within_it_and_a_far_limit_does_not_stretch_it(tmp_path, study, slowest, scale):
     shift(tmp_path, study, [1.0, slowest, *np.linspace(1, slowest, 28)])
     choice = notebook.choice("grid", str(tmp_path), max_latency="9999s")
-    (axes,) = frontier.figure(choice.made, choice.among).axes
+    (axes,) = figure.figure(choice.made, choice.among).axes
     low, high = axes.get_xlim()
     assert axes.get_xscale() == scale and low < 1.0 and slowest < high < 3 * slowest
     shown = [float(text.get_text()) for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
@@ -138,7 +139,7 @@ def test_where_nothing_fits_every_point_is_pale_and_no_card_is_shown_at_first(tm
         assert choice.made.best is None
         text, root = drawing(choice)
         assert len(root.findall("a")) == 30 and 'class="card first"' not in text
-        (axes,) = frontier.figure(choice.made, choice.among).axes
+        (axes,) = figure.figure(choice.made, choice.among).axes
         assert {line.get_alpha() for line in axes.lines if line.get_gid()} == {0.4}
 
 

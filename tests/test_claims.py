@@ -12,13 +12,13 @@ import pytest
 from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal
 
-from mic2e_bench.claims import judge, layout, publish, read
 from mic2e_bench.errors import BadInput
+from mic2e_bench.tools.claims import claims_file, judge, layout, publish
 
 
 @pytest.fixture(scope="module")
 def claims():
-    return {(claim.key, claim.of): claim for claim in reversed(read.load())}
+    return {(claim.key, claim.of): claim for claim in reversed(claims_file.load())}
 
 
 def test_every_claim_names_settings_that_exist(claims):
@@ -230,7 +230,7 @@ def test_the_tables_are_written_from_records_alone_and_every_figure_links_to_its
 
 
 def test_the_step_table(results, claims):
-    made = layout.sheets([outcome(results, claim) for claim in read.load()])
+    made = layout.sheets([outcome(results, claim) for claim in claims_file.load()])
     sheet = next(sheet for sheet in made if "Steps" in sheet.title)
     texts = [[getattr(cell, "text", cell) for cell in row] for row in sheet.rows]
     assert texts[0][4].startswith("1.50×")
@@ -304,9 +304,9 @@ def test_without_records_every_cell_says_why(tmp_path):
 )
 def test_a_bad_claims_file_is_answered_with_a_line(tmp_path, monkeypatch, content, words):
     (tmp_path / "claims.yaml").write_text(content)
-    monkeypatch.setattr(read, "path", lambda: tmp_path / "claims.yaml")
+    monkeypatch.setattr(claims_file, "path", lambda: tmp_path / "claims.yaml")
     with pytest.raises(BadInput, match=re.escape(words)):
-        read.load()
+        claims_file.load()
 
 
 def test_no_torch(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal
 
-from mic2e_bench import verify
-from mic2e_bench.claims import publish, read
 from mic2e_bench.records import frame
+from mic2e_bench.tools import verify
+from mic2e_bench.tools.claims import claims_file, publish
 
 GIB = 2**30
 H100 = {"device": "NVIDIA H100 80GB HBM3", "host": "node-1", "driver": "570.1"}
@@ -19,7 +19,7 @@ A100 = {"device": "NVIDIA A100-SXM4-40GB", "host": "node-2", "driver": "570.1"}
 
 @pytest.fixture(scope="module")
 def claims():
-    return {(claim.key, claim.of): claim for claim in reversed(read.load())}
+    return {(claim.key, claim.of): claim for claim in reversed(claims_file.load())}
 
 
 def on_gpu(results, settings, *, machine=H100, model="random", vram=0, **more):

@@ -11,9 +11,10 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import api, cli, doctor
+from mic2e_bench import api, cli
 from mic2e_bench.records import record
 from mic2e_bench.tools.collect import join, machines, pack, parts
+from mic2e_bench.tools.doctor import doctor
 
 MACHINE = "a-card"
 

@@ -15,12 +15,13 @@ from helpers import command, inputs, refusal, run, study, tiny
 
 from mic2e_bench import api, statistics
 from mic2e_bench.bench import faults, gate
-from mic2e_bench.comparing import compare, junit, sides, thresholds, verdict
-from mic2e_bench.comparing.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
+from mic2e_bench.tools.compare import compare, junit, thresholds, verdict
+from mic2e_bench.tools.compare import match as compare_match
+from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
 
 EVIL = '<b>a|b</b> & "c" \x00 *d*'
 
@@ -307,8 +308,8 @@ def test_bad_input_is_answered_with_a_line(capsys, tmp_path, made, case):
 
 def test_matching_is_by_identity_first(tmp_path, made):
     put(tmp_path / "a", made, SAME_TIMES)
-    one = sides.read(tmp_path / "a")
-    found = sides.match(one, one)
+    one = compare_match.read(tmp_path / "a")
+    found = compare_match.match(one, one)
     assert all(match.base.id == match.head.id and match.notes == () for match in found.matches)
     assert (found.gone, found.new) == ((), ())
 

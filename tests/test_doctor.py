@@ -9,8 +9,9 @@ import time
 import helpers
 import pytest
 
-from mic2e_bench import checks, doctor, isolated
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.tools.doctor import doctor, isolated
+from mic2e_bench.tools.doctor import libraries as doctor_libraries
 
 # Python 3.12 and later warn of any fork of a process that has threads
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
@@ -81,8 +82,8 @@ def test_a_torch_that_cannot_be_imported(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def few():
     """The checks that are quick enough for a test, and one of a package that is never there."""
-    quick = {name: checks.CHECKS[name] for name in ("torch", "xformers", "bitsandbytes", "onnxruntime")}
-    return {**quick, "no_such_package": checks.CHECKS["tensorrt"]}
+    quick = {name: doctor_libraries.CHECKS[name] for name in ("torch", "xformers", "bitsandbytes", "onnxruntime")}
+    return {**quick, "no_such_package": doctor_libraries.CHECKS["tensorrt"]}
 
 
 def test_the_command(few, monkeypatch, capfd, tmp_path):

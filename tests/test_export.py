@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from mic2e_bench.catalog import registry
-from mic2e_bench.export import chosen, entries, python
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
+from mic2e_bench.tools.export import entries, python
+from mic2e_bench.tools.export import find as export_find
 
 # by pipeline: trials whose settings are plain library code, but for the last setting of some, which goes through apply
 TRIALS = {
@@ -59,7 +60,7 @@ def measured(results):
 
 
 def export(results, record, **arguments):
-    of = chosen.find(f"{record['study']}/{record['id']}", None, results)
+    of = export_find.find(f"{record['study']}/{record['id']}", None, results)
     return of, python.snippet(of, **arguments)
 
 
@@ -98,7 +99,7 @@ def test_a_record_reads_back_to_the_same_settings(measured, results, tmp_path, w
 
 @pytest.mark.parametrize("name", presets.load())
 def test_every_preset_is_code_and_reads_back(name, tmp_path):
-    of = chosen.find(name, None, tmp_path)
+    of = export_find.find(name, None, tmp_path)
     path = tmp_path / "preset.yaml"
     for write in (entries.as_yaml, entries.as_json):
         path.write_text(write(of))
@@ -106,7 +107,7 @@ def test_every_preset_is_code_and_reads_back(name, tmp_path):
             known = registry.pipeline(pipeline)
             assert presets.read(path, known, "test") == presets.settings_of(name, known, "test")
     for pipeline in of.settings:
-        text = python.snippet(chosen.find(name, pipeline, tmp_path))
+        text = python.snippet(export_find.find(name, pipeline, tmp_path))
         ast.parse(text)
         assert registry.pipeline(pipeline).hub in text and max(map(len, text.splitlines())) <= 120
 
@@ -131,19 +132,19 @@ def test_every_value_of_every_toggle_is_code():
             if setting in registry.toggles_of(pipeline):
                 for value in wanted:
                     given = presets.read({setting: value}, pipeline, "test")
-                    text = python.snippet(chosen.Chosen("TRY", "", {name: given}))
+                    text = python.snippet(export_find.Chosen("TRY", "", {name: given}))
                     ast.parse(text)
 
 
 def test_a_process_for_each_call_is_a_remark():
     given = presets.read({"process": "per_call", "memory_fraction": 0.5}, registry.pipeline("sdxl-inpaint"), "test")
-    text = python.snippet(chosen.Chosen("TRY", "", {"sdxl-inpaint": given}))
+    text = python.snippet(export_find.Chosen("TRY", "", {"sdxl-inpaint": given}))
     assert "# process per_call: run this file anew for every call\npipe = " in text
-    assert "process" not in python.snippet(chosen.Chosen("TRY", "", {"sdxl-inpaint": {"process": "kept"}}))
+    assert "process" not in python.snippet(export_find.Chosen("TRY", "", {"sdxl-inpaint": {"process": "kept"}}))
 
 
 def test_the_service_gets_its_own_fields(tmp_path):
-    text = entries.as_mic2e(chosen.find("LOW_MEMORY", None, tmp_path))
+    text = entries.as_mic2e(export_find.find("LOW_MEMORY", None, tmp_path))
     found = {}
     exec(text, found)
     fields = found["LOW_MEMORY"]

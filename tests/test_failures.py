@@ -17,12 +17,12 @@ from helpers import on_disk, tiny
 from mic2e_bench import cli, files
 from mic2e_bench.bench import kills
 from mic2e_bench.catalog import registry
-from mic2e_bench.claims import stored
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.records import frame, record
 from mic2e_bench.report import feasibility, findings
 from mic2e_bench.run import child, failures, runner, skipping
 from mic2e_bench.run import forkserver as run_forkserver
+from mic2e_bench.tools.claims import answers
 
 SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
 
@@ -405,7 +405,7 @@ def test_parts_of_another_shape_are_damage(parts, tmp_path):
     path = helpers.store(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok").raw, **parts})
     with pytest.raises(record.Damaged, match=f"{path.name} is damaged: its {next(iter(parts))}"):
         record.read(path)
-    assert frame.load(tmp_path)[1] and stored.load(tmp_path)[1]
+    assert frame.load(tmp_path)[1] and answers.load(tmp_path)[1]
 
 
 def test_foreign_files_are_survived(tmp_path):
@@ -420,7 +420,7 @@ def test_foreign_files_are_survived(tmp_path):
     (tmp_path / "a file").touch()
     table, damaged = frame.load(tmp_path)
     assert len(table) == 1 and len(damaged) == 2
-    assert len(stored.load(tmp_path)[0]) == 1
+    assert len(answers.load(tmp_path)[0]) == 1
     assert helpers.run(tiny(vary=None), tmp_path).measured == 0
 
 

@@ -14,13 +14,13 @@ from mic2e_bench import units
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
-from mic2e_bench.fitting import against, cards, estimate, rehearsal
-from mic2e_bench.fitting.allocator import Allocator
-from mic2e_bench.fitting.trace import Trace, Tracing, peak
 from mic2e_bench.machine import probes
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.run import assemble
 from mic2e_bench.run.watch import ENTRIES
+from mic2e_bench.tools.fit import accuracy, cards, estimate, rehearsal
+from mic2e_bench.tools.fit.allocator import Allocator
+from mic2e_bench.tools.fit.trace import Trace, Tracing, peak
 
 SIZE = toggling.SIZE
 
@@ -108,7 +108,7 @@ def test_weights_are_within_one_percent(name, settings):
     """Of what is really loaded and stored, from the configuration alone."""
     build, trial = toggling.build(name, **settings)
     _, model = bundled(name)
-    found = against.weights(name, json.dumps(model, sort_keys=True), json.dumps(dict(trial.settings), sort_keys=True))
+    found = accuracy.weights(name, json.dumps(model, sort_keys=True), json.dumps(dict(trial.settings), sort_keys=True))
     assert found == pytest.approx(probes.weights_bytes(build.modules()), rel=0.01)
 
 
@@ -279,14 +279,14 @@ def test_the_error_against_records_is_told(capsys, tmp_path):
     """Weights of measured records; and a peak, of a record that says it was measured on a GPU."""
     content = helpers.tiny(vary=None, trials=[{"precision": "bf16"}, {"quantize": "bnb-int8"}])
     helpers.run(content, tmp_path)
-    compared, left_out = against.records(registry.pipeline("objectclear"), tmp_path)
+    compared, left_out = accuracy.records(registry.pipeline("objectclear"), tmp_path)
     assert [one.of for one in compared] == ["weights"] * 3 and left_out == []
     assert all(abs(one.error) < 0.01 for one in compared)
     record = helpers.on_disk(tmp_path)["baseline"]
     path = tmp_path / "tiny" / f"{record['id']}.json"
     memory = {**record["memory"], "peak_vram_allocated_bytes": 60 * MIB, "peak_vram_reserved_bytes": 80 * MIB}
     path.write_text(json.dumps({**record, "memory": memory}))
-    compared, _ = against.records(registry.pipeline("objectclear"), tmp_path)
+    compared, _ = accuracy.records(registry.pipeline("objectclear"), tmp_path)
     assert sorted(one.of for one in compared) == ["allocated", "reserved", "weights", "weights", "weights"]
     reserved = next(one for one in compared if one.of == "reserved")
     assert reserved.error == reserved.estimated / (80 * MIB) - 1
@@ -296,7 +296,7 @@ def test_the_error_against_records_is_told(capsys, tmp_path):
     assert "Error against measured records" in out and f"{reserved.error:+.2%}" in out
     other = {**record["trial"], "model": {"source": "bundled", "fingerprint": "0"}}
     path.write_text(json.dumps({**record, "trial": other}))
-    compared, left_out = against.records(registry.pipeline("objectclear"), tmp_path)
+    compared, left_out = accuracy.records(registry.pipeline("objectclear"), tmp_path)
     assert len(compared) == 2 and "other bundled weights" in left_out[0]
 
 

@@ -47,7 +47,7 @@ def test_no_command_starts_cuda_in_its_own_process(tmp_path):
 
 def test_the_doctor_asks_in_children_that_were_forked_before():
     """Its own process, the one that forks for each library, and the library of the child alone."""
-    assert starts("mic2e_bench.checks", "torch") == []
+    assert starts("mic2e_bench.tools.doctor.libraries", "torch") == []
     script = "from mic2e_bench import doctor; doctor.libraries = dict; print(doctor.text(doctor.examine()))"
     code = f"import runpy, sys; sys.path.insert(0, {str(HERE)!r}); import pretended; starts = []\n"
     code += (

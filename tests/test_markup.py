@@ -9,11 +9,12 @@ from claiming import ORIGINAL, put
 from helpers import study, tiny
 from test_report import picture
 
-from mic2e_bench.claims import publish
-from mic2e_bench.comparing import compare, show
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record
 from mic2e_bench.report import markup
+from mic2e_bench.tools.claims import publish
+from mic2e_bench.tools.compare import compare
+from mic2e_bench.tools.compare import text as compare_text
 
 pytest.importorskip("nbformat")
 from mic2e_bench import notebook
@@ -122,7 +123,7 @@ def test_the_recommendation(hostile):
 def test_the_comparison(hostile, tmp_path):
     _, results = hostile
     shutil.copytree(results / "grid", tmp_path / "head" / "grid")
-    assert_is_text(show.html(compare.compare(results, tmp_path / "head")), 5)
+    assert_is_text(compare_text.html(compare.compare(results, tmp_path / "head")), 5)
 
 
 def test_the_guides_tables(tmp_path):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from helpers import on_disk, tiny
 
-from mic2e_bench import mincard
 from mic2e_bench.catalog.metrics import cost as metrics
 from mic2e_bench.catalog.metrics import memory
 from mic2e_bench.machine import probes
 from mic2e_bench.run import cost
+from mic2e_bench.tools import mincard
 
 pytestmark = pytest.mark.gpu
 BASE = {**tiny()["baseline"], "device": "cuda"}

@@ -4,10 +4,11 @@ import helpers
 import pytest
 from helpers import refusal, tiny
 
-from mic2e_bench import errors, mincard
+from mic2e_bench import errors
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record
 from mic2e_bench.run import runner
+from mic2e_bench.tools import mincard
 
 GIB = 2**30
 

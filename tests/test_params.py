@@ -152,13 +152,13 @@ def test_points_of_a_study():
 
 
 def test_every_file_of_the_workbench_is_good():
-    from mic2e_bench.tuning import read
+    from mic2e_bench.tools.tune import space_file
 
     studies = [path for path in (paths.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
     assert studies
     for path in studies:
         if "\nspace:" in path.read_text():
-            assert read.read(path)[1].axes
+            assert space_file.read(path)[1].axes
         else:
             assert all(study.trials for study in params.read_all(path))
 

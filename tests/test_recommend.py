@@ -9,11 +9,11 @@ import pytest
 from helpers import command, file, refusal, tiny
 
 from mic2e_bench import paths
-from mic2e_bench.choosing import candidates, front, recommend
-from mic2e_bench.choosing.recommend import LATENCY, MEMORY, QUALITY
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
+from mic2e_bench.tools.recommend import candidates, pareto, recommend
+from mic2e_bench.tools.recommend.recommend import LATENCY, MEMORY, QUALITY
 
 GIB = 2**30
 
@@ -48,18 +48,18 @@ def test_the_front_is_what_brute_force_finds():
     values[5, 1] = np.nan
     better = [True, False, True]
     turned = np.where(better, values, -values)
-    for mine, got in zip(turned, front.nondominated(values, better), strict=True):
+    for mine, got in zip(turned, pareto.nondominated(values, better), strict=True):
         beaten = any(all(a <= b for a, b in zip(o, mine, strict=True)) and any(o < mine) for o in turned)
         assert got == (not beaten and not np.isnan(mine).any())
-    assert front.nondominated(np.zeros((0, 3))).shape == (0,)
+    assert pareto.nondominated(np.zeros((0, 3))).shape == (0,)
     with pytest.raises(ValueError, match="shape"):
-        front.nondominated([1, 2])
+        pareto.nondominated([1, 2])
 
 
 def test_what_only_noise_beats_is_a_tie():
     values = np.array([[1.0, 5.0], [1.05, 5.0], [1.5, 5.0], [0.9, 9.0], [np.nan, 1.0]])
-    assert front.standing(values, np.full((5, 2), 0.1)) == ["front", "tie", "beaten", "front", "unknown"]
-    assert front.standing(values, np.zeros((5, 2))) == ["front", "beaten", "beaten", "front", "unknown"]
+    assert pareto.standing(values, np.full((5, 2), 0.1)) == ["front", "tie", "beaten", "front", "unknown"]
+    assert pareto.standing(values, np.zeros((5, 2))) == ["front", "beaten", "beaten", "front", "unknown"]
 
 
 def brute_force(points, asked, ranking):

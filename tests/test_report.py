@@ -17,8 +17,9 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
-from mic2e_bench.report import figures, findings, frontier, metric_names, page, plots, strips, tables
+from mic2e_bench.report import figures, findings, metric_names, page, plots, strips, tables
 from mic2e_bench.report import header as report_header
+from mic2e_bench.tools.recommend import figure as recommend_figure
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 STAND_INS = ("published size, random weights", "LPIPS backbone: alex, untrained (seed 0) stand-in")
@@ -228,7 +229,7 @@ def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_pat
         shutil.rmtree(results / model / "images")
         found = findings.read(study, results)
         assert strips.html(found).count(words) == len(study.trials)
-        assert frontier.thumbnail(SimpleNamespace(row=found.baseline)) == ""
+        assert recommend_figure.thumbnail(SimpleNamespace(row=found.baseline)) == ""
 
 
 def test_masks_are_laid_over_the_image_and_compared(tmp_path):

@@ -10,13 +10,14 @@ import pytest
 from helpers import command, file, inputs, refusal
 
 from mic2e_bench.bench import landscape as bench
-from mic2e_bench.choosing.front import nondominated
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import conflicts, params
 from mic2e_bench.records import record
-from mic2e_bench.tuning import budget, finals, hypervolume, measuring, read, sampler, sealed, tune
-from mic2e_bench.tuning.guesses import guesses
+from mic2e_bench.tools.recommend.pareto import nondominated
+from mic2e_bench.tools.tune import budget, finalists, hypervolume, measuring, sampler, space_file, tune
+from mic2e_bench.tools.tune.guesses import guesses
+from mic2e_bench.tuning import sealed
 
 SPACE = {
     "study": "found",
@@ -92,7 +93,7 @@ def measurer(monkeypatch):
 
 def search(content, results, spend="30", limits=None, **changes):
     """The content of ``front.json`` after a search, and the text."""
-    study, space = read.resolve(content)
+    study, space = space_file.resolve(content)
     text, fits = tune.tune(study, space, results, budget.parse(spend), limits, **changes)
     return {**json.loads((results / study.name / "tune" / "front.json").read_text()), "fits": fits, "text": text}
 
@@ -101,7 +102,7 @@ def search(content, results, spend="30", limits=None, **changes):
 
 
 def test_a_space_has_conditions_and_values_with_a_part_after_a_colon(content):
-    _, space = read.resolve(content)
+    _, space = space_file.resolve(content)
     assert len(space.points) == 108
     found = [space.settings(point) for point in space.points]
     assert {one["attention"] for one in found} == {"native", "sliced:1", "sliced:2"}
@@ -113,7 +114,7 @@ def test_points_that_conflict_or_cannot_run_here_are_no_points(content):
     content["space"] = {
         "guidance": [1.0, 2.5], "guidance_stop": [0.5, 1.0], "offload": ["none", "model"], "device": ["cpu"],
     }  # fmt: skip
-    study, space = read.resolve(content)
+    study, space = space_file.resolve(content)
     settings = [{**study.baseline.settings, **space.settings(point)} for point in space.points]
     assert len(settings) == 3
     assert not any(conflicts.find(one, study.pipeline) or one["offload"] == "model" for one in settings)
@@ -123,12 +124,12 @@ def test_points_that_conflict_or_cannot_run_here_are_no_points(content):
 def test_a_vary_is_a_space_as_well(content):
     content["vary"] = {"steps": [1, 2], "resolution": [64, 128]}
     del content["space"], content["study"]
-    study, space = read.resolve(content)
+    study, space = space_file.resolve(content)
     assert study.name == "objectclear-steps-resolution" and len(space.points) == 4
 
 
 def test_guesses_are_the_baseline_and_the_presets_nearest_points(content):
-    study, space = read.resolve(content)
+    study, space = space_file.resolve(content)
     found = {name: space.settings(point) for name, point in guesses(space).items()}
     assert found["baseline"] == {
         "steps": 8,
@@ -147,7 +148,7 @@ def test_a_large_space_is_sampled(content):
         "resolution": list(range(64, 256, 2)),
         "guidance": [1.0, 2.0, 3.0, 4.0],
     }
-    _, space = read.resolve(content)
+    _, space = space_file.resolve(content)
     assert not space.is_whole and 10_000 < len(space.points) <= 20_000
     study = optuna.create_study(sampler=sampler.sampler())
     assert len({sampler.propose(study, space, (), {})[1] for _ in range(5)}) == 5
@@ -252,7 +253,7 @@ def test_a_value_that_raises_is_left_alone_once_it_is_the_only_suspect():
 
 
 def test_a_space_is_proposed_whole_and_then_ends(content):
-    _, space = read.resolve(content)
+    _, space = space_file.resolve(content)
     study, order = optuna.create_study(sampler=sampler.sampler()), {}
     for count in range(108):
         trial, point = sampler.propose(study, space, order, {})
@@ -296,7 +297,7 @@ def costs(one):
 
 
 def costs_of_all(content):
-    study, space = read.resolve(content)
+    study, space = space_file.resolve(content)
     whole = measuring.Measuring(study, space, None)
     return np.array([costs(Measurer().record(whole.trial(point))) for point in space.points])
 
@@ -374,7 +375,7 @@ def test_a_small_space_is_measured_whole(content, tmp_path, measurer):
 def test_a_budget_of_time_keeps_the_finalists_share(content, tmp_path, measurer, monkeypatch):
     measurer()
     clock = iter(range(0, 10**6, 30))  # a batch takes 30 s
-    monkeypatch.setattr("mic2e_bench.tuning.search.monotonic", lambda: next(clock))
+    monkeypatch.setattr("mic2e_bench.tools.tune.search.monotonic", lambda: next(clock))
     found = search(content, tmp_path / "r", "5m", patience=1000, finalists=4)
     assert "only the finalists' share is left" in found["ended"]
     assert 150 <= found["seconds"] <= 300
@@ -403,7 +404,7 @@ def test_trials_of_one_build_are_measured_together(content, tmp_path, measurer):
 
 def test_spanning_points_are_kept():
     costs = np.array([[0, 9.0], [9, 0], [4, 4], [4.1, 3.95], [3.9, 4.1]])
-    assert sorted(finals.spanning(costs, 3))[:2] == [0, 1]
+    assert sorted(finalists.spanning(costs, 3))[:2] == [0, 1]
 
 
 def test_records_of_another_machine_are_not_mixed_in(content, tmp_path, measurer):

@@ -7,9 +7,10 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import cli, verify
+from mic2e_bench import cli
 from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import record
+from mic2e_bench.tools import verify
 
 
 @pytest.fixture(scope="module")

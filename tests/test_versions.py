@@ -11,8 +11,8 @@ import helpers
 import pytest
 from helpers import tiny
 
-from mic2e_bench import doctor
 from mic2e_bench.machine import environment, versions
+from mic2e_bench.tools.doctor import doctor
 
 LOCK = """\
 numpy==1.0 ; python_full_version < '3' \\

@@ -7,9 +7,9 @@ import pytest
 from helpers import tiny
 from pretended import GIB, card
 
-from mic2e_bench import doctor
 from mic2e_bench.commands import plan
 from mic2e_bench.machine import conditions, environment, facts, nvidia, visible
+from mic2e_bench.tools.doctor import doctor
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from mic2e_bench import api, paths
 from mic2e_bench.bench import faults
-from mic2e_bench.comparing import compare
-from mic2e_bench.comparing.compare import Comparison
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.run import runner
+from mic2e_bench.tools.compare import compare
+from mic2e_bench.tools.compare.compare import Comparison
 
 BASE = "base"
 VARIANTS: dict[str, faults.Fault | None] = {

@@ -23,7 +23,6 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench import verify
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
@@ -31,6 +30,7 @@ from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.run import runner
+from mic2e_bench.tools import verify
 
 KILLS, INTERRUPTS, LIMIT_S = 30, 5, 1.0
 CONTENT: dict[str, Any] = {

@@ -19,16 +19,17 @@ import optuna
 from optuna.trial import TrialState
 
 from mic2e_bench import paths as _paths
-from mic2e_bench.choosing.front import nondominated
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.tuning import hypervolume, sealed
-from mic2e_bench.tuning.guesses import guesses
-from mic2e_bench.tuning.sampler import params_of, propose, sampler, suggest
+from mic2e_bench.tools.recommend.pareto import nondominated
+from mic2e_bench.tools.tune import hypervolume
+from mic2e_bench.tools.tune.guesses import guesses
+from mic2e_bench.tools.tune.sampler import params_of, propose, sampler, suggest
+from mic2e_bench.tools.tune.search import BATCH
+from mic2e_bench.tools.tune.space import Point
+from mic2e_bench.tuning import sealed
 from mic2e_bench.tuning.sealed import Landscape
-from mic2e_bench.tuning.search import BATCH
-from mic2e_bench.tuning.space import Point
 
 LIMIT, AT, SEEDS = 0.95, 0.2, 20  # of the true front's hypervolume, with this share of the trials, median of the seeds
 SHARES = (0.05, 0.1, AT, 0.3)

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import verify
 from mic2e_bench.catalog.metrics.similarity import PSNR
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import frame, record
+from mic2e_bench.tools import verify
 
 RECORDS, LIMIT_S, REPEATS = 10_000, 2.0, 5
 STUDY = {

@@ -36,18 +36,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench import files
-    from mic2e_bench.comparing import compare, junit, show
+    from mic2e_bench.tools.compare import compare, junit
+    from mic2e_bench.tools.compare import text as compare_text
 
     made = compare.compare(options.base, options.head, options.fail_on, options.across_machines)
     outputs = {
-        options.markdown: lambda: show.markdown(made).encode(),
-        options.html: lambda: show.html(made).encode(),
+        options.markdown: lambda: compare_text.markdown(made).encode(),
+        options.html: lambda: compare_text.html(made).encode(),
         options.junit: lambda: junit.xml(made),
     }
     for path, content in outputs.items():
         if path:
             files.write_whole(path, content())
-    print(show.text(made))
+    print(compare_text.text(made))
     if made.failures:
         return commands.NOT_OK
     is_open = made.open_questions or made.lost

@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import doctor as examination
+    from mic2e_bench.tools.doctor import doctor as examination
 
     found = examination.examine()
     print(json.dumps(found, indent=1) if options.json else examination.text(found))

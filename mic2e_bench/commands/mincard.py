@@ -15,7 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import mincard
+    from mic2e_bench.tools import mincard
 
     for study in commands.studies(options):
         for found in mincard.of_study(study, commands.results(options), tuple(options.label)):

@@ -28,11 +28,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.choosing import advice
-    from mic2e_bench.choosing.ask import ask
+    from mic2e_bench.tools.recommend import text as recommend_text
+    from mic2e_bench.tools.recommend.request import ask
 
     given = ("max_latency", "max_vram", "max_memory", "min_quality", "prefer", "metric", "with_disturbed")
     asked = {name: getattr(options, name) for name in given}
     made, among = ask(options.studies, commands.results(options), **asked)
-    print(json.dumps(advice.as_json(made, among), indent=1) if options.json else advice.text(made, among))
+    print(
+        json.dumps(recommend_text.as_json(made, among), indent=1) if options.json else recommend_text.text(made, among)
+    )
     return commands.OK if made.best else commands.NOT_OK

@@ -12,9 +12,9 @@ from mic2e_bench import commands
 from mic2e_bench.commands import plan
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
     from mic2e_bench.run.outcomes import Summary
+    from mic2e_bench.tools.budget.budget import Budget
 
 LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 ABOUT = "measure what is not measured yet"
@@ -40,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench import api, budget
+    from mic2e_bench import api
+    from mic2e_bench.tools.budget import budget
 
     limit = budget.of_process(options.budget) if options.budget else None
     studies, results = commands.studies(options), commands.results(options)

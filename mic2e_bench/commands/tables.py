@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.claims import publish
+    from mic2e_bench.tools.claims import publish
 
     if options.check:
         problems = publish.check(commands.results(options), options.mixed)

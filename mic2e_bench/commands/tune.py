@@ -33,14 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.tuning import budget, read, tune
+    from mic2e_bench.tools.tune import budget, space_file, tune
 
     asked = _limits(options)
     spend = budget.parse(options.budget)
     for name, value in (("--patience", options.patience), ("--finalists", options.finalists)):
         if value is not None and value < 1:
             raise BadInput(f"{name}: {value} is not a whole number from 1.")
-    study, space = read.read(options.params, tuple(options.set))
+    study, space = space_file.read(options.params, tuple(options.set))
     if options.dry_run:
         print(tune.plan(study, space))
         return commands.OK

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from mic2e_bench import verify
+    from mic2e_bench.tools import verify
 
     results = commands.results(options)
     if not results.is_dir():

@@ -15,7 +15,7 @@ from mic2e_bench.run import forkserver, skipping
 from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
+    from mic2e_bench.tools.budget.budget import Budget
 
 RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
 

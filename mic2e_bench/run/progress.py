@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from mic2e_bench.plan.trial import Trial
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
+    from mic2e_bench.tools.budget.budget import Budget
 
 # tqdm's own lock is a semaphore, which a runner that is killed would leave behind
 tqdm.set_lock(threading.RLock())

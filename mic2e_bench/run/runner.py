@@ -23,7 +23,7 @@ from mic2e_bench.run.outcomes import Outcomes, Summary
 from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
+    from mic2e_bench.tools.budget.budget import Budget
 
 
 def run(

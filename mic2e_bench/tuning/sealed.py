@@ -18,14 +18,14 @@ import numpy as np
 
 from mic2e_bench import files
 from mic2e_bench.catalog import registry
-from mic2e_bench.choosing.recommend import QUALITY
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
 from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.records.record import Record
-from mic2e_bench.tuning import hypervolume, read
-from mic2e_bench.tuning.measuring import Columns
-from mic2e_bench.tuning.space import Point, Space
+from mic2e_bench.tools.recommend.recommend import QUALITY
+from mic2e_bench.tools.tune import hypervolume, space_file
+from mic2e_bench.tools.tune.measuring import Columns
+from mic2e_bench.tools.tune.space import Point, Space
 
 SCHEMA = 1
 
@@ -141,7 +141,7 @@ class Landscape:
 
 def _landscape(content: Mapping[str, Any]) -> Landscape:
     pipeline = registry.pipeline(content["params"]["pipeline"])
-    axes = read.axes(content["params"]["vary"], pipeline, content["study"])
+    axes = space_file.axes(content["params"]["vary"], pipeline, content["study"])
     columns = Columns(content["memory"], content["metric"])
     space = Space(pipeline, content["baseline"]["settings"], axes)
     values = {space.nearest(row["settings"]): _costs(row, columns) for row in content["rows"]}

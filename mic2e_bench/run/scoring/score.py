@@ -26,8 +26,8 @@ from mic2e_bench.run.scoring import pairs
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
+    from mic2e_bench.tools.budget.budget import Budget
 
 VERSION = 3  # of the scores: raised when the same images would give other numbers
 LEAST_S = 2.0  # of a budget: with less no scoring is begun

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, verify
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.record import Record
+from mic2e_bench.tools import verify
 from mic2e_bench.tools.collect import parts
 
 OTHER_BYTES = 256 << 10  # the most of the doctor's page, and of a log

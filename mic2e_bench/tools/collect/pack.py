@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import doctor, paths, units
+from mic2e_bench import paths, units
 from mic2e_bench.errors import BadInput
 from mic2e_bench.files import cannot_write, write_whole
 from mic2e_bench.records import record
 from mic2e_bench.records.record import Record
 from mic2e_bench.tools.collect import parts, summary
+from mic2e_bench.tools.doctor import doctor
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
+    from mic2e_bench.tools.budget.budget import Budget
 
 MOST_FILES = 8  # in the folder: the parts and the summary
 SUMMARY = "summary.md"

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mic2e_bench import units
-from mic2e_bench.budget import left_of
 from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.trial import grouped
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import memory_of
 from mic2e_bench.records.record import Record
+from mic2e_bench.tools.budget.budget import left_of
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
-    from mic2e_bench.budget import Budget
     from mic2e_bench.plan.params import Study
+    from mic2e_bench.tools.budget.budget import Budget
 
 
 def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) -> str:

@@ -1,0 +1,1 @@
+"""`run --budget`: what fits into the time that is left."""

@@ -1,0 +1,51 @@
+"""What records of several devices say of the same claims, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mic2e_bench.tools.claims.answers import Stored
+from mic2e_bench.tools.claims.claims_file import Claim
+from mic2e_bench.tools.claims.judge import judge
+from mic2e_bench.tools.claims.sheet import NOTHING, Cell, Sheet, judged
+
+TITLE, GUIDE = "The same claims by device", "All guides"
+
+
+def grouped(records: Iterable[Stored]) -> dict[str, list[Stored]]:
+    """The measured records of each device, GPUs first, then by name."""
+    found: dict[str, list[Stored]] = {}
+    for one in sorted(records, key=lambda one: (not one.on_gpu, one.device)):
+        if one.is_measured:
+            found.setdefault(one.device, []).append(one)
+    return found
+
+
+def sheets(claims: Sequence[Claim], records: Sequence[Stored]) -> list[Sheet]:
+    """One sheet with the claims that more than one device answers, a column a device; none where there is no such."""
+    devices = grouped(records)
+    rows = []
+    for claim in claims if len(devices) > 1 else ():
+        cells = [_cell(claim, of_one) for of_one in devices.values()]
+        if sum(isinstance(cell, Cell) for cell in cells) > 1:
+            rows.append([claim.section, claim.what, claim.pipeline.name, claim.claimed, *cells])
+    return [_sheet(list(devices), rows)] if rows else []
+
+
+def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | Cell:
+    """The best figure of one device, its verdict and its weights."""
+    outcome = judge(claim, of_one)
+    if outcome.value is None:
+        return NOTHING
+    return Cell(outcome, f"{judged(outcome).text}; {outcome.records[0].weights}")
+
+
+FIRST = ("section", "optimisation", "pipeline", "claimed")
+
+
+def _sheet(devices: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Sheet:
+    """Without the devices that answer none of the claims."""
+    able = [index for index in range(len(devices)) if any(isinstance(row[len(FIRST) + index], Cell) for row in rows)]
+    kept = [*range(len(FIRST)), *(len(FIRST) + index for index in able)]
+    header = [*FIRST, *devices]
+    return Sheet(TITLE, GUIDE, [header[index] for index in kept], [[row[index] for index in kept] for row in rows])

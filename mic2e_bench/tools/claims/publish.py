@@ -1,0 +1,160 @@
+"""The tables as files in the results folder, ``tables.md``, ``tables.html`` and ``tables.json``, and their check."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mic2e_bench import files
+from mic2e_bench.records import comparable
+from mic2e_bench.report import markup
+from mic2e_bench.report.tabular import Linked, Table
+from mic2e_bench.tools import claims
+from mic2e_bench.tools.claims import answers, by_device, claims_file
+from mic2e_bench.tools.claims.judge import Outcome, judge
+from mic2e_bench.tools.claims.layout import sheets
+from mic2e_bench.tools.claims.sheet import Cell, Sheet
+
+TITLE = "The guides' tables, measured"
+SCHEMA = 1
+
+
+def make(results: Path, mixed: bool = False) -> dict[str, str]:
+    """The content of each file by its name, from the stored records alone.
+
+    Damaged records are named on standard error. Raises ``BadInput`` where the figures of one device come from
+    different environments, unless ``mixed``; a single ratio never does.
+    """
+    records, damaged = answers.load(Path(results))
+    for problem in damaged:
+        print(f"left out: {problem}", file=sys.stderr)
+    claimed = claims_file.load()
+    made = sheets([judge(claim, records) for claim in claimed]) + by_device.sheets(claimed, records)
+    if not mixed:
+        shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
+        for of_one in by_device.grouped(shown).values():
+            names = comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME
+            comparable.require_one((one.record for one in of_one), names)
+    return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
+
+
+def write(results: Path, mixed: bool = False) -> list[Path]:
+    """Write the files; returns their paths. Raises ``BadInput``."""
+    made = make(results, mixed)
+    for name, content in made.items():
+        files.write_whole(Path(results) / name, content.encode())
+    return [Path(results) / name for name in made]
+
+
+def check(results: Path, mixed: bool = False) -> list[str]:
+    """A line for each cell of a published file that the stored records no longer give; nothing is written."""
+    problems = []
+    for name, content in make(results, mixed).items():
+        path = Path(results) / name
+        try:
+            published = path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            problems.append(f"{path}: missing; mic2e-bench tables writes it")
+            continue
+        if published != content:
+            problems += [f"{path}: {line}" for line in _differences(name, published, content)]
+    return problems
+
+
+def _differences(name: str, published: str, content: str) -> Iterator[str]:
+    """What differs, cell by cell; texts of another shape cannot be set side by side."""
+    old, new = (CELLS[name](text) for text in (published, content))
+    if old is None or len(old) != len(new):
+        yield "another number of cells than the records give"
+        return
+    differing = [(mine, its) for mine, its in zip(old, new, strict=True) if mine != its]
+    for mine, its in differing:
+        yield f"{' '.join(mine.split())[:200]!r} is published, the records give {' '.join(its.split())[:200]!r}"
+    if not differing:
+        yield "its white space is not as written"
+
+
+def _json_cells(text: str) -> list[str] | None:
+    """Each cell with the table, the row and the column that it is in."""
+    try:
+        tables = json.loads(text)["tables"]
+        return [
+            f"{t['guide']}, {t['title']}, {row[0]['text']}, {column}: {json.dumps(cell, ensure_ascii=False)}"
+            for t in tables
+            for row in t["rows"]
+            for column, cell in zip(t["header"], row, strict=True)
+        ] + [f"{t['guide']}, {t['title']}: {t['caption']}" for t in tables]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+CELLS = {
+    "tables.md": lambda text: re.split(r"\n|(?<!\\)\|", text),
+    "tables.html": lambda text: re.split(r"(?=<t[dh]|<h\d|<p|<caption)", text),
+    "tables.json": _json_cells,
+}
+
+
+def _table(sheet: Sheet) -> Table:
+    rows = [[_linked(cell) if isinstance(cell, Cell) else cell for cell in row] for row in sheet.rows]
+    return Table(sheet.header, rows, sheet.caption, left=range(len(sheet.header)))
+
+
+def _linked(cell: Cell) -> str:
+    return Linked.to(cell.text, [quote(one.path) for one in cell.records])
+
+
+def _markdown(made: Sequence[Sheet]) -> str:
+    parts = [f"# {TITLE}", "```\n" + (claims.__doc__ or "").strip() + "\n```"]
+    parts += [f"## {sheet.guide}: {sheet.title}\n\n{_table(sheet).markdown().strip()}" for sheet in made]
+    return "\n\n".join(parts) + "\n"
+
+
+def _html(made: Sequence[Sheet]) -> str:
+    tables = [(f"{sheet.guide}: {sheet.title}", _table(sheet)) for sheet in made]
+    page = markup.render("claims.html", title=TITLE, note=(claims.__doc__ or "").strip(), tables=tables)
+    # published files spell quotes so, and their check compares characters
+    return str(page).replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
+
+
+def _json(made: Sequence[Sheet]) -> str:
+    tables = [
+        {
+            "guide": sheet.guide,
+            "title": sheet.title,
+            "caption": sheet.caption,
+            "header": list(sheet.header),
+            "rows": [[_cell(cell) for cell in row] for row in sheet.rows],
+        }
+        for sheet in made
+    ]
+    return json.dumps({"schema": SCHEMA, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cell(cell: str | Cell) -> dict[str, Any]:
+    if isinstance(cell, str):
+        return {"text": cell}
+    return {"text": cell.text, **_measured(cell.outcome)}
+
+
+def _measured(outcome: Outcome) -> dict[str, Any]:
+    """The figure, to six digits so that processors that round differently agree, and the records by id and path."""
+    claim = outcome.claim
+    return {
+        "claim": f"{claim.key}.{claim.of}",
+        "pipeline": claim.pipeline.name,
+        "claimed": [claim.low, claim.high],
+        "value": None if outcome.value is None else float(f"{outcome.value:.6g}"),
+        "unit": claims_file.QUANTITIES[claim.of][2],
+        "ci95": outcome.ci95 and [float(f"{end:.6g}") for end in outcome.ci95],
+        "verdict": outcome.verdict,
+        "why": outcome.why,
+        "remark": outcome.remark,
+        "place": outcome.place,
+        "records": [{"id": one.record.id, "path": one.path} for one in outcome.records],
+    }

@@ -1,0 +1,113 @@
+"""A table of a guide: texts, and cells in which records speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from mic2e_bench.records import frame
+from mic2e_bench.tools.claims.answers import Stored
+from mic2e_bench.tools.claims.judge import Outcome
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured place of a table: the outcome behind it and its text."""
+
+    outcome: Outcome
+    text: str
+
+    @property
+    def records(self) -> tuple[Stored, ...]:
+        return self.outcome.records
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table of a guide. Its cells are texts, or ``Cell`` where records speak."""
+
+    title: str
+    guide: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+
+    @property
+    def cells(self) -> Iterable[Cell]:
+        return (cell for row in self.rows for cell in row if isinstance(cell, Cell))
+
+    @property
+    def shown(self) -> list[Outcome]:
+        """The outcomes with a figure."""
+        return [cell.outcome for cell in self.cells if cell.outcome.value is not None]
+
+    @property
+    def caption(self) -> str:
+        """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
+        shown = self.shown
+        if not shown:
+            return "Nothing in this table is measured: each cell says why."
+        places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
+        backbones = dict.fromkeys(
+            str(entry["backbone"])
+            for one in shown
+            if one.claim.of == "quality" and (entry := one.records[0].record.quality.get("quality"))
+        )
+        stand_ins = dict.fromkeys(
+            text
+            for one in shown
+            for text in frame.stand_ins(one.records[0].record.model, list(backbones)).split("; ")
+            if text
+        )
+        parts = [f"Measured with {'; '.join(places)}."]
+        parts += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
+        parts += [f"{QUALITY} Backbone: {'; '.join(backbones)}."] if backbones else []
+        return " ".join(parts)
+
+
+QUALITY = "Quality: LPIPS in %, 100 the reference's picture, 0 one without information; the guides name no measure."
+
+
+def judged(outcome: Outcome) -> Cell:
+    """A figure with its verdict, for tables without a column of verdicts."""
+    if outcome.value is None:
+        return Cell(outcome, f"{outcome.verdict}: {outcome.why}")
+    why = f" ({outcome.why})" if outcome.why else ""
+    return Cell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
+
+
+def row(outcome: Outcome) -> list[str | Cell]:
+    """What was measured, the verdict, and with what."""
+    if outcome.value is None:
+        return [Cell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
+    verdict = f"{outcome.verdict}: {outcome.why}" if outcome.why else outcome.verdict
+    return [Cell(outcome, outcome.measured), verdict, outcome.place]
+
+
+def told_apart(sheet: Sheet) -> Sheet:
+    """The sheet with the place behind each figure, where they are of several and no column says of which."""
+    if PLACE in sheet.header or len({one.place for one in sheet.shown}) < 2:
+        return sheet
+    return replace(sheet, rows=[[_placed(cell) for cell in row] for row in sheet.rows])
+
+
+def _placed(cell: str | Cell) -> str | Cell:
+    if isinstance(cell, str) or cell.outcome.value is None:
+        return cell
+    return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
+
+
+PLACE = "measured with"
+MEASURED = ("measured", "verdict", PLACE)
+
+
+def listing(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:
+    """A claim a row."""
+    header = ["optimisation", "claimed", *MEASURED]
+    rows = [[one.claim.what, one.claim.claimed, *row(one)] for one in outcomes]
+    if is_all:
+        header = ["section", "optimisation", "pipeline", "claimed", *MEASURED]
+        firsts = [(one.claim.section, one.claim.what, one.claim.pipeline.name) for one in outcomes]
+        rows = [[*first, *rest[1:]] for first, rest in zip(firsts, rows, strict=True)]
+    return Sheet(title, guide, header, rows)

@@ -1,0 +1,1 @@
+"""`compare`: two sets of records, a verdict each."""

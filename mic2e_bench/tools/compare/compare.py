@@ -1,0 +1,165 @@
+"""A verdict for every metric of every trial that both sides have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mic2e_bench import paths
+from mic2e_bench.errors import BadInput
+from mic2e_bench.records import frame
+from mic2e_bench.records.comparable import disturbed
+from mic2e_bench.tools.compare import changes, images, thresholds
+from mic2e_bench.tools.compare import match as compare_match
+from mic2e_bench.tools.compare.changes import Change, Pairing
+from mic2e_bench.tools.compare.images import Values
+from mic2e_bench.tools.compare.match import Matches, Side, Trial
+from mic2e_bench.tools.compare.thresholds import RATIOS, Threshold
+from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
+from mic2e_bench.units import digits
+
+MACHINE = ("host", "device", "driver")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All verdicts in the order of the trials. ``remarks`` is what a reader must know beside them, ``lost`` how many
+    trials of the base the head has no record of.
+    """
+
+    base: str
+    head: str
+    machine: str
+    verdicts: tuple[Verdict, ...]
+    remarks: tuple[str, ...]
+    lost: int
+    stand_ins: str
+
+    @property
+    def failures(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.fails]
+
+    @property
+    def open_questions(self) -> list[Verdict]:
+        """The gated verdicts that are inconclusive."""
+        return [verdict for verdict in self.verdicts if verdict.gated and verdict.word == INCONCLUSIVE]
+
+    def counts(self) -> Counter[str]:
+        return Counter(verdict.word for verdict in self.verdicts)
+
+
+def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines: bool = False) -> Comparison:
+    """Compare two folders of records; ``sides``, ``statistics`` and ``verdict`` state the rules.
+
+    Raises ``BadInput`` for folders without records or without a common trial, for a threshold that cannot be read, and
+    for records of different machines unless ``across_machines``.
+    """
+    one, other = compare_match.read(base), compare_match.read(head)
+    matches = compare_match.match(one, other)
+    machine = _machine(one, other, across_machines)
+    known = _known(matches)
+    asked = thresholds.read(fail_on, known) if fail_on else thresholds.by_default(known)
+    pairings = [Pairing(match, one, other, across_machines) for match in matches.matches]
+    scored, problems = _scored(pairings, asked)
+    verdicts = [verdict for at, pairing in enumerate(pairings) for verdict in _of(pairing, asked, scored.get(at, {}))]
+    remarks = [*_remarks(one, other, matches, across_machines), *problems]
+    stand_ins = dict.fromkeys(filter(None, (_stand_ins(match.head) for match in matches.matches)))
+    lost = len(matches.gone)
+    return Comparison(str(base), str(head), machine, tuple(verdicts), tuple(remarks), lost, "; ".join(stand_ins))
+
+
+def _machine(one: Side, other: Side, across: bool) -> str:
+    """The machine of all records in words. Raises ``BadInput`` where there are several and that was not asked for."""
+    seen = []
+    for side in (one, other):
+        runs = [run.record.environment for trial in side.trials for run in trial.runs if run.record.environment]
+        found = dict.fromkeys(" ".join(str(here[name]) for name in MACHINE if here.get(name)) for here in runs)
+        if len(found) > 1:
+            raise BadInput(f"{side.folder}: its records are of several machines ({' and '.join(found)}): give one's.")
+        seen.append(next(iter(found), "an unknown machine"))
+    if seen[0] != seen[1] and not across:
+        raise BadInput(
+            f"{one.folder} was measured on {seen[0]}, {other.folder} on {seen[1]}: measure both on one machine, or "
+            "compare each with its own baseline only: --across-machines."
+        )
+    return " and ".join(dict.fromkeys(seen))
+
+
+def _known(matches: Matches) -> list[str]:
+    """The metrics that can be asked for."""
+    keys = {key for match in matches.matches for key in match.base.record.quality}
+    families = {key.partition(".")[0] for key in keys}
+    return [*RATIOS, *sorted({*keys, *families, "quality", "lpips", "quality.base", "lpips.base"})]
+
+
+def _scored(
+    pairings: Sequence[Pairing], asked: Sequence[Threshold]
+) -> tuple[Mapping[int, dict[str, Values]], list[str]]:
+    """The values of the pictures that are not the same on both sides, and what could not be scored."""
+    jobs = []
+    for number, pairing in enumerate(pairings):
+        match = pairing.match
+        measured = match.base.measured and match.head.measured and match.head.record.images
+        if measured and not pairing.across and not pairing.same_everything:
+            keys = changes.quality_keys(pairing, _named(asked))
+            jobs.append(images.job(number, match, pairing.base, pairing.head, keys))
+    return images.score(jobs, paths.cache() / "logs" / "compare.log")
+
+
+def _named(asked: Sequence[Threshold]) -> list[str]:
+    return [threshold.metric for threshold in asked]
+
+
+def _of(pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Values]) -> list[Verdict]:
+    """The verdicts of one trial; where a side did not measure it, one of its status."""
+    base, head = pairing.match.base, pairing.match.head
+    if not base.measured or not head.measured:
+        words = {"base": base.record.status, "head": head.record.status}
+        word = WORSE if base.measured else BETTER if head.measured else INCONCLUSIVE
+        note = (head if base.measured else base).record.reason
+        return [Verdict(head.study, head.label, STATUS, word, **words, unit="", gated=word == WORSE, note=note)]
+    ratios = [name for name in RATIOS if name in changes.USUAL_RATIOS or name in _named(asked)]
+    found = changes.of(pairing, ratios, changes.quality_keys(pairing, _named(asked)), scored)
+    return [_judged(pairing, change, asked) for change in found]
+
+
+def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Verdict:
+    """The verdict on a change; a threshold below the metric's noise floor is raised to it."""
+    least, notes = thresholds.of(change.metric, asked), [change.note, *pairing.match.notes]
+    if change.noise > least:
+        notes.append(f"the threshold is the noise floor, {digits(change.noise)} {change.unit}")
+    threshold = max(least, change.noise)
+    exact = change.metric.partition(".")[0] not in RATIOS
+    word = judge(change.value, change.ci95, threshold, thresholds.lower_is_better(change.metric), exact)
+    gated = any(one.covers(change.metric) for one in asked)
+    head = pairing.match.head
+    return Verdict(
+        head.study, head.label, change.metric, word, change.value, change.ci95, threshold, change.unit, change.base,
+        change.head, gated, "; ".join(filter(None, notes)),
+    )  # fmt: skip
+
+
+def _remarks(one: Side, other: Side, matches: Matches, across: bool) -> list[str]:
+    """Trials of one side only, versions that differ, disturbed rounds, damaged files."""
+    found = [f"only in the base: {trial.study} {trial.label} ({reason})" for trial, reason in matches.gone]
+    found += [f"only in the head: {trial.study} {trial.label}" for trial, _ in matches.new]
+    mine, theirs = (_versions(side) for side in (one, other))
+    if moved := [f"{n} {mine.get(n)} → {theirs.get(n)}" for n in {**mine, **theirs} if mine.get(n) != theirs.get(n)]:
+        found.append(f"other versions: {', '.join(moved)}")
+    for name, side in (("base", one), ("head", other)):
+        runs = [run for trial in side.trials for run in trial.runs]
+        if said := [text for run in runs if (text := "; ".join(disturbed(run.record)))]:
+            found.append(f"{name}: {len(said)} of {len(runs)} records were disturbed (such as: {said[0]})")
+        found += [f"{name}: left out: {text}" for text in side.damaged]
+    return [*found, "each trial is a ratio to its own side's baseline"] if across else found
+
+
+def _versions(side: Side) -> dict[str, str]:
+    here = side.trials[0].record.environment
+    return {"Python": here.get("python"), **here.get("packages", {})}
+
+
+def _stand_ins(trial: Trial) -> str:
+    return frame.stand_ins(trial.record.model, frame.backbones(trial.record))

@@ -1,0 +1,166 @@
+"""Quality picture by picture, where the two sides' pictures differ: each side against its own baseline and the truth,
+and the head's pictures with the base's as reference (``.base``). Scored in a child; the parent imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
+from mic2e_bench.records.record import Record
+from mic2e_bench.run import assemble, forkserver
+from mic2e_bench.run.failures import died
+from mic2e_bench.run.scoring import pairs
+from mic2e_bench.tools.compare.match import Match, Run, Side, Trial
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+PERFECT = {"quality": 100.0, "iou": 1.0, "lpips": 0.0}  # of a picture against itself
+
+
+@dataclass(frozen=True)
+class Values:
+    """One metric of every picture on both sides, and each picture's input."""
+
+    base: tuple[float, ...]
+    head: tuple[float, ...]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The pairs of pictures of one match by metric: (base, head); for ``.base`` metrics the base is ``None``.
+
+    ``problems`` names pictures that only one side has.
+    """
+
+    number: int
+    sides: Mapping[str, tuple[pairs.Side | None, pairs.Side]]
+    problems: tuple[str, ...] = ()
+
+
+def same(one: Trial | None, other: Trial | None) -> bool:
+    """Whether two trials have the very same pictures."""
+    if one is None or other is None:
+        return False
+    mine, theirs = ({pairs.key(image): image["sha256"] for image in trial.record.images} for trial in (one, other))
+    return mine == theirs and bool(mine)
+
+
+def job(number: int, match: Match, base: Side, head: Side, metrics: Sequence[str]) -> Job:
+    """What to score of a match. ``metrics`` are keys of a record's ``quality``."""
+    mine, theirs = (_sides(trial, side) for trial, side in ((match.base, base), (match.head, head)))
+    found: dict[str, tuple[pairs.Side | None, pairs.Side]] = {}
+    for metric in metrics:
+        which = "truth" if ".truth" in metric else ""
+        if which in mine and which in theirs:
+            found[metric] = (mine[which], theirs[which])
+    across = _with(match.head.last, match.base.last)
+    if across.pairs:
+        is_mask = registry.pipeline(match.head.record.pipeline).task == "segmentation"
+        found["iou.base" if is_mask else "quality.base" if across.pairs[0].nothing else "lpips.base"] = (None, across)
+    return Job(number, found, tuple(f"{match.head.study} {match.head.label}: {text}" for text in across.missing))
+
+
+def _sides(trial: Trial, side: Side) -> dict[str, pairs.Side]:
+    """A trial's pictures beside its own baseline's (``""``) and the known answers (``truth``), where there are such."""
+    baseline = side.baseline_of(trial)
+    found = {"": _with(trial.last, baseline.last)} if baseline else {}
+    truth = pairs.with_truth(_absolute(trial.last), _study(trial.last))
+    found |= {"truth": truth} if truth.pairs else {}
+    return {name: made for name, made in found.items() if made.pairs and not made.missing}
+
+
+def _with(run: Run, baseline: Run) -> pairs.Side:
+    return pairs.with_baseline(_absolute(run), _study(baseline))
+
+
+def _study(run: Run) -> pairs.Study:
+    one = run.record
+    try:
+        answers = pairs.known(one.inputs)
+    except OSError:  # the inputs' folder is gone: nothing is known of them
+        answers = {name: {} for name in one.inputs["items"]}
+    task, noise = registry.pipeline(one.pipeline).task, sources.pictures_may_lack(one.model)
+    return pairs.Study(_absolute(run), task, Path("/"), answers, noise)
+
+
+def _absolute(run: Run) -> Record:
+    """The record with whole paths of its pictures: the two sides lie in different folders."""
+
+    def placed(image: Mapping[str, Any]) -> dict[str, Any]:
+        made = {**image, "file": str((run.folder / image["file"]).resolve())}
+        return {**made, "again": placed(image["again"])} if "again" in image else made
+
+    return replace(run.record, images=[placed(image) for image in run.record.images])
+
+
+def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]], list[str]]:
+    """Score in a child; returns the values by match and metric, and what could not be scored, a line each."""
+    found: dict[int, dict[str, Values]] = {}
+    problems: list[str] = []
+    if not jobs:
+        return found, problems
+    process, pipe = forkserver.call(_child, log, list(jobs))
+    try:
+        while len(found) < len(jobs) and (message := forkserver.receive(pipe)):
+            number, values, said = message
+            found[number] = values
+            problems += said
+    finally:
+        process.kill()
+        process.join()
+        pipe.close()
+    if len(found) < len(jobs):
+        problems.append(f"pictures: {': '.join(died(process.exitcode, 'compare'))}; see {log}")
+    return found, list(dict.fromkeys(problems))
+
+
+def _child(jobs: list[Job], pipe: Connection) -> None:
+    """Send ``(number, {metric: Values}, problems)`` for every job."""
+    import torch
+
+    from mic2e_bench.catalog.metrics import perceptual
+    from mic2e_bench.run.scoring import entries
+
+    assemble.die_with_parent()
+    torch.set_num_threads(1)  # the same bits on every machine
+    perceptual.choose(None)
+    for one in jobs:
+        values, problems = {}, list(one.problems)
+        for metric, (base, head) in one.sides.items():
+            try:
+                theirs = each(metric, head)
+                mine = [PERFECT[metric.partition(".")[0]]] * len(theirs) if base is None else each(metric, base)
+                names = tuple(pair.input for pair in head.pairs)
+                if len(mine) == len(theirs):
+                    values[metric] = Values(tuple(mine), tuple(theirs), names)
+            except (entries.Failed, ValueError, KeyError) as error:
+                problems.append(f"pictures of {metric}: {error}")
+        pipe.send((one.number, values, problems))
+
+
+def each(metric: str, side: pairs.Side) -> list[float]:
+    """A metric of every pair of pictures; of ``quality`` shares whose mean is the study's value."""
+    from mic2e_bench.run.scoring import entries
+
+    family, _, rest = metric.partition(".")
+    region = rest.removeprefix("truth").removeprefix("base").strip(".")
+    name = "lpips" if family == "quality" else family
+    found = [entries.values(name, pair)[region] for pair in side.pairs]
+    if family != "quality":
+        return found
+    without = [replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing]
+    if len(without) < len(found):
+        raise ValueError(f"there is no picture without information to compare with ({side.anchor})")
+    scale = float(np.mean([entries.values(name, pair)[region] for pair in without]))
+    if not scale:
+        raise ValueError(f"{side.anchor} is the reference itself")
+    return [100 * (1 - value / scale) for value in found]

@@ -1,0 +1,156 @@
+"""What a setting would take of a GPU's memory: an estimate, and what it assumes."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import conflicts
+from mic2e_bench.plan.settings import resolve
+from mic2e_bench.tools.fit.allocator import Allocator
+from mic2e_bench.tools.fit.cards import OLDER_WORKSPACE, WORKSPACE
+from mic2e_bench.tools.fit.rehearsal import Rehearsed, rehearse
+from mic2e_bench.units import MIB
+
+CONTEXT = 512 * MIB  # on the card beside what PyTorch's allocator reserves
+ASSUMED = (
+    f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator",
+    f"cuBLAS's workspace is {WORKSPACE // MIB} MiB; on cards before Hopper {OLDER_WORKSPACE / MIB:.1f} MiB",
+    "a convolution copies its channels-first input and output for cuDNN's tensor cores; not where channels_last",
+    "fused attention kernels hold no matrix of scores, whichever of them it is",
+    "the allocator follows the rules of PyTorch 2.10 with the default settings, and nothing else runs on the card",
+)
+# settings that change memory in ways that are not counted: when, and what is missing
+NOT_MODELLED = {
+    "compile": (lambda value: value != "none", "torch.compile: fused kernels need less, pools of CUDA graphs more"),
+    "engine": (lambda value: value != "torch", "the engine's workspace; its copy of the weights is counted"),
+    "step_cache": (lambda value: value != "none", "what the cache keeps from step to step"),
+    "cudnn_benchmark": (bool, "the fastest convolutions may have larger workspaces"),
+    "offload": (lambda value: value == "group", "the side stream of group offload, which has cached memory of its own"),
+    "guidance_stop": (lambda value: value < 1, "nothing: the guided steps decide the peak"),
+}
+# settings that decide memory; others share an estimate
+DECIDE = (
+    "attention", "batch", "channels_last", "engine", "expandable_segments", "fused_qkv", "offload", "precision",
+    "prompt_kind", "quantize", "quantize_parts", "resolution", "vae_slicing", "vae_tiling",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an estimate fits a memory. ``tight``: only once cached memory is given back, which PyTorch does."""
+
+    fits: Literal["yes", "tight", "no"]
+    spare: float  # bytes that are left, or negative: that are missing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes. ``stages``: the most that was allocated during each call of a component, in order.
+
+    ``reserved`` is what PyTorch's allocator would take from the device, to be compared with a record's
+    ``peak_vram_reserved_bytes``; ``on_card`` is that with the CUDA context.
+    """
+
+    pipeline: str
+    settings: Mapping[str, Any]
+    size: tuple[int, int]
+    weights: Mapping[str, int]
+    stages: tuple[tuple[str, int], ...]
+    allocated: int
+    reserved: int
+    not_modelled: tuple[str, ...]
+    rehearsed: Rehearsed
+
+    @property
+    def on_card(self) -> int:
+        return self.reserved + CONTEXT
+
+    def on(self, memory: float, workspace: int = WORKSPACE) -> Verdict:
+        """Whether it fits a card with so many bytes, on which cuBLAS takes this workspace."""
+        # the share that PyTorch may take is of the whole card, and the context lies beside it
+        capacity = min(memory - CONTEXT, memory * self.settings.get("memory_fraction", 1.0))
+        allocated, reserved = self.peaks(workspace)
+        if reserved <= capacity:
+            return Verdict("yes", capacity - reserved)
+        if self.settings.get("expandable_segments"):
+            return Verdict("no", capacity - reserved)
+        least = _replay(self.rehearsed, workspace, capacity)
+        return Verdict("no" if least.failed else "tight", capacity - allocated)
+
+    def peaks(self, workspace: int) -> tuple[int, int]:
+        """Bytes allocated and reserved at most, where cuBLAS takes this workspace."""
+        if workspace == WORKSPACE:
+            return self.allocated, self.reserved
+        return _peaks(registry.pipeline(self.pipeline), self.settings, self.rehearsed, workspace)
+
+
+def estimate(
+    pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, Any], size: tuple[int, int] | None = None
+) -> Estimate:
+    """The estimate of resolved settings. ``size``: the input image's (width, height), by default as large as asked.
+
+    Raises ``BadInput`` where the settings cannot be in force together on a GPU.
+    """
+    settings = {**settings, "device": "cuda"}
+    if reason := conflicts.find(settings, pipeline):
+        raise BadInput(f"{pipeline.name}: {reason}")
+    decisive = {name: settings[name] for name in DECIDE if name in settings}
+    guided = "guidance" in settings and pipeline.guides(settings["guidance"])
+    size = size or _default_size(settings)
+    done = _rehearsed(pipeline.name, json.dumps([dict(model), decisive, guided], sort_keys=True), size)
+    return _made(pipeline, settings, size, done)
+
+
+@functools.lru_cache(maxsize=64)
+def _rehearsed(name: str, key: str, size: tuple[int, int]) -> Rehearsed:
+    model, decisive, guided = json.loads(key)
+    pipeline = registry.pipeline(name)
+    guidance = {"guidance": 5.0 if guided else 0.0} if "guidance" in registry.toggles_of(pipeline) else {}
+    settings = resolve({**decisive, **guidance, "device": "cuda"}, pipeline, "fit")
+    return rehearse(pipeline, model, settings, size)
+
+
+def _made(pipeline: Pipeline, settings: Mapping[str, Any], size: tuple[int, int], done: Rehearsed) -> Estimate:
+    allocated, reserved = _peaks(pipeline, settings, done, WORKSPACE)
+    notes = tuple(text for name, (when, text) in NOT_MODELLED.items() if name in settings and when(settings[name]))
+    weights = dict(done.weights)
+    return Estimate(pipeline.name, settings, size, weights, _stages(done), allocated, reserved, notes, done)
+
+
+def _peaks(pipeline: Pipeline, settings: Mapping[str, Any], done: Rehearsed, workspace: int) -> tuple[int, int]:
+    """Bytes allocated and reserved at most."""
+    engine = done.weights[pipeline.denoiser] if settings.get("engine", "torch") != "torch" else 0
+    replayed = _replay(done, workspace)
+    allocated = replayed.most_allocated + engine
+    # segments that grow leave no gaps to speak of
+    return allocated, allocated if settings.get("expandable_segments") else replayed.most_reserved + engine
+
+
+def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float("inf")) -> Allocator:
+    allocator = Allocator(capacity)
+    allocator.take(workspace)
+    return allocator.replay(done.events)
+
+
+def _stages(done: Rehearsed) -> tuple[tuple[str, int], ...]:
+    total, totals = 0, [0]
+    for _, size in done.events:
+        total += size
+        totals.append(total)
+    return tuple(
+        (stage.component if stage.entry == "forward" else f"{stage.component}.{stage.entry}",
+         max(totals[stage.start : stage.end + 1]))
+        for stage in done.stages
+    )  # fmt: skip
+
+
+def _default_size(settings: Mapping[str, Any]) -> tuple[int, int]:
+    side = settings.get("resolution", 1024)
+    return (side, side) if isinstance(side, int) else (side[1], side[0])

@@ -1,0 +1,1 @@
+"""`recommend`: what to set under limits."""

@@ -1,0 +1,205 @@
+"""A recommendation for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mic2e_bench import units
+from mic2e_bench.catalog import registry
+from mic2e_bench.plan import protocol
+from mic2e_bench.plan.settings import show
+from mic2e_bench.records.comparable import MEMORY_NAMES, RSS, VRAM
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools.recommend import pareto
+from mic2e_bench.tools.recommend.candidates import Candidates
+from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.units import NONE
+
+MEMORY_WORDS = {
+    VRAM: "peak VRAM that PyTorch's allocator reserved",
+    RSS: "peak RSS of the process, libraries included, because these records are of a CPU",
+}
+MARKS = {pareto.FRONT: "front", pareto.TIE: "tie with the front", pareto.BEATEN: "", pareto.UNKNOWN: NONE}
+MOST = 5  # runners-up, ties and reasons that the text names
+
+
+def text(made: Recommendation, among: Candidates, with_table: bool = True) -> str:
+    """The whole answer in words, with or without the table of all settings."""
+    parts = [_head(made, among), _answer(made, among)]
+    if costs := [_cost(relaxed, made, among) for relaxed in made.relaxed]:
+        parts.append("\n".join(["What each limit costs, the others kept:", *(f"  {line}" for line in costs)]))
+    if with_table:
+        parts.append(f"Measured settings\n{table(made, among).text()}")
+    if among.left_out:
+        parts.append(_left_out(among))
+    return "\n\n".join(parts)
+
+
+def _head(made: Recommendation, among: Candidates) -> str:
+    name = among.rows[0]["pipeline"]
+    quality = f"'{among.metric}', 100 % = {_hundred(among.metric)}" if among.metric else "none was scored"
+    lines = [
+        f"{name}: {among.stand_ins or among.rows[0]['model']}",
+        f"{len(among.rows)} settings measured on {among.machine}.",
+        f"Latency: median of a call. Memory: {MEMORY_WORDS[among.memory]}. Quality: {quality}.",
+    ]
+    if among.disturbed:
+        lines.append(f"{among.disturbed} of them were disturbed by other work while they were measured.")
+    if made.limits:
+        said = ", ".join(_limit(name, value, among) for name, value in made.limits.items())
+        lines.append(f"Limits: {said}. {len(made.fitting)} of {len(made.points)} fit.")
+    lines.append(f"Preferred: {', then '.join(quantity(name, among) for name in made.order)}.")
+    return "\n".join(lines)
+
+
+def _hundred(metric: str) -> str:
+    return "the known answers" if ".truth" in metric else "the baseline's images"
+
+
+def _limit(name: str, value: float, among: Candidates) -> str:
+    side = "at least" if name == QUALITY else "at most"
+    return f"{quantity(name, among)} {side} {units.write(value, KIND[name])}"
+
+
+def quantity(name: str, among: Candidates) -> str:
+    """A quantity as people call it: memory by which memory it is."""
+    return MEMORY_NAMES[among.memory] if name == MEMORY else name
+
+
+def _answer(made: Recommendation, among: Candidates) -> str:
+    if made.best is None:
+        return "\n".join(_nothing(made, among))
+    lines = [f"Best: {made.best.label}", f"  {values(made.best, among)}  ({_standing(made.best, made)})"]
+    lines.append(f"  settings: {settings(made.best, among)}")
+    if made.ties:
+        names = "; ".join(point.label for point in made.ties[:MOST])
+        more = f" and {len(made.ties) - MOST} more" if len(made.ties) > MOST else ""
+        lines.append(f"  not to be told apart from it (every difference is inside the noise): {names}{more}")
+    if made.runners_up:
+        lines.append("Runners-up:")
+    for point in made.runners_up:
+        tied = [quantity(name, among) for name in made.order if point.ties(made.best, name)]
+        note = f"; {' and '.join(tied)}: a tie with the best" if tied else ""
+        lines.append(f"  {point.label}: {values(point, among)}{note}")
+    return "\n".join(lines)
+
+
+def _nothing(made: Recommendation, among: Candidates) -> list[str]:
+    """What to say where nothing fits: the nearest point, and what is missing."""
+    lines = ["Nothing measured fits."]
+    for name in made.out_of_reach():
+        best = min((p for p in made.points if p.values[name] is not None), key=lambda p: p.cost(name))
+        said = units.write(best.values[name], KIND[name])
+        lines.append(f"  {_limit(name, made.limits[name], among)} is out of reach: the best is {said} ({best.label})")
+    if made.nearest:
+        lines.append(f"  nearest: {made.nearest.label}: {values(made.nearest, among)}")
+        lines += [f"    missing: {text}" for text in _missing(made.nearest, made, among)]
+    return lines
+
+
+def _missing(point: Point, made: Recommendation, among: Candidates) -> list[str]:
+    """By how much a point is beyond each limit that it does not keep."""
+    found = []
+    for name, limit in made.limits.items():
+        if not within(point, {name: limit}):
+            by = abs(point.values[name] - limit)
+            side = "too little" if name == QUALITY else "too much"
+            found.append(f"{quantity(name, among)}: {units.write(by, KIND[name])} {side}")
+    return found
+
+
+def _cost(relaxed: Any, made: Recommendation, among: Candidates) -> str:
+    first = f"{_limit(relaxed.name, made.limits[relaxed.name], among)}:"
+    if relaxed.least is None:
+        return f"{first} {'nothing fits without it either' if made.best is None else 'costs nothing beyond the noise'}"
+    to = units.write(relaxed.least.values[relaxed.name], KIND[relaxed.name])
+    if made.best is None:
+        return f"{first} relaxed to {to}, {relaxed.least.label} fits"
+    said = f"{first} relaxed to {to}, {_gain(relaxed.least, made, among)} ({relaxed.least.label})"
+    if relaxed.most.id != relaxed.least.id:
+        far = units.write(relaxed.most.values[relaxed.name], KIND[relaxed.name])
+        said += f"; to {far}, {_gain(relaxed.most, made, among)} ({relaxed.most.label})"
+    return said
+
+
+def _gain(point: Point, made: Recommendation, among: Candidates) -> str:
+    name = next((name for name in made.order if not point.ties(made.best, name)), made.order[0])
+    old, new = (units.write(p.values[name], KIND[name]) for p in (made.best, point))
+    return f"{quantity(name, among)} {old} → {new}"
+
+
+def values(point: Point, among: Candidates) -> str:
+    """The values of a point, those that it has."""
+    there = ((name, value) for name, value in point.values.items() if value is not None)
+    return ", ".join(f"{quantity(name, among)} {units.write(value, KIND[name])}" for name, value in there)
+
+
+def settings(point: Point, among: Candidates) -> str:
+    """The settings of a point that differ among the candidates."""
+    return ", ".join(f"{key} {show(point.row[key])}" for key in telling(among.rows)) or "the only ones measured"
+
+
+def telling(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that differ among rows."""
+    return [name for name in (*registry.toggles(), *protocol.VARIED) if len({str(row.get(name)) for row in rows}) > 1]
+
+
+def table(made: Recommendation, among: Candidates) -> Table:
+    """Every point, by latency, with its place."""
+    rows, marks = [], []
+    for point in sorted(made.points, key=lambda p: p.values[LATENCY]):
+        cells = [NONE if point.values[n] is None else units.write(point.values[n], KIND[n]) for n in KIND]
+        misses = [quantity(n, among) for n in made.limits if not within(point, {n: made.limits[n]})]
+        place = "best" if made.best and point.id == made.best.id else MARKS[made.standing[point.id]]
+        rows.append([point.label, *cells, place, f"no: {', '.join(misses)}" if misses else "yes"])
+        marks.append("baseline" if made.best and point.id == made.best.id else "")
+    header = ["setting", *(quantity(name, among) for name in KIND), "place", "within the limits"]
+    caption = "Front: no other setting is better in everything. A tie with the front is beaten inside the noise only."
+    return Table(header, rows, caption, marks, left=(0, 4, 5))
+
+
+def _standing(point: Point, made: Recommendation) -> str:
+    place = MARKS[made.standing[point.id]]
+    return {"front": "on the Pareto front"}.get(place, place or "behind the Pareto front")
+
+
+def _left_out(among: Candidates) -> str:
+    reasons = Counter(reason for *_, reason in among.left_out)
+    lines = [f"Left out: {len(among.left_out)}"]
+    for reason, count in reasons.most_common():
+        names = [label for _, label, why in among.left_out if why == reason]
+        more = f" and {count - MOST} more" if count > MOST else ""
+        lines.append(f"  {'; '.join(names[:MOST])}{more}: {reason}")
+    return "\n".join(lines)
+
+
+def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
+    """The same for programs; seconds, bytes and percent."""
+
+    def one(point: Point | None) -> dict[str, Any] | None:
+        if point is None:
+            return None
+        telltale = {key: point.row[key] for key in telling(among.rows)}
+        found = {"id": point.id, "label": point.label, "study": point.row["study"], "settings": telltale}
+        numbers = {"latency_s": LATENCY, "memory_bytes": MEMORY, "quality_percent": QUALITY}
+        return {**found, **{key: point.values[name] for key, name in numbers.items()}, "place": made.standing[point.id]}
+
+    return {
+        "pipeline": among.rows[0]["pipeline"],
+        "stand_ins": among.stand_ins,
+        "machine": among.machine,
+        "memory": among.memory,
+        "quality": among.metric or None,
+        "limits": dict(made.limits),
+        "order": list(made.order),
+        "best": one(made.best),
+        "ties": [one(point) for point in made.ties],
+        "runners_up": [one(point) for point in made.runners_up],
+        "relaxed": [{"limit": r.name, "least": one(r.least), "most": one(r.most)} for r in made.relaxed],
+        "nearest": one(made.nearest),
+        "out_of_reach": made.out_of_reach(),
+        "points": [one(point) for point in made.points],
+        "left_out": [{"study": study, "label": label, "reason": reason} for study, label, reason in among.left_out],
+    }

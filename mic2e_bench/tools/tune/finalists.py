@@ -1,0 +1,125 @@
+"""From the trials of a search to its front: the full protocol for what survives, then each finalist in a fresh process.
+
+A search looks at many noisy values and keeps the best, so the best are partly luck; only what is measured again counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mic2e_bench.records.record import Record
+from mic2e_bench.tools.recommend import pareto as front
+from mic2e_bench.tools.recommend import recommend
+from mic2e_bench.tools.recommend.recommend import LATENCY
+from mic2e_bench.tools.tune import hypervolume
+from mic2e_bench.tools.tune.measuring import Columns, Measuring
+from mic2e_bench.tools.tune.sampler import params_of, point_of
+from mic2e_bench.tools.tune.search import Search
+from mic2e_bench.tools.tune.space import Point
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The finalists as measured again, by latency; where each stands, and its latency in the search (s)."""
+
+    finalists: tuple[recommend.Point, ...]
+    settings: Mapping[str, Mapping[str, Any]]  # by the record's id
+    standing: Mapping[str, str]
+    before_s: Mapping[str, float]
+    baseline: recommend.Point
+    columns: Columns
+    why: str  # the search ended
+    limits: Mapping[str, float]
+
+    @property
+    def front(self) -> list[recommend.Point]:
+        """Those that stayed on the front, and within the limits."""
+        kept = (front.FRONT, front.TIE)
+        return [p for p in self.finalists if self.standing[p.id] in kept and recommend.within(p, self.limits)]
+
+
+def finish(search: Search, full: Measuring, why: str) -> Outcome:
+    """Measure what survives; what was measured so in an earlier call is not measured once more."""
+    print(f"tune: the search ended: {why}", file=sys.stderr, flush=True)
+    baseline = full.baseline()
+    columns = Columns.of(baseline)
+    chosen = _chosen(search, full, columns)
+    before = dict(search.study.user_attrs.get("before_s", {}))
+    points, settings = [], {}
+    for index, point in enumerate(chosen, 1):
+        trial = full.trial(point)
+        if trial.id not in before:
+            first = columns.point(full.read(trial)).values[LATENCY]
+            print(
+                f"tune: finalist {index}/{len(chosen)}, in a fresh process: {trial.label}", file=sys.stderr, flush=True
+            )
+            full.again(point)
+            before[trial.id] = first
+            search.study.set_user_attr("before_s", before)
+        found = full.read(trial)
+        if found.status == "ok":
+            points.append(columns.point(found))
+            settings[trial.id] = full.space.settings(point)
+    points.sort(key=lambda one: one.values[LATENCY])
+    standing = recommend.standings(points, columns.names)
+    return Outcome(
+        tuple(points), settings, standing, before, columns.point(baseline), columns, why, dict(search.limits)
+    )  # fmt: skip
+
+
+def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
+    """The finalists: of the trials so far chosen once, and then kept."""
+    kept = search.study.user_attrs.get("finalists", {})
+    if kept.get("of") == search.tried:
+        return [point_of(search.space, params) for params in kept["params"]]
+    values = {
+        point: search.columns.point(found) for point, found in _records(search.measuring, search.points()).items()
+    }
+    survivors = _best(values, search.columns, search.limits, 2 * search.most, (front.FRONT, front.TIE))
+    if full is not search.measuring:
+        print(f"tune: {len(survivors)} survive; now the full protocol", file=sys.stderr, flush=True)
+        values = {
+            point: columns.point(found) for point, found in full.measure(survivors).items() if found.status == "ok"
+        }
+    chosen = _best(
+        {point: values[point] for point in survivors if point in values}, columns, search.limits, search.most
+    )
+    params = [params_of(search.space, point) for point in chosen]
+    search.study.set_user_attr("finalists", {"of": search.tried, "params": params})
+    return chosen
+
+
+def _records(measuring: Measuring, points: Sequence[Point]) -> dict[Point, Record]:
+    return {point: measuring.read(measuring.trial(point)) for point in points}
+
+
+def _best(
+    values: Mapping[Point, recommend.Point],
+    columns: Columns,
+    limits: Mapping[str, float],
+    most: int,
+    places: Sequence[str] = (front.FRONT,),
+) -> list[Point]:
+    """At most ``most`` points of the front (within the limits where any is), those that span most of its volume."""
+    fitting = {point: one for point, one in values.items() if recommend.within(one, limits)} or dict(values)
+    standing = recommend.standings(list(fitting.values()), columns.names)
+    there = [point for point, one in fitting.items() if standing[one.id] in places]
+    costs = np.array([[fitting[point].cost(name) for name in columns.names] for point in there])
+    return [there[index] for index in spanning(costs, most)]
+
+
+def spanning(costs: np.ndarray, most: int) -> list[int]:
+    """The indices of at most ``most`` points, each the one that adds most hypervolume to those before it."""
+    if len(costs) <= most:
+        return list(range(len(costs)))
+    reference, ideal = hypervolume.frame(costs)
+    kept: list[int] = []
+    while len(kept) < most:
+        others = [index for index in range(len(costs)) if index not in kept]
+        kept.append(max(others, key=lambda index: hypervolume.share(costs[[*kept, index]], reference, ideal)))
+    return kept

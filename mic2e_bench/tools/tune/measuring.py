@@ -1,0 +1,120 @@
+"""From points of a space to records: cheap proxies while searching, the full protocol for what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from mic2e_bench.errors import BadInput
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import check, show
+from mic2e_bench.plan.trial import Trial
+from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records.record import Record
+from mic2e_bench.run import runner
+from mic2e_bench.run.scoring import score
+from mic2e_bench.run.scoring.pairs import EDITING
+from mic2e_bench.tools.recommend import candidates, recommend
+from mic2e_bench.tools.tune.space import Point, Space
+
+PROXY_REPEATS = 3  # timed calls of a proxy, at most
+
+
+@dataclasses.dataclass
+class Measuring:
+    """Measures points under one protocol. ``study`` has the baseline that quality is scored against."""
+
+    study: Study
+    space: Space
+    results: Path
+    lpips_weights: Path | None = None
+
+    def trial(self, point: Point) -> Trial:
+        given = self.space.settings(point)
+        settings = {name: check(name, value, self.study.pipeline, self.study.name) for name, value in given.items()}
+        label = ", ".join(f"{name}={show(value)}" for name, value in settings.items())
+        base = self.study.baseline
+        content = {**base.content, "settings": {**base.content["settings"], **settings}}
+        trial = Trial.of(base.study, label, content)
+        return base if trial.id == base.id else trial
+
+    def measure(self, points: Sequence[Point]) -> dict[Point, Record]:
+        """The scored records of points; those that share a build share a process, and what is stored stays."""
+        trials = {point: self.trial(point) for point in points}
+        self.run(sorted(trials.values(), key=lambda trial: trial.build_key))
+        return {point: self.read(trial) for point, trial in trials.items()}
+
+    def again(self, point: Point) -> Record:
+        """The record of a point, measured anew in a process of its own."""
+        trial = self.trial(point)
+        runner.run([self._study([trial])], self.results, rerun=True)
+        self.run([trial])
+        return self.read(trial)
+
+    def baseline(self) -> Record:
+        """The baseline's record. Raises ``BadInput`` where it could not be measured."""
+        self.run([])
+        found = self.read(self.study.baseline)
+        if found.status != "ok":
+            raise BadInput(
+                f"{self.study.name}: the baseline, which quality is scored against, was not measured: "
+                f"{found.status}: {found.reason}."
+            )
+        return found
+
+    def run(self, trials: Sequence[Trial]) -> None:
+        """Measure and score what is not yet, with the baseline."""
+        base = self.study.baseline
+        study = self._study([base, *(trial for trial in trials if trial is not base)])
+        runner.run([study], self.results)
+        score.studies([study], self.results, self.lpips_weights)
+
+    def read(self, trial: Trial) -> Record:
+        return record.read(record.path_of(self.results, self.study.name, trial.id))
+
+    def _study(self, trials: Sequence[Trial]) -> Study:
+        return dataclasses.replace(self.study, trials=tuple(trials), refused={})
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Which columns of a frame are the memory and the quality of this search; no quality where none is scored."""
+
+    memory: str
+    metric: str
+
+    @classmethod
+    def of(cls, baseline: Record) -> Columns:
+        """Those that the baseline's record has a value of."""
+        row = frame.row(baseline, "")
+        metric = next((name for name in candidates.QUALITY if row.get(name) is not None), "")
+        return cls(comparable.memory_of(baseline), metric)
+
+    @property
+    def names(self) -> list[str]:
+        """The quantities, in the order of a trial's values."""
+        return list(recommend.QUANTITIES if self.metric else recommend.QUANTITIES[:2])
+
+    def point(self, one: Record, path: str = "") -> recommend.Point:
+        """A record with its values and their noise."""
+        return recommend.points([frame.row(one, path)], self.memory, self.metric)[0]
+
+
+def proxy(study: Study) -> Study:
+    """The same study with one input, one seed and few repeats; itself where that is what it has.
+
+    Of inputs that are prompts there are two: the scale of quality needs another picture of the same kind.
+    """
+    base = study.baseline
+    items, protocol = base.inputs["items"], dict(base.protocol)
+    first = dict(list(items.items())[: 2 if study.pipeline.task not in (*EDITING, "segmentation") else 1])
+    protocol["seeds"] = protocol["seeds"][:1]
+    if not isinstance(protocol["repeats"], int) or protocol["repeats"] > PROXY_REPEATS:
+        protocol["repeats"] = PROXY_REPEATS
+    cheap = dataclasses.replace(base, inputs={**base.inputs, "items": first}, protocol=protocol)
+    if cheap.id == base.id:
+        return study
+    name = f"{study.name}-proxy"
+    cheap = dataclasses.replace(cheap, study=name)
+    return dataclasses.replace(study, name=name, baseline=cheap, trials=(cheap,))

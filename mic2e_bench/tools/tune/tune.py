@@ -1,0 +1,201 @@
+"""A search from its params file to the front, told to people and stored for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench import files, units
+from mic2e_bench.errors import BadInput
+from mic2e_bench.plan.params import Study
+from mic2e_bench.plan.settings import show
+from mic2e_bench.records import folder as records_folder
+from mic2e_bench.records import frame
+from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools.recommend import pareto
+from mic2e_bench.tools.recommend import text as recommend_text
+from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, within
+from mic2e_bench.tools.tune.budget import Budget
+from mic2e_bench.tools.tune.space import Space
+from mic2e_bench.units import NONE
+
+SHOWN = 3  # reasons of failed trials that the text gives
+PATIENCE = 16  # trials without a movement of the front after which a search ends
+
+
+def tune(
+    study: Study,
+    space: Space,
+    results: Path,
+    budget: Budget,
+    asked: Mapping[str, float] | None = None,
+    *,
+    patience: int = PATIENCE,
+    finalists: int = 8,
+    proxies: bool = True,
+    lpips_weights: Path | None = None,
+) -> tuple[str, bool]:
+    """Search the space for its front, or go on with a search that was stopped; returns the text, and whether any fits.
+
+    ``asked`` are limits (``latency`` s, ``memory`` B, ``quality`` %). Writes ``results/<study>/tune/front.json`` and
+    ``front.md`` beside the search's journal. Raises ``BadInput``, without Optuna as well.
+    """
+    require_optuna()
+    from mic2e_bench.tools.tune import finalists as tune_finalists
+    from mic2e_bench.tools.tune import measuring
+    from mic2e_bench.tools.tune.search import Search
+
+    results, asked = Path(results), dict(asked or {})
+    full = measuring.Measuring(study, space, results, lpips_weights)
+    cheap = measuring.Measuring(measuring.proxy(study), space, results, lpips_weights) if proxies else full
+    cheap = full if cheap.study is study else cheap
+    with records_folder.locked(results / study.name / "tune"):
+        columns = measuring.Columns.of(cheap.baseline())
+        if lacking := [name for name in asked if name not in columns.names]:
+            raise BadInput(f"{study.name}: no {lacking[0]} is scored, so it cannot be limited: add metrics: [lpips].")
+        ratio = full.study.baseline.work / cheap.study.baseline.work
+        search = Search(
+            cheap,
+            space,
+            columns,
+            asked,
+            budget,
+            patience,
+            results / study.name / "tune",
+            final_cost=1 if cheap is full else 2 * ratio,
+            most=finalists,
+        )
+        outcome = tune_finalists.finish(search, full, search.run())
+        table = _table(outcome)
+        content = _content(study, space, search, outcome)
+        folder = search.folder
+        files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        files.write_whole(folder / "front.md", table.markdown().encode())
+    return _text(content, table, folder), bool(outcome.front)
+
+
+def require_optuna() -> None:
+    """Raises ``BadInput`` where Optuna is not installed, or too old to know constraints of a trial."""
+    with contextlib.suppress(ModuleNotFoundError):
+        import optuna
+
+        if hasattr(optuna.Trial, "set_constraint"):
+            return
+    raise BadInput("tune needs Optuna 5, which is not installed: pip install 'mic2e-bench[tune]'.")
+
+
+def plan(study: Study, space: Space) -> str:
+    """What would be searched, without measuring."""
+    from mic2e_bench.tools.tune import measuring
+
+    full = measuring.Measuring(study, space, Path())
+    cheap = measuring.proxy(study)
+    count = f"{len(space.points)} points" if space.is_whole else f"at most {space.size} points"
+    builds = len({full.trial(point).build_key for point in space.points[:2000]})
+    lines = [f"{study.name}: {study.pipeline.name}, {count} that can be measured, in {builds} builds"]
+    lines += [f"  {axis.name}: {', '.join(map(show, axis.values))}{_condition(axis.when)}" for axis in space.axes]
+    lines += [f"  left out: {count} points: {reason}" for reason, count in space.refused.most_common()]
+    same = "proxies: none, the protocol is as cheap already"
+    inputs, seeds, repeats = (
+        len(cheap.baseline.inputs["items"]),
+        len(cheap.baseline.protocol["seeds"]),
+        measuring.PROXY_REPEATS,
+    )
+    proxy = f"proxies: {inputs} inputs, {seeds} seeds, at most {repeats} repeats; their records go to {cheap.name}"
+    return "\n".join([*lines, f"  {same if cheap is study else proxy}"])
+
+
+def _condition(when: Mapping[str, tuple]) -> str:
+    said = " and ".join(f"{name} is {' or '.join(map(show, values))}" for name, values in when.items())
+    return f" (when {said})" if said else ""
+
+
+def _table(outcome: Any) -> Table:
+    """The finalists by latency, below the baseline."""
+    columns = outcome.columns
+    places = {pareto.FRONT: "front", pareto.TIE: "tie with the front", pareto.BEATEN: "beaten, measured again"}
+    names = {
+        LATENCY: "latency",
+        MEMORY: recommend_text.MEMORY_NAMES[columns.memory],
+        QUALITY: f"quality ({columns.metric})",
+    }
+    header = ["setting", "latency", "in the search", names[MEMORY]]
+    header += [names[QUALITY], "its noise"] if columns.metric else []
+    rows, marks = [], []
+    for point in (outcome.baseline, *outcome.finalists):
+        is_baseline = point is outcome.baseline
+        differing = {n: v for n, v in outcome.settings.get(point.id, {}).items() if v != outcome.baseline.row[n]}
+        name = ", ".join(f"{n} {show(v)}" for n, v in differing.items()) or "the baseline"
+        before = outcome.before_s.get(point.id)
+        cells = [name, _value(point, LATENCY), NONE if before is None else units.write(before, "s")]
+        cells += [_value(point, MEMORY)]
+        cells += [_value(point, QUALITY), f"± {units.write(point.noise[QUALITY], '%')}"] if columns.metric else []
+        place = "reference" if is_baseline else places[outcome.standing[point.id]]
+        misses = [name for name, limit in outcome.limits.items() if not within(point, {name: limit})]
+        rows.append([*cells, place + (f"; beyond the limit of {', '.join(misses)}" if misses else "")])
+        marks.append("baseline" if is_baseline else "")
+    stand_ins = outcome.baseline.row["stand_in"] or outcome.baseline.row["model"]
+    caption = (
+        f"{stand_ins}. Settings that are not named are the baseline's. Each finalist was measured again in a process "
+        "of its own; 'in the search': its latency before. "
+        "Latency: the median of a call. Its noise: what a change that nobody made does to the quality."
+    )
+    return Table([*header, "place"], rows, caption, marks, left=(0, len(header)))
+
+
+def _value(point: Any, name: str) -> str:
+    return NONE if point.values[name] is None else units.write(point.values[name], KIND[name])
+
+
+def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str, Any]:
+    """The same for programs; seconds, bytes and percent."""
+    from mic2e_bench.tools.tune.sampler import point_of
+
+    def one(point: Any) -> dict[str, Any]:
+        values = {"latency_s": LATENCY, "memory_bytes": MEMORY, "quality_percent": QUALITY}
+        found = {"id": point.id, "label": point.label, "settings": outcome.settings.get(point.id, {})}
+        found |= {key: point.values[name] for key, name in values.items()}
+        noise = {f"{key}_noise": point.noise[name] for key, name in values.items()}
+        return {**found, **noise, "latency_before_s": outcome.before_s.get(point.id),
+                "place": outcome.standing.get(point.id, "baseline")}  # fmt: skip
+
+    return {
+        "study": study.name,
+        "pipeline": study.pipeline.name,
+        "stand_ins": frame.stand_ins(study.baseline.model, [outcome.baseline.row["backbone"]]),
+        "points_of_the_space": len(space.points) if space.is_whole else None,
+        "tried": search.tried,
+        "failed": [
+            {"settings": space.settings(point_of(space, one.params)), "reason": one.user_attrs["failed"]}
+            for one in search.failed
+        ],
+        "ended": outcome.why,
+        "seconds": search.spent_s,
+        "limits": dict(search.limits),
+        "memory": outcome.columns.memory,
+        "quality": outcome.columns.metric or None,
+        "optuna_study": search.study.study_name,
+        "baseline": one(outcome.baseline),
+        "front": [one(point) for point in outcome.front],
+        "finalists": [one(point) for point in outcome.finalists],
+    }
+
+
+def _text(content: Mapping[str, Any], table: Table, folder: Path) -> str:
+    of = content["points_of_the_space"]
+    lines = [
+        f"{content['study']}: {content['tried']}{f' of {of}' if of else ''} points tried in "
+        f"{content['seconds']:.0f} s; {content['ended']}.",
+        table.text(),
+    ]
+    if not content["front"]:
+        lines.append("Nothing that was tried fits the limits; above is what comes nearest to the front.")
+    reasons = Counter(one["reason"] for one in content["failed"]).most_common()
+    lines += [f"failed ({count}): {reason}" for reason, count in reasons[:SHOWN]]
+    lines += [f"  and {len(reasons) - SHOWN} more reasons in front.json"] if len(reasons) > SHOWN else []
+    lines.append(f"Stored: {folder / 'front.json'}, front.md; records in {folder.parent}; trials in journal.log.")
+    return "\n".join(lines)

@@ -1,0 +1,199 @@
+"""Is everything in a results folder what it was when it was written? Reads, and changes nothing.
+
+A problem is a record that cannot be trusted, an image that is not the one that was made, a published table that the
+records no longer give. Images of random weights need not be kept; those that are there are checked. A remark is what
+no record knows of: it does no harm and may be deleted.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.models import sources
+from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import protocol
+from mic2e_bench.plan.trial import fingerprint, identifying
+from mic2e_bench.records import comparable, frame, record
+
+IDENTITY = re.compile(r"[0-9a-f]{16}")
+BLOCK = 1 << 20  # bytes that are read at once
+
+
+@dataclass
+class Findings:
+    """What was found: a line for each problem and each remark, and how much was looked at."""
+
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    records: int = 0
+    images: int = 0
+    not_kept: int = 0  # images of random weights
+
+
+def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Findings:
+    """Check every study under ``results``, those that are kept as evidence too.
+
+    ``tell(count)`` is called with the number of files just looked at.
+    """
+    found = Findings()
+    for folder in frame.stored(Path(results)):
+        images: dict[str, str] = {}
+        needed: set[str] = set()
+        for path in record.paths(folder):
+            _record(path, found, images, needed)
+            tell(1)
+        for name, sha256 in images.items():
+            if name not in needed and not (folder / name).exists():
+                found.not_kept += 1
+                continue
+            found.images += 1
+            found.problems += image(folder / name, sha256)
+            tell(1)
+        found.problems += table(folder)
+        found.remarks += _strangers(folder, set(images))
+    return found
+
+
+def _record(path: Path, found: Findings, images: dict[str, str], needed: set[str]) -> None:
+    """One file: its problems, the images that it names, and those of them that must be there."""
+    try:
+        one = record.read(path)
+    except FileNotFoundError:  # a run has just set it aside
+        return
+    except record.Newer as error:
+        found.remarks.append(str(error))
+        return
+    except record.Damaged as error:
+        # what is not named like a record may be anybody's file
+        (found.problems if IDENTITY.fullmatch(path.stem) else found.remarks).append(str(error))
+        return
+    found.records += 1
+    try:
+        frame.row(one, str(path))
+        found.problems += [f"{path}: {problem}" for problem in content(one, path.parent.name)]
+        for picture in one.pictures:
+            if images.setdefault(picture["file"], picture["sha256"]) != picture["sha256"]:
+                found.problems.append(f"{path}: {picture['file']} has another hash in another record")
+            if not sources.pictures_may_lack(one.model):
+                needed.add(picture["file"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found.problems.append(f"{path} is damaged: {type(error).__name__} {error}")
+
+
+def content(one: record.Record, study: str) -> Iterator[str]:
+    """What is wrong with a record that can be read."""
+    if fingerprint(identifying(one.raw["trial"])) != one.id:
+        yield "its trial is not the one that its identity is a hash of"
+    if one.study != study:
+        yield f"it is of study '{one.study}'"
+    if one.status not in record.STATUSES:
+        yield f"unknown status '{one.status}'; known: {', '.join(record.STATUSES)}"
+        return
+    unknown = set(one.settings) - {*registry.toggles(), *protocol.VARIED}
+    if unknown or one.pipeline not in registry.pipelines():
+        yield f"of a pipeline or settings that this version does not know: {one.pipeline} {sorted(unknown)}"
+    if not all(isinstance(sample, (int, float)) and math.isfinite(sample) and sample > 0 for sample in one.latency_s):
+        yield "a latency that is no positive number of seconds"
+    if not comparable.is_measured(one):
+        if not one.reason:
+            yield f"it is '{one.status}' and gives no reason"
+        return
+    for part in ("receipts", "images", "environment"):
+        if not getattr(one, part):
+            yield f"it is '{one.status}' and has no {part}"
+    if not one.latency_s:
+        yield f"it is '{one.status}' and has no latency"
+    if bool(comparable.unapplied(one)) == (one.status == "ok"):
+        yield f"it is '{one.status}', and its receipts say otherwise"
+
+
+def image(path: Path, sha256: str) -> Iterator[str]:
+    """What is wrong with an image file."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except FileNotFoundError:
+        yield f"{path}: missing, and a record names it"
+        return
+    except OSError as error:
+        yield f"{path}: cannot be read: {error.strerror}"
+        return
+    if digest.hexdigest() != sha256:
+        yield f"{path}: not the image that was made (SHA-256 {digest.hexdigest()[:16]}..., recorded {sha256[:16]}...)"
+
+
+def table(folder: Path) -> Iterator[str]:
+    """The figures of a study's ``table.csv`` that its records no longer give."""
+    path = folder / "table.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            published = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        yield f"{path}: cannot be read: {error}"
+        return
+    known = {}
+    for one in record.paths(folder):
+        try:
+            known[one.stem] = frame.row(record.read(one), str(one))
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):  # named already
+            continue
+    for line in published:
+        yield from (f"{path}: {problem}" for problem in _row(line, known))
+
+
+def _row(line: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What differs in one published row; only numbers and the status are compared, by the names that both have."""
+    label, id = line.get("label"), line.get("id")
+    if line.get("status") == "missing":  # it had no record then
+        return
+    if id not in known:
+        yield f"{label}: there is no record {id} any more"
+        return
+    for name, value in known[id].items():
+        text = line.get(name)
+        if text is None or isinstance(value, bool) or not (name == "status" or isinstance(value, (int, float))):
+            continue
+        if text != str(value) and not _equal(text, value):
+            yield f"{label}: {name} {text or 'nothing'} is published, the record gives {value}; report writes it anew"
+
+
+def _equal(text: str, value: Any) -> bool:
+    try:
+        return float(text) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _strangers(folder: Path, images: set[str]) -> Iterator[str]:
+    """Files that no record names: images, what was set aside, what a killed writer left behind."""
+    for path in sorted((folder / "images").glob("*")):
+        if f"images/{path.name}" not in images:
+            yield f"{path}: an image that no record names"
+    for path in sorted((folder / "damaged").glob("*")):
+        yield f"{path}: set aside by a run"
+    for path in sorted([*folder.glob(".*.part"), *(folder / "images").glob(".*.part")]):
+        yield f"{path}: left behind by a process that was killed while it wrote"
+
+
+def tables(results: Path) -> list[str]:
+    """What of the guides' published tables the records no longer give; nothing where none were published."""
+    from mic2e_bench.tools.claims import publish
+
+    if not any((Path(results) / name).exists() for name in ("tables.md", "tables.html", "tables.json")):
+        return []
+    try:
+        return publish.check(Path(results), mixed=True)
+    except BadInput as error:
+        return [str(error)]
