@@ -41,16 +41,16 @@ lint: setup
 	.venv/bin/lint-imports
 
 bundled: setup  ## train the bundled models anew (hours); goes on where it stopped
-	$(PYTHON) -m mic2e_bench.train all
+	$(PYTHON) -m mic2e_bench.workshop.train all
 
 bench: setup  ## the workbench's own benchmarks, into BENCHMARKS.md; three quarters of an hour, on a quiet machine
-	$(PYTHON) -m mic2e_bench.bench
+	$(PYTHON) -m mic2e_bench.workshop.proof
 
 bench-overhead: setup  ## what a sweep costs beside its pipelines' calls
-	$(PYTHON) -m mic2e_bench.bench overhead
+	$(PYTHON) -m mic2e_bench.workshop.proof overhead
 
 bench-peer: setup  ## the same sweep by optimum-benchmark, in an environment of its own
-	$(PYTHON) -m mic2e_bench.bench peer
+	$(PYTHON) -m mic2e_bench.workshop.proof peer
 
 clean:  ## remove what setup made (results stay)
 	rm -rf .venv .uv .peer

@@ -10,7 +10,7 @@ import numpy as np
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import params
 from mic2e_bench.tools.tune.space import Axis
-from mic2e_bench.tuning.sealed import Known, Landscape
+from mic2e_bench.workshop.proof.landscape_file import Known, Landscape
 
 Formula = Callable[[Mapping, np.random.Generator], tuple[float, float, float]]  # latency, memory, quality
 

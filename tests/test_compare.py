@@ -14,7 +14,6 @@ import yaml
 from helpers import command, inputs, refusal, run, study, tiny
 
 from mic2e_bench import api, statistics
-from mic2e_bench.bench import faults, gate
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
@@ -22,6 +21,7 @@ from mic2e_bench.records import record
 from mic2e_bench.tools.compare import compare, junit, thresholds, verdict
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
+from mic2e_bench.workshop.proof import faults, gate
 
 EVIL = '<b>a|b</b> & "c" \x00 *d*'
 

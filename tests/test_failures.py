@@ -15,7 +15,6 @@ import pytest
 from helpers import on_disk, tiny
 
 from mic2e_bench import cli, files
-from mic2e_bench.bench import kills
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.records import frame, record
@@ -23,6 +22,7 @@ from mic2e_bench.report import feasibility, findings
 from mic2e_bench.run import child, failures, runner, skipping
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.tools.claims import answers
+from mic2e_bench.workshop.proof import kills
 
 SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
 

@@ -2,7 +2,7 @@
 
 from helpers import tiny
 
-from mic2e_bench.bench import overhead
+from mic2e_bench.workshop.proof import overhead
 
 
 def test_the_section_for_the_benchmarks_page(monkeypatch, capsys):

@@ -8,10 +8,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from mic2e_bench.scenes import EVALUATION_SEEDS, TRAINING_SEEDS, draw_scene, make, object_mask, render, shadow_mask
-from mic2e_bench.scenes.evaluation import FOLDER, SCENES, scene_example, seed_of, write_scene
-from mic2e_bench.scenes.photos import PHOTOS, load_photo
-from mic2e_bench.scenes.words import COLOURS, SHAPES, TEXTURES, WORDS
+from mic2e_bench.workshop.scenes import (
+    EVALUATION_SEEDS,
+    TRAINING_SEEDS,
+    draw_scene,
+    make,
+    object_mask,
+    render,
+    shadow_mask,
+)
+from mic2e_bench.workshop.scenes.evaluation import FOLDER, SCENES, scene_example, seed_of, write_scene
+from mic2e_bench.workshop.scenes.photos import PHOTOS, load_photo
+from mic2e_bench.workshop.scenes.words import COLOURS, SHAPES, TEXTURES, WORDS
 
 
 def read(path):
@@ -138,5 +146,5 @@ def test_photographs_come_from_the_installed_package():
 
 
 def test_drawing_needs_no_torch():
-    code = "import sys, mic2e_bench.scenes as s; s.make(1, 128, 128); sys.exit('torch' in sys.modules)"
+    code = "import sys, mic2e_bench.workshop.scenes as s; s.make(1, 128, 128); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,10 +9,10 @@ from mic2e_bench import paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
-from mic2e_bench.train import sharing, store
+from mic2e_bench.workshop.train import bundle, sharing
 
 VAE = "vae/diffusion_pytorch_model.safetensors"
-FIRST, SECOND, THIRD = store.NAMES[:3]
+FIRST, SECOND, THIRD = bundle.NAMES[:3]
 
 
 def weights(letter):
@@ -29,8 +29,8 @@ def install(tmp_path, monkeypatch):
             (folder / part).write_bytes(content)
         (folder / "model_index.json").write_text("{}")
 
-    monkeypatch.setattr(store, "save", save)
-    return lambda name, vae: store.install(name, vae, tmp_path)
+    monkeypatch.setattr(bundle, "save", save)
+    return lambda name, vae: bundle.install(name, vae, tmp_path)
 
 
 def vaes(folder):
@@ -96,7 +96,7 @@ def test_a_training_that_installs_in_its_own_folder_links_nothing(install, tmp_p
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
-@pytest.mark.parametrize("name", store.NAMES)
+@pytest.mark.parametrize("name", bundle.NAMES)
 def test_a_model_of_links_is_the_model_of_copies(name, tmp_path):
     """A trial's identity, and with it every record, does not change with how the files are stored."""
     copies = shutil.copytree(paths.BUNDLED / name, tmp_path / "copies")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mic2e_bench.catalog.metrics.backbones import standin
-from mic2e_bench.standin import __main__ as command
-from mic2e_bench.standin import distort, rank
+from mic2e_bench.workshop.perceptual import __main__ as command
+from mic2e_bench.workshop.perceptual import distort, rank
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_bundled_network_is_the_best_there_was():
 
 def test_the_bundled_network_ranks_real_photographs(photograph, monkeypatch):
     from mic2e_bench.catalog.metrics.backbones import lpips
-    from mic2e_bench.standin.candidates import of
+    from mic2e_bench.workshop.perceptual.candidates import of
 
     monkeypatch.setattr(rank, "photographs", lambda: {"chelsea": photograph})
     found = rank.spearman(rank.table(of(*lpips.stand_in())))
@@ -55,7 +55,7 @@ def test_the_bundled_network_ranks_real_photographs(photograph, monkeypatch):
 def test_training_resumes_and_installs_weights(tmp_path, monkeypatch, capsys):
     import torch
 
-    from mic2e_bench.standin import train
+    from mic2e_bench.workshop.perceptual import train
 
     class Small(train.Task):
         def __init__(self):

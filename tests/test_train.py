@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from mic2e_bench import paths
-from mic2e_bench.scenes import object_mask, render
-from mic2e_bench.train import __main__ as command
-from mic2e_bench.train import check, evaluate, store, text
-from mic2e_bench.train.latents import SHARD, LatentPool, growing
-from mic2e_bench.train.loop import Run, TrainingError, read_checkpoint, train
-from mic2e_bench.train.noise import flow, v_prediction
-from mic2e_bench.train.pictures import scene_of
+from mic2e_bench.workshop.scenes import object_mask, render
+from mic2e_bench.workshop.train import __main__ as command
+from mic2e_bench.workshop.train import bundle, evaluate, picture_check, text
+from mic2e_bench.workshop.train.latents import SHARD, LatentPool, growing
+from mic2e_bench.workshop.train.loop import Run, TrainingError, read_checkpoint, train
+from mic2e_bench.workshop.train.noise import flow, v_prediction
+from mic2e_bench.workshop.train.samples import scene_of
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def run_toy(folder, steps, stop_at=None, resume=False, **configuration):
 
 
 def test_a_killed_training_resumes_with_the_same_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr("mic2e_bench.train.loop.SAVE_EVERY_S", 0)
+    monkeypatch.setattr("mic2e_bench.workshop.train.loop.SAVE_EVERY_S", 0)
     whole = run_toy(tmp_path / "whole", 12)
     with pytest.raises(KeyboardInterrupt):
         run_toy(tmp_path / "cut", 12, stop_at=7)
@@ -86,7 +86,7 @@ def test_a_stopped_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mic2e_bench.train.tasks.train_one", stop)
+    monkeypatch.setattr("mic2e_bench.workshop.train.tasks.train_one", stop)
     assert command.main(["sam3", "--out", str(tmp_path)]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -105,7 +105,7 @@ def test_a_denoiser_without_an_autoencoder_is_one_line(tmp_path, capsys, monkeyp
     monkeypatch.setattr("mic2e_bench.paths.BUNDLED", tmp_path)
     assert command.main(["flux-schnell", "--steps", "1", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
-    assert "run python -m mic2e_bench.train vae first" in error
+    assert "run python -m mic2e_bench.workshop.train vae first" in error
     assert "\n" not in error
 
 
@@ -170,7 +170,7 @@ def test_tokenizers_number_their_words_the_same_each_time():
 def test_v_prediction_is_what_the_scheduler_inverts():
     from diffusers import DDIMScheduler
 
-    from mic2e_bench.train.architectures import NOISE
+    from mic2e_bench.workshop.train.architectures import NOISE
 
     scheduler = DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False)
     clean, eps, t = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3), torch.tensor([900, 900])
@@ -189,15 +189,15 @@ def test_flow_goes_from_picture_to_noise():
 def test_the_caption_check_knows_drawn_scenes_from_wrong_words():
     scenes = [scene_of(10**8 + i) for i in range(16)]
     words = [(s.things[0].colour, s.things[0].shape) for s in scenes]
-    found = check.rates([render(s, 128) for s in scenes], words)
+    found = picture_check.rates([render(s, 128) for s in scenes], words)
     assert found["colour_and_shape"] > 0.8
     assert found["colour_and_shape_by_chance"] < 0.3
     noise = np.random.default_rng(0).random((96, 96, 3))
-    assert check.look_for(noise, "red").colour is False
+    assert picture_check.look_for(noise, "red").colour is False
 
 
 def test_a_reader_is_asked_for_every_word_of_the_caption():
-    from mic2e_bench.train.reading import QUESTIONS, answers
+    from mic2e_bench.workshop.train.reading import QUESTIONS, answers
 
     for scene in (scene_of(i) for i in range(20)):
         found = [choices[k] for choices, k in zip(QUESTIONS, answers(scene), strict=True)]
@@ -206,7 +206,7 @@ def test_a_reader_is_asked_for_every_word_of_the_caption():
 
 
 def test_a_reader_learns_from_shown_captions_alone():
-    from mic2e_bench.train.reading import Reader
+    from mic2e_bench.workshop.train.reading import Reader
 
     torch.manual_seed(0)
     reader, scenes, summary = Reader((8,)), [scene_of(1), scene_of(2)], torch.randn(2, 8, requires_grad=True)
@@ -216,7 +216,7 @@ def test_a_reader_learns_from_shown_captions_alone():
 
 
 def test_the_things_share_of_latent_pixels_is_its_area():
-    from mic2e_bench.train.pictures import covered
+    from mic2e_bench.workshop.train.samples import covered
 
     scenes = [scene_of(i) for i in range(6)]
     areas = [object_mask(s, 256).mean() for s in scenes]
@@ -226,14 +226,14 @@ def test_the_things_share_of_latent_pixels_is_its_area():
 
 @pytest.mark.parametrize("name", ["flux-schnell", "z-image-turbo"])
 def test_a_generation_model_learns_guidance_from_its_own_empty_caption(name, tmp_path, monkeypatch):
-    from mic2e_bench.train import pictures, tasks
-    from mic2e_bench.train.loop import Batch
+    from mic2e_bench.workshop.train import samples, tasks
+    from mic2e_bench.workshop.train.loop import Batch
 
-    monkeypatch.setattr(pictures, "BATCHES", {128: 3})
-    monkeypatch.setattr(pictures, "MOST", {128: 1})
-    monkeypatch.setattr(pictures, "SIDE", 128)
-    monkeypatch.setattr(pictures, "side_of", lambda batch: 128)
-    monkeypatch.setattr("mic2e_bench.train.latents.SHARD", 4)
+    monkeypatch.setattr(samples, "BATCHES", {128: 3})
+    monkeypatch.setattr(samples, "MOST", {128: 1})
+    monkeypatch.setattr(samples, "SIDE", 128)
+    monkeypatch.setattr(samples, "side_of", lambda batch: 128)
+    monkeypatch.setattr("mic2e_bench.workshop.train.latents.SHARD", 4)
     task = tasks.make_task(name, CPU, tmp_path)
     asked = []
     read = task.read
@@ -248,8 +248,8 @@ def test_a_generation_model_learns_guidance_from_its_own_empty_caption(name, tmp
 
 
 def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
-    from mic2e_bench.train.sam3_parts import SIZE
-    from mic2e_bench.train.sam3_samples import LOW, Sample
+    from mic2e_bench.workshop.train.sam3_parts import SIZE
+    from mic2e_bench.workshop.train.sam3_samples import LOW, Sample
 
     rng = np.random.default_rng(0)
     sample = Sample(rng, 5, least=3)
@@ -265,8 +265,8 @@ def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
 
 
 def test_the_segmenter_learns_its_features_once_its_decoder_had_its_time():
-    from mic2e_bench.train.loop import Batch
-    from mic2e_bench.train.sam3 import ALONE, Sam3Task
+    from mic2e_bench.workshop.train.loop import Batch
+    from mic2e_bench.workshop.train.sam3 import ALONE, Sam3Task
 
     task = Sam3Task(CPU)
     backbone = list(task.tracker.vision_encoder.parameters())
@@ -290,11 +290,11 @@ def test_a_model_is_replaced_whole_and_its_papers_stay(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "weights").write_text(parts)
 
-    monkeypatch.setattr(store, "save", save)
-    store.install("toy", "old", tmp_path)
+    monkeypatch.setattr(bundle, "save", save)
+    bundle.install("toy", "old", tmp_path)
     (tmp_path / "toy" / "README.md").write_text("card")
     (tmp_path / "toy" / "left over").write_text("")
-    store.install("toy", "new", tmp_path)
+    bundle.install("toy", "new", tmp_path)
     assert sorted(p.name for p in (tmp_path / "toy").iterdir()) == ["README.md", "weights"]
     assert (tmp_path / "toy" / "weights").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
@@ -302,14 +302,14 @@ def test_a_model_is_replaced_whole_and_its_papers_stay(tmp_path, monkeypatch):
 
 def test_bundled_models_stay_small():
     sizes = {
-        name: sum(p.stat().st_size for p in (paths.BUNDLED / name).rglob("*") if p.is_file()) for name in store.NAMES
+        name: sum(p.stat().st_size for p in (paths.BUNDLED / name).rglob("*") if p.is_file()) for name in bundle.NAMES
     }
     assert all(size <= 15e6 for size in sizes.values()), sizes
     assert sum(sizes.values()) <= 60e6
 
 
 def test_a_card_says_when_nothing_was_trained_and_when_figures_are_old(tmp_path):
-    from mic2e_bench.train.card import write_card
+    from mic2e_bench.workshop.train.card import write_card
 
     assert "Not trained" in write_card("sam3", tmp_path).read_text()
     training = {"steps": 20, "work_s": 60.0, "device": "cpu", "seed": 0, "parameters": 10, "curve": []}

@@ -9,7 +9,6 @@ import optuna
 import pytest
 from helpers import command, file, inputs, refusal
 
-from mic2e_bench.bench import landscape as bench
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import conflicts, params
@@ -17,7 +16,8 @@ from mic2e_bench.records import record
 from mic2e_bench.tools.recommend.pareto import nondominated
 from mic2e_bench.tools.tune import budget, finalists, hypervolume, measuring, sampler, space_file, tune
 from mic2e_bench.tools.tune.guesses import guesses
-from mic2e_bench.tuning import sealed
+from mic2e_bench.workshop.proof import landscape as bench
+from mic2e_bench.workshop.proof import landscape_file
 
 SPACE = {
     "study": "found",
@@ -424,15 +424,15 @@ def test_a_landscape_is_packed_and_replayed(content, tmp_path, measurer, capsys)
     del content["space"]
     study = params.resolve_study(content)
     with pytest.raises(BadInput, match="have no record"):
-        sealed.pack(study, tmp_path)
+        landscape_file.pack(study, tmp_path)
     fake = measurer(fails=lambda settings: "steps" if settings["steps"] == 2 else "")
     for trial in study.trials:
         if trial.id not in study.refused:
             record.write(tmp_path, fake.record(trial))
-    path = sealed.write(sealed.pack(study, tmp_path), tmp_path / "landscape")
+    path = landscape_file.write(landscape_file.pack(study, tmp_path), tmp_path / "landscape")
     before = path.read_bytes()
-    assert sealed.write(sealed.pack(study, tmp_path), tmp_path / "landscape").read_bytes() == before
-    landscape = sealed.load(path)
+    assert landscape_file.write(landscape_file.pack(study, tmp_path), tmp_path / "landscape").read_bytes() == before
+    landscape = landscape_file.load(path)
     values = landscape.space.values
     assert len(values) == 12 and sum(value is None for value in values.values()) == 3
     for point, value in values.items():
@@ -446,9 +446,9 @@ def test_a_landscape_is_packed_and_replayed(content, tmp_path, measurer, capsys)
 def test_a_damaged_landscape_is_named(tmp_path):
     (tmp_path / "x.json.gz").write_bytes(b"no")
     with pytest.raises(BadInput, match=r"x\.json\.gz: no landscape"):
-        sealed.load(tmp_path / "x.json.gz")
+        landscape_file.load(tmp_path / "x.json.gz")
     with pytest.raises(BadInput, match="no such landscape"):
-        sealed.load(tmp_path / "y.json.gz")
+        landscape_file.load(tmp_path / "y.json.gz")
 
 
 # for real

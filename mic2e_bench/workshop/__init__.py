@@ -1,0 +1,1 @@
+"""How this repository's own things are made and proved."""

@@ -1,0 +1,77 @@
+"""What measuring costs: a sweep's wall time against its pipeline calls' own time and one import of the libraries; and
+how long a further trial waits for a process of its own.
+
+``python -m mic2e_bench.workshop.proof.overhead`` prints Markdown for BENCHMARKS.md, and exits with 1 where either is
+above its limit.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+
+import psutil
+
+from mic2e_bench import api
+from mic2e_bench.machine import environment
+from mic2e_bench.run import forkserver
+from mic2e_bench.run.runner import Summary
+
+LIMIT, START_LIMIT_S, STARTS = 1.5, 0.3, 10
+STUDY: dict[str, Any] = {
+    "study": "overhead",
+    "pipeline": "objectclear",
+    "model": "bundled",
+    "inputs": {"source": "bundled", "limit": 1},
+    "baseline": {"resolution": 384, "guidance": 2.5, "steps": 20},
+    "vary": {"steps": [4, 8, 12, 20]},
+    "protocol": {"warmup": 1, "repeats": 5, "seeds": [42]},
+    "metrics": ["lpips", "ssim", "psnr"],
+}
+
+
+def main() -> int:
+    """Run the sweep in a fresh folder; print what it took from this process's start to the last score."""
+    with tempfile.TemporaryDirectory() as folder:
+        summary = api.run(STUDY, results=folder)
+    if summary.failed:
+        print("\n".join(f"{one.label}: {one.status}: {one.reason}" for one in summary.failed.values()))
+        return 1
+    wall = time.time() - psutil.Process().create_time()
+    start = statistics.median(forkserver.start() for _ in range(STARTS))
+    print(report(summary, wall, start))
+    return int(ratio(summary, summary.wall_s) > LIMIT or start > START_LIMIT_S)
+
+
+def ratio(summary: Summary, wall_s: float) -> float:
+    """Wall time over what could not be saved: the calls themselves and one import of the libraries."""
+    return wall_s / (summary.calls_s + summary.import_s)
+
+
+def report(summary: Summary, wall_s: float, start_s: float) -> str:
+    """The figures as a Markdown section; ``wall_s`` is the whole process's, scoring included; ``start_s`` a child's."""
+    here = environment.here("cpu")
+    one = next(iter(summary.records.values()))
+    rows = [
+        ("pipeline calls", f"{summary.calls_s:.1f} s"),
+        ("one import of the libraries", f"{summary.import_s:.1f} s"),
+        ("wall time of measuring", f"{summary.wall_s:.1f} s, {ratio(summary, summary.wall_s):.2f} times"),
+        ("wall time with scoring and Python's start", f"{wall_s:.1f} s, {ratio(summary, wall_s):.2f} times"),
+        ("limit", f"{LIMIT} times (calls + import)"),
+        (f"a further process, from the request to its end, median of {STARTS}", f"{1000 * start_s:.0f} ms"),
+        ("limit", f"{1000 * START_LIMIT_S:.0f} ms"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    about = (
+        f"Steps {', '.join(map(str, STUDY['vary']['steps']))} of the bundled {one.pipeline} model at "
+        f"{one.settings['resolution']} px, {one.protocol['repeats']} repeats; {here['device']}, "
+        f"load {here['load_1min']:.1f}, torch {here['packages']['torch']}, {environment.now()[:10]}."
+    )
+    return f"### Overhead of a sweep\n\n{about}\n\n| part | time |\n| --- | --- |\n{table}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Figures of the small SAM3 on the fixed evaluation scenes: IoU with the drawn mask, by kind of prompt."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mic2e_bench.catalog.models.segmenter import Segmenter
+from mic2e_bench.workshop.scenes import EVALUATION_SEEDS, Example, make
+from mic2e_bench.workshop.scenes.evaluation import SCENES, scene_example
+
+KINDS = ("text", "points", "box")
+MORE = 45  # further scenes of evaluation seeds
+
+
+def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
+    """Mean IoU by kind, on the bundled scenes and on more of them, beside two answers that look at nothing."""
+    bundled = {n: scene_example(n) for n in sorted(SCENES)[:most]}
+    more = {str(i): make(EVALUATION_SEEDS.start + 600 + i, 384, 384) for i in range(MORE)}
+    tables, masks = {}, {}
+    for kind in KINDS:
+        model = Segmenter.load(str(folder), kind, dtype=torch.float32)
+        masks[kind] = {n: ask(model, e) for n, e in (bundled | more).items()}
+        found = {n: iou(masks[kind][n], e.mask) for n, e in (bundled | more).items()}
+        tables[kind] = {
+            "bundled": average(found, bundled),
+            "more": average(found, more),
+            "share_above_0.5": round(float(np.mean([v > 0.5 for v in found.values()])), 3),
+        }
+        say(f"{name}: {kind} done, {tables[kind]}")
+    everything = {n: iou(boxed(e), e.mask) for n, e in (bundled | more).items()}
+    tables["the filled box itself"] = {"bundled": average(everything, bundled), "more": average(everything, more)}
+    return {"scenes": len(bundled), "more": MORE, "tables": tables, "sheet": sheet(bundled, masks)}
+
+
+def ask(model: Segmenter, example: Example) -> np.ndarray:
+    points = tuple(tuple(p) for p in example.points)
+    mask = model(Image.fromarray(example.image), example.scene.things[0].phrase, points, example.box)
+    return np.asarray(mask) > 0
+
+
+def boxed(example: Example) -> np.ndarray:
+    mask, (left, top, right, bottom) = np.zeros_like(example.mask), example.box
+    mask[top : bottom + 1, left : right + 1] = True
+    return mask
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def average(found: dict[str, float], of: dict) -> float:
+    return round(float(np.mean([found[n] for n in of])), 3)
+
+
+def sheet(examples: dict[str, Example], masks: dict) -> Image.Image:
+    """A row for each scene: picture, drawn mask, and the mask by each kind of prompt; to look at."""
+    canvas = Image.new("RGB", (120 * (2 + len(KINDS)), 120 * len(examples)))
+    for y, (name, example) in enumerate(examples.items()):
+        row = [example.image, example.mask, *(masks[kind][name] for kind in KINDS)]
+        for x, picture in enumerate(row):
+            small = Image.fromarray(picture if picture.dtype == np.uint8 else picture.astype(np.uint8) * 255)
+            small.thumbnail((118, 118))
+            canvas.paste(small, (120 * x, 120 * y))
+    return canvas
