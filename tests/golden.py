@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 
-FOLDER = Path(__file__).parent / "objectclear_golden"
+FOLDER = Path(__file__).parent / "catalog" / "models" / "objectclear_golden"
 SEED = 11
 STORED = 279904  # numbers that were drawn before, for the parts that are stored
 SHARPENED = ("attn2.to_q.weight", "attn2.to_k.weight")  # times 6: the attention map then has contrast

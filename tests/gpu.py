@@ -11,7 +11,7 @@ MARK = "pytest.mark.gpu"
 
 def files(folder=Path(__file__).parent):
     """The test files that have such a test."""
-    return [str(path) for path in sorted(folder.glob("test_*.py")) if MARK in path.read_text(encoding="utf-8")]
+    return [str(path) for path in sorted(folder.rglob("test_*.py")) if MARK in path.read_text(encoding="utf-8")]
 
 
 def lacking():

@@ -7,10 +7,12 @@ import copy
 import functools
 import hashlib
 import json
+import multiprocessing.forkserver
 import os
 import shutil
 import signal
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -21,6 +23,9 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
 from mic2e_bench.run import child, forkserver, runner, worker
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 
 TINY = {
     "study": "tiny",
@@ -225,3 +230,21 @@ FAULTS = {
     "hang at load": _at_load(_hang),
     "heir": _leave_a_heir,
 }
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+@contextmanager
+def process(target, *args):
+    """A runner in a process of its own that shares this one's fork server, so that it starts at once."""
+    server = multiprocessing.forkserver._forkserver
+    server.ensure_running, before = lambda: None, server.ensure_running
+    started = FORK.Process(target=target, args=args)
+    try:
+        started.start()
+    finally:
+        server.ensure_running = before
+    yield started
+    started.kill()
+    started.join()

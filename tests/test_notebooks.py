@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_report import STAND_INS, measured, resolve
+from made_records import STAND_INS, measured, resolve
 
 from mic2e_bench.plan import params
 

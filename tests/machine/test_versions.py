@@ -46,7 +46,7 @@ def test_the_lock_is_read():
     )
     assert numpy.requirement == "numpy==2.4.6 ; python_full_version >= '3'" and numpy.text.count("--hash") == 2
     assert (old.applies(), numpy.applies(), pandas.applies(), torch.needed_by) == (False, True, True, ())
-    real = versions.pins((Path(__file__).parent.parent / "requirements.lock").read_text())
+    real = versions.pins((helpers.ROOT / "requirements.lock").read_text())
     assert {"torch", "diffusers", "transformers", "numpy"} <= {pin.name for pin in real if pin.applies()}
 
 
@@ -129,7 +129,7 @@ def test_only_files_with_gpu_tests_are_collected_and_counted(tmp_path):
     tests = "def test_a(): pass\ndef test_b(): pytest.skip('x')\ndef test_c(): assert 0\n"
     (tmp_path / "test_it.py").write_text(mark + tests + "def test_d(x): pass\n")
     (tmp_path / "test_other.py").write_text("raise ImportError('nbformat')")
-    folder = Path(__file__).parent
+    folder = helpers.TESTS
     code = (
         f"import sys; sys.path.insert(0, {str(folder)!r}); import gpu; from pathlib import Path\n"
         f"gpu.lacking = lambda: None; gpu.files = lambda: [{str(tmp_path / 'test_it.py')!r}]\n"
@@ -144,5 +144,5 @@ def test_only_files_with_gpu_tests_are_collected_and_counted(tmp_path):
 
 def test_without_pytest_timeout_the_options_of_pyproject_hold():
     command = [sys.executable, "-m", "pytest", "-p", "no:timeout", "-p", "no:xdist", "--collect-only", __file__]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=helpers.ROOT)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout

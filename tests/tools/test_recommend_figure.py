@@ -4,9 +4,9 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
+import helpers
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +19,7 @@ from mic2e_bench import notebook
 from mic2e_bench.report import papermill_run
 from mic2e_bench.tools.recommend import figure
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "choose.ipynb"
+NOTEBOOK = helpers.ROOT / "notebooks" / "choose.ipynb"
 EVIL = "<script>alert(1)</script> & \"x\" 'y'"
 
 

@@ -5,9 +5,9 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from xml.etree import ElementTree
 
+import helpers
 import numpy as np
 import pytest
 import yaml
@@ -353,7 +353,7 @@ def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
     assert "| 10 % slower | 1 of 1 caught |" in out and "| noisier pictures | 1 of 1 caught |" in out
 
 
-WORKFLOW = Path(__file__).parent.parent / ".github" / "workflows" / "bench.yml"
+WORKFLOW = helpers.ROOT / ".github" / "workflows" / "bench.yml"
 has_workflow = pytest.mark.skipif(not WORKFLOW.is_file(), reason="the workflow is not packed")
 
 

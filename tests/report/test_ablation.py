@@ -1,7 +1,6 @@
 """Ablations and compiling: the trials they make, what their records say of settings together, and their notebooks."""
 
 import ast
-from pathlib import Path
 
 import helpers
 import pytest
@@ -13,7 +12,7 @@ from mic2e_bench.plan import params
 from mic2e_bench.records import record
 from mic2e_bench.report import findings, interactions, papermill_run, payoff
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = helpers.ROOT / "notebooks"
 BASE = {"steps": 8, "resolution": 64, "guidance": 2.5, "precision": "fp32", "device": "cpu"}
 BEST = {"steps": 4, "guidance": 1.0, "precision": "bf16"}
 

@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from multiprocessing import forkserver, get_context
+from multiprocessing import get_context
 
 import helpers
 import psutil
 import pytest
 import yaml
-from helpers import on_disk, tiny
+from helpers import on_disk, process, tiny
 
 from mic2e_bench import cli, paths
 from mic2e_bench.records import record
@@ -29,20 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:Dep
 @pytest.fixture(scope="module", autouse=True)
 def one_server():
     run_forkserver.start()
-
-
-@contextmanager
-def process(target, *args):
-    """A runner in a process of its own that shares this one's fork server, so that it starts at once."""
-    forkserver._forkserver.ensure_running, before = lambda: None, forkserver._forkserver.ensure_running
-    started = FORK.Process(target=target, args=args)
-    try:
-        started.start()
-    finally:
-        forkserver._forkserver.ensure_running = before
-    yield started
-    started.kill()
-    started.join()
 
 
 def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL)):

@@ -10,8 +10,7 @@ import time
 import helpers
 import psutil
 import pytest
-from helpers import on_disk, tiny
-from test_interruptions import process
+from helpers import on_disk, process, tiny
 
 from mic2e_bench import api
 from mic2e_bench.errors import BadInput

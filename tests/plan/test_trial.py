@@ -23,7 +23,7 @@ SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}'
 HERE = Path(__file__).parent
 # by id: what records stored while ``process`` was a setting like others, two of each pipeline, and those that are kept
 STORED = json.loads((HERE / "identities.json").read_text())
-for path in (HERE.parent / "results" / "evidence").rglob("*/[0-9a-f]*.json"):
+for path in (HERE.parents[1] / "results" / "evidence").rglob("*/[0-9a-f]*.json"):
     STORED[path.stem] = json.loads(path.read_text())["trial"]
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from claiming import ORIGINAL, put
 from helpers import study, tiny
-from test_report import picture
+from made_records import picture
 
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record

@@ -16,7 +16,7 @@ from pretended import card
 from mic2e_bench.machine import fork_safety, nvidia
 from mic2e_bench.run import child, forkserver, runner
 
-HERE = Path(__file__).parent
+HERE = helpers.TESTS
 
 
 def starts(*arguments, **environment):

@@ -12,7 +12,7 @@ from pathlib import Path
 import helpers
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = helpers.ROOT
 NAME = "tiny-sd"
 
 # a folder of weights as people get one, by what the file says of the pipeline; then a preset on what a service loads
@@ -48,7 +48,8 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "mic2e_bench", folder / "mic2e_bench", ignore=_left_out)
-        shutil.copy(ROOT / "tests" / "sixth_pipeline.py", folder / "mic2e_bench" / "pipelines" / "tiny_sd.py")
+        pipelines = folder / "mic2e_bench" / "catalog" / "pipelines"
+        shutil.copy(helpers.TESTS / "sixth_pipeline.py", pipelines / "tiny_sd.py")
         (folder / "mic2e_bench" / "bundled").symlink_to(ROOT / "mic2e_bench" / "bundled")
         for name in ("params", "notebooks"):
             (folder / name).symlink_to(ROOT / name)

@@ -21,7 +21,7 @@ from mic2e_bench.machine import versions
 from mic2e_bench.tools.pack import anonymous, archive, pack, site, target, tree
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-ROOT = Path(__file__).parent.parent
+ROOT = helpers.ROOT
 WEIGHTS = bytes(range(256)) * 400
 LOCK = """\
 alembic==1.0
