@@ -1,4 +1,4 @@
-"""What the calls of pipelines have in common, as code a person can read: the same as ``batches`` and ``editing`` do."""
+"""What the calls of pipelines have in common, as code a person can read: the same as ``models/calling`` does."""
 
 from __future__ import annotations
 

@@ -1,11 +1,17 @@
-"""What every call begins with: generators, noise, and the same input over and over where a call has several images."""
+"""What pipelines' calls have in common: generators, noise, the same input for several images; resizing as the service
+does it where a picture is edited, to a short side before and back after.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side
+
 if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build
+    from mic2e_bench.catalog.pipeline import Build, Item
 
 
 def per_image(build: Build, value: Any) -> Any:
@@ -37,3 +43,18 @@ def noise(build: Build, drawing: Any, channels: int, height: int, width: int) ->
     drawing = drawing if isinstance(drawing, list) else [drawing]
     drawn = [torch.randn((1, channels, height, width), generator=generator) for generator in drawing]
     return torch.cat(drawn).to(build.load["dtype"])
+
+
+def to_model_size(build: Build, item: Item) -> tuple[Image.Image, Image.Image]:
+    """Image and mask at the size that the model works at; the mask by nearest neighbour, so that it stays binary."""
+    filter = Image.Resampling[build.call["resample"].upper()]
+    build.call["resampled_by"] = filter.name.lower()
+    side = build.call["resolution"]
+    return resize_by_short_side(item.image, side, filter), resize_by_short_side(
+        item.mask, side, Image.Resampling.NEAREST
+    )
+
+
+def to_input_size(pictures: list[Image.Image], item: Item) -> list[Image.Image]:
+    """Pictures at the size of the user's image, by bicubic interpolation."""
+    return [picture.resize(item.image.size, Image.Resampling.BICUBIC) for picture in pictures]

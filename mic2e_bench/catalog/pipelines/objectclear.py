@@ -19,8 +19,7 @@ POSTFUSE = ("mic2e_bench.catalog.models.objectclear.postfuse.PostfuseModule", {"
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    from mic2e_bench.catalog.models.calling import generators, per_image
-    from mic2e_bench.catalog.models.editing import to_input_size, to_model_size
+    from mic2e_bench.catalog.models.calling import generators, per_image, to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
     result = build.pipe(

@@ -23,8 +23,7 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
 
 
 def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
-    from mic2e_bench.catalog.models.calling import generators, noise, per_image
-    from mic2e_bench.catalog.models.editing import to_input_size, to_model_size
+    from mic2e_bench.catalog.models.calling import generators, noise, per_image, to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
     drawing, scale = generators(build, seed), build.pipe.vae_scale_factor

@@ -63,7 +63,7 @@ class Applied:
 
     def resized(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, Image.Image]:
         """Image and mask as the preset's ``resolution`` and ``resample`` have them, for the pipelines that edit."""
-        from mic2e_bench.catalog.models.editing import to_model_size
+        from mic2e_bench.catalog.models.calling import to_model_size
 
         defaults = self.build.pipeline.defaults
         if self.build.pipeline.size != "short_side":
