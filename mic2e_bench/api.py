@@ -101,7 +101,7 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
 def apply(
     pipe: Any, preset: str | Path | Mapping[str, Any], pipeline: str | None = None, force: bool = False
 ) -> Applied:
-    """Put a preset in force on a live pipeline, with the toggles' own code and receipts (see ``applying.apply``).
+    """Put a preset in force on a live pipeline, with the toggles' own code and receipts (see ``tools.apply.apply``).
 
     ``preset`` is a name in params/presets.yaml, a mapping of settings, or a YAML file of either. Returns what was
     applied: ``receipts``, ``call`` (arguments for the pipeline's call), ``conflicts``, and ``around()``, which every

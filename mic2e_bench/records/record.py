@@ -79,7 +79,7 @@ class Record:
     memory: Mapping[str, Any]  # by the names of ``MEMORY``, and ``phases``
     images: Sequence[Mapping[str, Any]]  # input, seed, file (relative to the study's folder), sha256
     cost: Mapping[str, Any]  # of a call's work, where the protocol asks for it
-    quality: Mapping[str, Mapping[str, Any]]  # ``quality.py`` says what is in it
+    quality: Mapping[str, Mapping[str, Any]]  # ``run/scoring/entries.py`` says what is in it
     environment: Mapping[str, Any]
     raw: Mapping[str, Any] = field(repr=False)
 

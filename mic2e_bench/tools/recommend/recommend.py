@@ -192,7 +192,7 @@ def _missed(point: Point, limits: Mapping[str, float]) -> float:
 
 
 def standings(given: Sequence[Point], names: Sequence[str]) -> dict[str, str]:
-    """Where each point stands to the Pareto front of these quantities (``front.standing``), by id."""
+    """Where each point stands to the Pareto front of these quantities (``pareto.standing``), by id."""
     if not given:
         return {}
     costs = [[np.nan if p.values[name] is None else p.cost(name) for name in names] for p in given]

@@ -1,4 +1,4 @@
-"""How few trials a search needs: on a sealed landscape (``tuning/sealed.py``), replayed, beside other samplers.
+"""How few trials a search needs: on a sealed landscape (``landscape_file.py``), replayed, beside other samplers.
 
 ``python -m mic2e_bench.workshop.proof.landscape`` replays every landscape of ``results/landscape``, prints Markdown for
 BENCHMARKS.md, and exits with 1 where the median search is below the limit. ``... pack PARAMS`` makes a landscape of a
