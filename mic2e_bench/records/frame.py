@@ -25,7 +25,7 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
 
     Columns: ``study id label pipeline model status reason baseline path``, one for each setting; ``latency_s`` (median)
     and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of a record's
-    ``quality`` (``run/scoring/entries.py`` says what its keys mean) as ``<key> <key>_low <key>_high`` (95 %) ``<key>_floor
+    ``quality`` (its keys: ``run/scoring/entries.py``) as ``<key> <key>_low <key>_high`` (95 %) ``<key>_floor
     <key>_visible``; ``disturbed`` (what went on beside it, empty where nothing did), ``deterministic`` (whether a
     repeat made the same image, ``None`` where nothing was made twice); ``backbone stand_in anchor problem`` (texts),
     ``images`` (a list of mappings).
