@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from mic2e_bench.catalog.metrics import perceptual, similarity
 from mic2e_bench.catalog.metrics.backbones import lpips
@@ -11,12 +11,8 @@ from mic2e_bench.workshop.perceptual.rank import Distance
 SEEDS = (0, 1, 2)
 
 
-def distances() -> Mapping[str, Distance]:
+def distances() -> Iterator[tuple[str, Distance]]:
     """Named distances: the trained stand-in, untrained networks of several seeds, and pixel and structure measures."""
-    return dict(_all())
-
-
-def _all() -> Iterator[tuple[str, Distance]]:
     yield "trained on scenes", of(*lpips.stand_in())
     for kind in ("alex", "squeeze", "vgg"):
         for seed in SEEDS if kind != "vgg" else SEEDS[:1]:  # VGG is ten times slower

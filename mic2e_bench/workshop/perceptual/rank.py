@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from mic2e_bench.errors import Unavailable
 from mic2e_bench.workshop.perceptual.distort import KINDS, LEVELS, distort
+from mic2e_bench.workshop.scenes.photos import shipped
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins", "motorcycle_left", "grass")
 SIDE = 256
@@ -17,16 +16,11 @@ Distance = Callable[[np.ndarray, np.ndarray], float]
 
 def photographs() -> dict[str, np.ndarray]:
     """The middle square of each photograph of scikit-image, 256 pixels a side, grey ones as RGB."""
-    try:
-        import skimage
-    except ImportError:
-        raise Unavailable("scikit-image is not installed: install the extra 'scenes'") from None
     from PIL import Image, ImageOps
 
     found = {}
     for name in PHOTOGRAPHS:
-        path = next((Path(skimage.__file__).parent / "data").glob(f"{name}.*"))
-        image = ImageOps.fit(Image.open(path).convert("RGB"), (SIDE, SIDE), Image.Resampling.BICUBIC)
+        image = ImageOps.fit(shipped(f"{name}.*"), (SIDE, SIDE), Image.Resampling.BICUBIC)
         found[name] = np.asarray(image, dtype=np.float32) / 255
     return found
 

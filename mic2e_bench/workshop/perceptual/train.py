@@ -13,6 +13,7 @@ from torch.nn import functional
 from mic2e_bench.catalog.metrics.backbones.standin import FOLDER, WIDTHS, Network, save
 from mic2e_bench.workshop.perceptual.grades import CHANGES, clouds
 from mic2e_bench.workshop.scenes import TRAINING_SEEDS, draw_scene, render
+from mic2e_bench.workshop.scenes.example import to_bytes
 
 SCENES, SIZE, CROP, BATCH = 1500, 128, 96, 16
 STEPS = 3000
@@ -23,7 +24,7 @@ class Task:
     """What ``mic2e_bench.workshop.train.loop`` needs to know of a training."""
 
     name = FOLDER.name
-    rate, decay = 2e-3, 1e-4
+    rate, decay, device = 2e-3, 1e-4, torch.device("cpu")
 
     def __init__(self, scenes: int = SCENES) -> None:
         torch.manual_seed(0)
@@ -43,9 +44,7 @@ class Task:
                 return self._fading(rng)
             images = self._crops(rng.integers(len(self.pictures), size=BATCH), rng)
             levels = rng.integers(1, 9, BATCH)
-            changed = [CHANGES[kind](image, int(level), rng) for image, level in zip(images, levels, strict=True)]
-            distances = self._distances(images, torch.stack(changed).clamp(0, 1))
-            return order(distances, torch.from_numpy(levels))
+            return order(self._changed(CHANGES[kind], images, levels, rng), torch.from_numpy(levels))
 
     def _fading(self, rng: np.random.Generator) -> Tensor:
         """Four scenes whose object is gone to four degrees; levels of one scene only can be compared."""
@@ -64,6 +63,11 @@ class Task:
             images = images + float(rng.uniform(0, 0.15)) * clouds(tuple(images.shape), rng)
         return images.clamp(0, 1)
 
+    def _changed(self, change: Any, images: Tensor, levels: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """How far images are from themselves with a change of such levels."""
+        changed = [change(image, int(level), rng) for image, level in zip(images, levels, strict=True)]
+        return self._distances(images, torch.stack(changed).clamp(0, 1))
+
     def _distances(self, one: Tensor, other: Tensor) -> Tensor:
         return self.network.distance(self.network.features(one), self.network.features(other))
 
@@ -72,8 +76,7 @@ class Task:
         rng, right = np.random.default_rng(0), []
         for change in CHANGES:
             images, levels = self._crops(np.arange(BATCH) % len(self.pictures), rng), rng.integers(1, 9, BATCH)
-            changed = [change(image, int(level), rng) for image, level in zip(images, levels, strict=True)]
-            distances = self._distances(images, torch.stack(changed).clamp(0, 1)).numpy()
+            distances = self._changed(change, images, levels, rng).numpy()
             higher = levels[:, None] > levels
             right.append((distances[:, None] > distances)[higher].mean())
         return {"told_apart": round(float(np.mean(right)), 4)}
@@ -89,7 +92,7 @@ class Task:
 
 def picture(scene: Any, without: tuple[int, ...] = ()) -> Tensor:
     """A scene as bytes (3, 128, 128)."""
-    return torch.from_numpy((render(scene, SIZE, without=without) * 255 + 0.5).astype(np.uint8)).permute(2, 0, 1)
+    return torch.from_numpy(to_bytes(render(scene, SIZE, without=without))).permute(2, 0, 1)
 
 
 def order(distances: Tensor, levels: Tensor) -> Tensor:

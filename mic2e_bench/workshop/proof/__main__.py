@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 
 from mic2e_bench import files, paths
-from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.errors import unknown
 from mic2e_bench.machine import environment
 from mic2e_bench.workshop import proof
+from mic2e_bench.workshop.command import one_line, parser
 
-ORDER = ("fidelity", "memory", "overhead", "agreement", "store", "kills", "gate", "landscape")
+ORDER = ("fidelity", "memory", "overhead", "agreement", "reading", "kills", "gate", "landscape")
+PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
 `make bench` measures these again on your machine and rewrites this file, a section for each module of
@@ -27,13 +29,13 @@ HEAD = """# Benchmarks of the workbench
 """
 
 
+@one_line
 def main(names: list[str]) -> int:
     """Run benchmarks, the section of each going into the file as soon as it has ended."""
-    known = sorted(module.name for module in pkgutil.iter_modules(proof.__path__) if not module.name.startswith("_"))
+    known = {module.name for module in pkgutil.iter_modules(proof.__path__)} - {"__main__", *PARTS}
     for name in names:
         if name not in known:
-            print(unknown("benchmark", name, known, "bench"), file=sys.stderr)
-            return 2
+            raise unknown("benchmark", name, known, "bench")
     missed = []
     for name in names or ORDER:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -65,8 +67,6 @@ def put(path: Path, name: str, section: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    read = parser(__doc__)
+    read.add_argument("names", nargs="*", metavar="NAME", help=f"a module of this folder; default: {' '.join(ORDER)}")
+    sys.exit(main(read.parse_args().names))

@@ -8,13 +8,12 @@ A/B: the second waits 5 % of its own time more in every call. Exits with 1 where
 
 from __future__ import annotations
 
-import sys
+import functools
 import time
 
-from mic2e_bench import api, statistics
-from mic2e_bench.plan import inputs
-from mic2e_bench.run import assemble, measure
-from mic2e_bench.workshop.proof import section
+from mic2e_bench import statistics
+from mic2e_bench.run import measure
+from mic2e_bench.workshop import proof
 
 COMPARISONS, ROUNDS = 50, 20
 SLOWER = 0.05
@@ -23,9 +22,10 @@ MOST_FALSE, LEAST_FOUND = 0.05, 0.80
 
 def main() -> int:
     """Print how many of the comparisons were called different, for A/A and for A/B."""
-    call = caller()
-    false = sum(different(call, 0.0) for _ in range(COMPARISONS))
-    found = sum(different(call, SLOWER) for _ in range(COMPARISONS))
+    live = proof.live({"pipeline": "flux-schnell", "baseline": {"steps": 1, "resolution": 128}})
+    for _ in range(3):
+        call(*live)
+    false, found = (sum(different(live, more) for _ in range(COMPARISONS)) for more in (0.0, SLOWER))
     about = (
         f"{COMPARISONS} comparisons each, of {ROUNDS} interleaved rounds of FLUX, 128 px, 1 step. Different: the "
         "95 % interval of the speed-up leaves 1 out."
@@ -34,46 +34,26 @@ def main() -> int:
         ("A/A: the same setting", f"{false} of {COMPARISONS}", f"at most {MOST_FALSE:.0%}"),
         (f"A/B: {SLOWER:.0%} slower", f"{found} of {COMPARISONS}", f"at least {LEAST_FOUND:.0%}"),
     ]
-    print(section("Agreement", about, ("comparison", "called different", "limit"), rows))
+    print(proof.section("Agreement", about, ("comparison", "called different", "limit"), rows))
     return int(false > MOST_FALSE * COMPARISONS or found < LEAST_FOUND * COMPARISONS)
 
 
-def caller():
-    """One timed call of a live build, as the harness makes it."""
-    study = api.study(
-        {
-            "pipeline": "flux-schnell",
-            "inputs": {"source": "bundled", "limit": 1},
-            "baseline": {"steps": 1, "resolution": 128},
-        }
-    )
-    build, _ = assemble.make_build(study.baseline)
-    assemble.next_trial(build, study.baseline)
-    item = inputs.read(study.baseline.inputs)[0]
-
-    def call(slower: float) -> float:
-        seconds = measure.timed_call(build, item, 42)["latency_s"]
-        if not slower:
-            return seconds
-        start = time.perf_counter()
-        time.sleep(slower * seconds)
-        return seconds + time.perf_counter() - start
-
-    for _ in range(3):
-        call(0.0)
-    return call
+def call(build, item, slower: float = 0.0) -> float:
+    """Seconds of one timed call, as the harness makes it, and of a wait of that share more."""
+    seconds = measure.timed_call(build, item, 42)["latency_s"]
+    if not slower:
+        return seconds
+    start = time.perf_counter()
+    time.sleep(slower * seconds)
+    return seconds + time.perf_counter() - start
 
 
-def different(call, slower: float) -> bool:
+def different(live, slower: float) -> bool:
     """Whether a comparison of a setting with itself, ``slower`` by that share, says that they differ."""
-    one, other = [], []
-    for index in range(ROUNDS):
-        turns = [(one, 0.0), (other, slower)]
-        for samples, more in turns if index % 2 else reversed(turns):
-            samples.append(call(more))
+    one, other = proof.in_turns(ROUNDS, *(functools.partial(call, *live, more) for more in (0.0, slower)))
     low, high = statistics.ratio_over_rounds(other, one)[1]
     return not low <= 1 <= high
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    proof.start(main, __doc__)

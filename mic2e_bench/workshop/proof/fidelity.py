@@ -8,16 +8,13 @@ machine does meets both. Exits with 1 where the ratio of the medians is outside 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from typing import Any
 
-from mic2e_bench import api
 from mic2e_bench.catalog import registry
-from mic2e_bench.plan import inputs
-from mic2e_bench.run import assemble, measure
+from mic2e_bench.run import measure
 from mic2e_bench.statistics import ratio_over_rounds
-from mic2e_bench.workshop.proof import section
+from mic2e_bench.workshop import proof
 
 LIMIT = 0.02
 ROUNDS = 20
@@ -44,18 +41,13 @@ def main() -> int:
         f"Median latency of {ROUNDS} calls by the harness and of {ROUNDS} in a bare loop, the two taking turns on "
         f"one build. Limit: 1.00 ± {LIMIT}. Bundled models, {SETTINGS['objectclear']['resolution']} px."
     )
-    print(section("Fidelity", about, ("pipeline", "harness", "bare loop", "ratio [95 % interval]"), lines))
+    print(proof.section("Fidelity", about, ("pipeline", "harness", "bare loop", "ratio [95 % interval]"), lines))
     return int(missed)
 
 
-def rounds(name: str) -> tuple[list[float], list[float]]:
+def rounds(name: str) -> list[list[float]]:
     """Seconds of the harness's calls and of the bare loop's, in rounds on one live build."""
-    study = api.study(
-        {"pipeline": name, "model": "bundled", "inputs": {"source": "bundled", "limit": 1}, "baseline": SETTINGS[name]}
-    )
-    build, _ = assemble.make_build(study.baseline)
-    assemble.next_trial(build, study.baseline)
-    item = inputs.read(study.baseline.inputs)[0]
+    build, item = proof.live({"pipeline": name, "model": "bundled", "baseline": SETTINGS[name]})
 
     def bare_call() -> float:
         with build.around():  # no gradients, as every caller has it
@@ -66,14 +58,10 @@ def rounds(name: str) -> tuple[list[float], list[float]]:
     def harness_call() -> float:
         return measure.timed_call(build, item, 42)["latency_s"]
 
-    found: dict[Any, list[float]] = {harness_call: [], bare_call: []}
-    for call in found:
+    for call in (harness_call, bare_call):
         call()
-    for index in range(ROUNDS):
-        for call in (harness_call, bare_call) if index % 2 else (bare_call, harness_call):
-            found[call].append(call())
-    return found[harness_call], found[bare_call]
+    return proof.in_turns(ROUNDS, harness_call, bare_call)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    proof.start(main, __doc__)

@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mic2e_bench import api, paths
-from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.run import runner
 from mic2e_bench.tools.compare import compare
 from mic2e_bench.tools.compare.compare import Comparison
+from mic2e_bench.workshop import proof
+from mic2e_bench.workshop.command import one_line, parser
 from mic2e_bench.workshop.proof import faults
 
 BASE = "base"
@@ -48,7 +49,7 @@ class Tally:
 
     def add(self, made: Comparison, loss: str | None, rounds: int) -> None:
         self.rounds.append(rounds)
-        self.found.update({f"{failure.metric}" for failure in made.failures})
+        self.found.update({failure.metric for failure in made.failures})
         self.silent += not made.failures
         self.inconclusive += not made.failures and bool(made.open_questions)
         self.caught += loss is not None and caught(made, loss)
@@ -71,18 +72,16 @@ def main(arguments: list[str] | None = None) -> int:
         said = ", ".join(f"{name}: {outcome(name, tally)}" for name, tally in tallies.items())
         print(f"{number + 1}/{options.times} [{time.perf_counter() - start:.0f} s] {said}", file=sys.stderr, flush=True)
     print(report(study, tallies, options.times, time.perf_counter() - start))
-    return int(not all(passed(name, tally, options.times) for name, tally in tallies.items()))
+    return int(any(right(name, tally) != options.times for name, tally in tallies.items()))
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m mic2e_bench.workshop.proof.gate", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--times", type=int, default=20, help="how often the whole check is run")
-    parser.add_argument("--rounds", type=int, default=8, help="rounds before the first comparison")
-    parser.add_argument("--most", type=int, default=32, help="rounds after which an inconclusive answer stays one")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the study")
-    return parser.parse_args(given)
+    read = parser(__doc__)
+    read.add_argument("--times", type=int, default=20, help="how often the whole check is run")
+    read.add_argument("--rounds", type=int, default=8, help="rounds before the first comparison")
+    read.add_argument("--most", type=int, default=32, help="rounds after which an inconclusive answer stays one")
+    read.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the study")
+    return read.parse_args(given)
 
 
 def once(study: Study, folder: Path, rounds: int, most: int, tallies: dict[str, Tally]) -> None:
@@ -117,30 +116,29 @@ def measure(study: Study, folder: Path, number: int, names: list[str]) -> None:
 
 def outcome(name: str, tally: Tally) -> str:
     """``20 of 20 caught``, or for the rerun how often nothing was claimed."""
-    done = len(tally.rounds)
-    return f"{tally.caught} of {done} caught" if name in LOSSES else f"{tally.silent} of {done} silent"
+    return f"{right(name, tally)} of {len(tally.rounds)} {'caught' if name in LOSSES else 'silent'}"
 
 
-def passed(name: str, tally: Tally, times: int) -> bool:
-    return (tally.caught if name in LOSSES else tally.silent) == times
+def right(name: str, tally: Tally) -> int:
+    """How often the answer was as it must be."""
+    return tally.caught if name in LOSSES else tally.silent
 
 
 def report(study: Study, tallies: dict[str, Tally], times: int, seconds: float) -> str:
     """The figures as a Markdown section."""
-    here = environment.here("cpu")
     protocol = study.baseline.protocol
     about = (
         f"{study.pipeline.name} (bundled) at {'x'.join(map(str, study.baseline.settings['resolution']))} px, "
-        f"{len(study.trials)} trials, {protocol['repeats']} calls a round; {here['device']}, load "
-        f"{here['load_1min']:.1f}, torch {here['packages']['torch']}, {environment.now()[:10]}; {seconds / 60:.0f} min."
+        f"{len(study.trials)} trials, {protocol['repeats']} calls a round; {proof.place()}; {seconds / 60:.0f} min."
     )
-    rows = ["| change | outcome | found worse | without a clear answer | rounds |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for name, tally in tallies.items():
         found = ", ".join(f"{metric} {count}x" for metric, count in tally.found.most_common()) or "nothing"
         rounds = f"{min(tally.rounds)} to {max(tally.rounds)}" if tally.rounds else "–"
-        rows.append(f"| {name} | {outcome(name, tally)} | {found} | {tally.inconclusive} | {rounds} |")
-    return "\n".join([f"### The gate, {times} times\n", about, "", *rows])
+        rows.append((name, outcome(name, tally), found, tally.inconclusive, rounds))
+    header = ("change", "outcome", "found worse", "without a clear answer", "rounds")
+    return proof.section(f"The gate, {times} times", about, header, rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(one_line(main)())

@@ -23,7 +23,6 @@ from typing import Any
 
 import psutil
 
-from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.records import record
@@ -31,12 +30,13 @@ from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.run import runner
 from mic2e_bench.tools import verify
+from mic2e_bench.workshop import proof
 
 KILLS, INTERRUPTS, LIMIT_S = 30, 5, 1.0
 CONTENT: dict[str, Any] = {
     "study": "kills",
     "pipeline": "objectclear",
-    "inputs": {"source": "bundled", "limit": 1},
+    "inputs": proof.ONE_INPUT,
     "baseline": {"steps": 1, "resolution": 64, "guidance": 1.0, "threads": 1},
     "vary": {"attention": ["native", "math"], "steps": [1, 2, 3]},
     "protocol": {"warmup": 0, "repeats": 2, "seeds": [42]},
@@ -191,15 +191,14 @@ def report(quiet: Quiet, outcomes: list[Outcome]) -> str:
         ("trials measured before the resume", f"{min(before)} to {max(before)} of {count}"),
         ("trials lost, measured twice, damaged or different", len(lost) or "none"),
         ("Ctrl-C until the end, slowest", f"{max(stopped):.2f} s of {LIMIT_S} s allowed" if stopped else "not tried"),
-    ]  # fmt: skip
-    table_ = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    ]
     about = (
         f"{count} trials in 2 builds ({quiet.seconds:.1f} s undisturbed), killed at moments drawn at random (seeded) "
-        f"and run again; {environment.here('cpu')['device']}, {environment.now()[:10]}."
+        f"and run again; {proof.place()}."
     )
     problems = "".join(f"\n- {problem}" for problem in lost)
-    return f"### Killed and resumed\n\n{about}\n\n| | |\n| --- | --- |\n{table_}\n{problems}"
+    return f"{proof.section('Killed and resumed', about, ('', ''), rows)}\n{problems}"
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    proof.start(main, __doc__, kills=KILLS)

@@ -7,7 +7,7 @@ study's records.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import statistics
 import sys
 import warnings
@@ -28,6 +28,7 @@ from mic2e_bench.tools.tune.guesses import guesses
 from mic2e_bench.tools.tune.sampler import params_of, propose, sampler, suggest
 from mic2e_bench.tools.tune.search import BATCH
 from mic2e_bench.tools.tune.space import Point
+from mic2e_bench.workshop.command import one_line, parser
 from mic2e_bench.workshop.proof import landscape_file
 from mic2e_bench.workshop.proof.landscape_file import Landscape
 
@@ -56,30 +57,21 @@ def ours(landscape: Landscape, count: int, seed: int) -> list[Point]:
     return list(order)
 
 
+def default(landscape: Landscape, count: int, seed: int, first: bool = False) -> list[Point]:
+    """Optuna's default sampler for several objectives; ``first``: with the first guesses of ``tune``."""
+    kind = type(optuna.create_study(directions=["minimize"] * 3).sampler)
+    return replay(landscape, count, kind(seed=seed), first)
+
+
 def random(landscape: Landscape, count: int, seed: int) -> list[Point]:
     return replay(landscape, count, optuna.samplers.RandomSampler(seed=seed))
-
-
-def default(landscape: Landscape, count: int, seed: int) -> list[Point]:
-    """Optuna's default sampler for several objectives."""
-    return replay(landscape, count, _default(seed))
-
-
-def guided(landscape: Landscape, count: int, seed: int) -> list[Point]:
-    """Optuna's default sampler, with the first guesses of ``tune``."""
-    return replay(landscape, count, _default(seed), first=True)
-
-
-def _default(seed: int) -> optuna.samplers.BaseSampler:
-    sampler = type(optuna.create_study(directions=["minimize"] * 3).sampler)
-    return sampler(seed=seed)
 
 
 SAMPLERS: dict[str, Replay] = {
     "tune": ours,
     "random search": random,
     "Optuna's default": default,
-    "Optuna's default, with tune's first guesses": guided,
+    "Optuna's default, with tune's first guesses": functools.partial(default, first=True),
 }
 
 
@@ -90,7 +82,7 @@ def replay(landscape: Landscape, count: int, sampler: optuna.samplers.BaseSample
     refuse them.
     """
     study = _study(landscape, sampler, first)
-    values, order = landscape.space.values, dict.fromkeys([])
+    values, order = landscape.space.values, {}
     for _ in range(ASKS * count):
         trial = study.ask()
         point = suggest(trial, landscape.space)
@@ -111,10 +103,7 @@ def _study(landscape: Landscape, sampler: optuna.samplers.BaseSampler, first: bo
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, costs: Sequence[float] | None) -> None:
-    if costs:
-        study.tell(trial, costs)
-    else:
-        study.tell(trial, state=TrialState.FAIL)
+    study.tell(trial, costs or None, None if costs else TrialState.FAIL)
 
 
 def reached(landscape: Landscape, order: Sequence[Point], counts: Sequence[int]) -> list[float]:
@@ -165,17 +154,18 @@ def report(landscape: Landscape, found: dict[str, np.ndarray]) -> str:
     return f"### Searching instead of sweeping\n\n{Table(header, rows, caption).markdown()}\n{limit}\n"
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay, or pack; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m mic2e_bench.workshop.proof.landscape", description=__doc__)
-    parser.add_argument("pack", nargs="*", metavar="pack PARAMS", help="seal the records of a study with vary:")
-    parser.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    options = parser.parse_args(arguments)
+    read = parser(__doc__)
+    read.add_argument("pack", nargs="*", metavar="pack PARAMS", help="seal the records of a study with vary:")
+    read.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
+    read.add_argument("--seeds", type=int, default=SEEDS)
+    options = read.parse_args(arguments)
     results = options.results or _paths.results()
     if options.pack:
         if len(options.pack) != 2 or options.pack[0] != "pack":
-            parser.error("write: pack PARAMS")
+            read.error("write: pack PARAMS")
         path = landscape_file.write(landscape_file.pack(params.read(options.pack[1]), results), results / "landscape")
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
         return 0
@@ -194,8 +184,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    sys.exit(main())

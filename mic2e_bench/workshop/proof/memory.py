@@ -18,11 +18,11 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.machine import probes
 from mic2e_bench.run import assemble
 from mic2e_bench.units import MIB
-from mic2e_bench.workshop.proof import section
+from mic2e_bench.workshop import proof
 
 CHILD = """
 import numpy as np
-from mic2e_bench import probes
+from mic2e_bench.machine import probes
 with probes.memory("cpu") as peaks:
     kept = np.ones({count}, dtype=np.uint8)
 print(peaks.rss_bytes)
@@ -37,7 +37,7 @@ def main() -> int:
         for name, true, seen, limit in rows
     ]
     about = "What is known otherwise, and what the probes report of it."
-    print(section("Memory", about, ("what", "true", "reported", "difference", "limit"), cells))
+    print(proof.section("Memory", about, ("what", "true", "reported", "difference", "limit"), cells))
     return int(any(abs(seen / true - 1) > limit for _, true, seen, limit in rows))
 
 
@@ -75,4 +75,4 @@ def against_the_kernel() -> list[tuple[str, float, float, float]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    proof.start(main, __doc__)

@@ -8,7 +8,6 @@ above its limit.
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from typing import Any
@@ -16,16 +15,16 @@ from typing import Any
 import psutil
 
 from mic2e_bench import api
-from mic2e_bench.machine import environment
 from mic2e_bench.run import forkserver
 from mic2e_bench.run.runner import Summary
+from mic2e_bench.workshop import proof
 
 LIMIT, START_LIMIT_S, STARTS = 1.5, 0.3, 10
 STUDY: dict[str, Any] = {
     "study": "overhead",
     "pipeline": "objectclear",
     "model": "bundled",
-    "inputs": {"source": "bundled", "limit": 1},
+    "inputs": proof.ONE_INPUT,
     "baseline": {"resolution": 384, "guidance": 2.5, "steps": 20},
     "vary": {"steps": [4, 8, 12, 20]},
     "protocol": {"warmup": 1, "repeats": 5, "seeds": [42]},
@@ -42,7 +41,21 @@ def main() -> int:
         return 1
     wall = time.time() - psutil.Process().create_time()
     start = statistics.median(forkserver.start() for _ in range(STARTS))
-    print(report(summary, wall, start))
+    one = next(iter(summary.records.values()))
+    rows = [
+        ("pipeline calls", f"{summary.calls_s:.1f} s"),
+        ("one import of the libraries", f"{summary.import_s:.1f} s"),
+        ("wall time of measuring", f"{summary.wall_s:.1f} s, {ratio(summary, summary.wall_s):.2f} times"),
+        ("wall time with scoring and Python's start", f"{wall:.1f} s, {ratio(summary, wall):.2f} times"),
+        ("limit", f"{LIMIT} times (calls + import)"),
+        (f"a further process, from the request to its end, median of {STARTS}", f"{1000 * start:.0f} ms"),
+        ("limit", f"{1000 * START_LIMIT_S:.0f} ms"),
+    ]
+    about = (
+        f"Steps {', '.join(map(str, STUDY['vary']['steps']))} of the bundled {one.pipeline} model at "
+        f"{one.settings['resolution']} px, {one.protocol['repeats']} repeats; {proof.place()}."
+    )
+    print(proof.section("Overhead of a sweep", about, ("part", "time"), rows))
     return int(ratio(summary, summary.wall_s) > LIMIT or start > START_LIMIT_S)
 
 
@@ -51,27 +64,5 @@ def ratio(summary: Summary, wall_s: float) -> float:
     return wall_s / (summary.calls_s + summary.import_s)
 
 
-def report(summary: Summary, wall_s: float, start_s: float) -> str:
-    """The figures as a Markdown section; ``wall_s`` is the whole process's, scoring included; ``start_s`` a child's."""
-    here = environment.here("cpu")
-    one = next(iter(summary.records.values()))
-    rows = [
-        ("pipeline calls", f"{summary.calls_s:.1f} s"),
-        ("one import of the libraries", f"{summary.import_s:.1f} s"),
-        ("wall time of measuring", f"{summary.wall_s:.1f} s, {ratio(summary, summary.wall_s):.2f} times"),
-        ("wall time with scoring and Python's start", f"{wall_s:.1f} s, {ratio(summary, wall_s):.2f} times"),
-        ("limit", f"{LIMIT} times (calls + import)"),
-        (f"a further process, from the request to its end, median of {STARTS}", f"{1000 * start_s:.0f} ms"),
-        ("limit", f"{1000 * START_LIMIT_S:.0f} ms"),
-    ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    about = (
-        f"Steps {', '.join(map(str, STUDY['vary']['steps']))} of the bundled {one.pipeline} model at "
-        f"{one.settings['resolution']} px, {one.protocol['repeats']} repeats; {here['device']}, "
-        f"load {here['load_1min']:.1f}, torch {here['packages']['torch']}, {environment.now()[:10]}."
-    )
-    return f"### Overhead of a sweep\n\n{about}\n\n| part | time |\n| --- | --- |\n{table}"
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    proof.start(main, __doc__)

@@ -23,7 +23,7 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record
-from mic2e_bench.workshop.proof import section
+from mic2e_bench.workshop import proof
 
 ENVIRONMENT = paths.root() / ".peer"
 NEEDS = ("optimum-benchmark==0.6.0", "transformers>=4.50,<5", "diffusers", "accelerate", "sentencepiece", "protobuf")
@@ -59,7 +59,8 @@ def main() -> int:
         f"timed ones, latency and memory; torch {torch} in both environments. Timed calls: the seconds of those alone."
     )
     cells = [(name, f"{wall:.1f} s", f"{calls:.1f} s", f"{wall / calls:.1f}") for name, wall, calls in rows]
-    print(section("Beside optimum-benchmark", about, ("tool", "wall time of the sweep", "timed calls", "ratio"), cells))
+    header = ("tool", "wall time of the sweep", "timed calls", "ratio")
+    print(proof.section("Beside optimum-benchmark", about, header, cells))
     return 0
 
 
@@ -87,13 +88,8 @@ def theirs() -> tuple[float, float]:
         asked = json.dumps({**SWEEP, "model": str(older_tokenizers(Path(folder)))})
         (Path(folder) / "drive.py").write_text(DRIVER)
         start = time.perf_counter()
-        done = subprocess.run(
-            [ENVIRONMENT / "bin" / "python", "drive.py", asked],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )  # fmt: skip
+        command = [ENVIRONMENT / "bin" / "python", "drive.py", asked]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1800)
         wall = time.perf_counter() - start
     answer = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
     if not answer:
@@ -125,7 +121,7 @@ def ours() -> tuple[float, float]:
     study = {
         "study": "peer",
         "pipeline": registry.pipeline("flux-schnell").name,
-        "inputs": {"source": "bundled", "limit": 1},
+        "inputs": proof.ONE_INPUT,
         "baseline": {"resolution": SWEEP["side"]},
         "vary": {"steps": SWEEP["steps"]},
         "protocol": {"warmup": SWEEP["warmup"], "repeats": SWEEP["repeats"]},
@@ -134,20 +130,13 @@ def ours() -> tuple[float, float]:
         path = Path(folder) / "peer.yaml"
         path.write_text(json.dumps(study))  # JSON is YAML
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "mic2e_bench", "run", path, "--results", folder, "--strict"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "mic2e_bench", "run", path, "--results", folder, "--strict"]
+        subprocess.run(command, check=True, capture_output=True)
         wall = time.perf_counter() - start
-        table = api.load(folder, "peer")
-        records = [record.read(Path(path)) for path in table["path"]]
+        records = [record.read(Path(path)) for path in api.load(folder, "peer")["path"]]
     asked = {one.settings["steps"]: one for one in records}
     return wall, sum(sum(asked[steps].latency_s) for steps in SWEEP["steps"])
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    proof.start(main, __doc__)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from mic2e_bench.plan import params
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import frame, record
 from mic2e_bench.tools import verify
+from mic2e_bench.workshop import proof
 
 RECORDS, LIMIT_S, REPEATS = 10_000, 2.0, 5
 STUDY = {
@@ -37,17 +37,26 @@ ENTRY = {
 }  # fmt: skip
 
 
-def main(count: int = RECORDS) -> int:
-    """Write, read and verify ``count`` records; print the figures."""
+def main(records: int = RECORDS) -> int:
+    """Write, read and verify so many records; print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
-        size = write(results, count)
+        size = write(results, records)
         start = time.process_time()
         load_s = [_seconds(lambda: frame.load(results)) for _ in range(REPEATS)]
         processor_s = (time.process_time() - start) / REPEATS
         verify_s = _seconds(lambda: verify.studies(results))
-        assert len(frame.load(results)[0]) == count
-    print(report(count, size, load_s, processor_s, verify_s))
+        assert len(frame.load(results)[0]) == records
+    rows = [
+        (f"records, {size / records / 1000:.1f} kB each", f"{records:,}"),
+        ("into a frame, median", f"{statistics.median(load_s):.2f} s"),
+        ("into a frame, slowest", f"{max(load_s):.2f} s"),
+        ("into a frame, processor time, mean", f"{processor_s:.2f} s"),
+        ("limit of the median", f"{LIMIT_S} s"),
+        ("`verify` without images", f"{verify_s:.1f} s"),
+    ]
+    about = f"{len(load_s)} readings, files in the page cache; {proof.place()}."
+    print(proof.section("Reading the store", about, ("part", ""), rows))
     return int(statistics.median(load_s) > LIMIT_S)
 
 
@@ -94,22 +103,5 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def report(count: int, size: int, load_s: list[float], processor_s: float, verify_s: float) -> str:
-    """The figures as a Markdown section."""
-    here = environment.here("cpu")
-    rows = [
-        (f"records, {size / count / 1000:.1f} kB each", f"{count:,}"),
-        ("into a frame, median", f"{statistics.median(load_s):.2f} s"),
-        ("into a frame, slowest", f"{max(load_s):.2f} s"),
-        ("into a frame, processor time, mean", f"{processor_s:.2f} s"),
-        ("limit of the median", f"{LIMIT_S} s"),
-        ("`verify` without images", f"{verify_s:.1f} s"),
-    ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    place = f"{here['device']}, load {here['load_1min']:.1f}, {environment.now()[:10]}"
-    about = f"{len(load_s)} readings, files in the page cache; {place}."
-    return f"### Reading the store\n\n{about}\n\n| part | |\n| --- | --- |\n{table}"
-
-
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    proof.start(main, __doc__, records=RECORDS)

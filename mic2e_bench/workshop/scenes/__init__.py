@@ -8,14 +8,5 @@ from mic2e_bench.workshop.scenes.example import Example, make
 from mic2e_bench.workshop.scenes.render import object_mask, render, shadow_mask
 from mic2e_bench.workshop.scenes.spec import EVALUATION_SEEDS, TRAINING_SEEDS, Scene, draw_scene
 
-__all__ = [
-    "EVALUATION_SEEDS",
-    "TRAINING_SEEDS",
-    "Example",
-    "Scene",
-    "draw_scene",
-    "make",
-    "object_mask",
-    "render",
-    "shadow_mask",
-]
+__all__ = ["EVALUATION_SEEDS", "TRAINING_SEEDS", "Example", "Scene"]
+__all__ += ["draw_scene", "make", "object_mask", "render", "shadow_mask"]

@@ -11,23 +11,19 @@ import yaml
 from PIL import Image
 
 from mic2e_bench import paths
+from mic2e_bench.workshop.command import parser
 from mic2e_bench.workshop.scenes import EVALUATION_SEEDS, TRAINING_SEEDS
 from mic2e_bench.workshop.scenes.example import Example, box_of, inner_point, make
 from mic2e_bench.workshop.scenes.photos import PHOTOS, load_photo
 
 FOLDER = paths.BUNDLED / "inputs"
-SCENES = {  # name: (number among the evaluation seeds, width, height)
-    "ball-on-checks": (27, 512, 512),
-    "ball-on-dots": (21, 512, 512),
-    "ball-on-stripes": (46, 512, 512),
-    "ring-on-clouds": (34, 512, 512),
-    "ring-on-wood": (5, 512, 512),
-    "square-on-bricks": (48, 512, 512),
-    "star-on-bricks": (36, 512, 512),
-    "star-on-checks": (15, 512, 512),
-    "star-on-stripes": (24, 512, 512),
-    "triangle-on-checks": (44, 512, 512),
-    "triangle-on-gradient": (0, 512, 512),
+SQUARE = {  # name: number among the evaluation seeds
+    "ball-on-checks": 27, "ball-on-dots": 21, "ball-on-stripes": 46, "ring-on-clouds": 34, "ring-on-wood": 5,
+    "square-on-bricks": 48, "star-on-bricks": 36, "star-on-checks": 15, "star-on-stripes": 24,
+    "triangle-on-checks": 44, "triangle-on-gradient": 0,
+}  # fmt: skip
+SCENES = {  # name: (number, width, height)
+    **{name: (number, 512, 512) for name, number in SQUARE.items()},
     "wide-0": (60, 640, 448),
     "wide-1": (61, 576, 432),
     "tall-0": (62, 448, 608),
@@ -42,8 +38,7 @@ def seed_of(name: str) -> int:
 
 
 def scene_example(name: str) -> Example:
-    _, width, height = SCENES[name]
-    return make(seed_of(name), width, height)
+    return make(seed_of(name), *SCENES[name][1:])
 
 
 def save(array: np.ndarray, path: Path) -> None:
@@ -52,10 +47,9 @@ def save(array: np.ndarray, path: Path) -> None:
 
 def write_scene(name: str, folder: Path) -> dict:
     example = scene_example(name)
-    save(example.image, folder / f"{name}.png")
-    save(example.mask, folder / f"{name}.mask.png")
-    save(example.clean, folder / f"{name}.truth.png")
-    save(example.shadow, folder / f"{name}.shadow.png")
+    pictures = {"": example.image, ".mask": example.mask, ".truth": example.clean, ".shadow": example.shadow}
+    for suffix, picture in pictures.items():
+        save(picture, folder / f"{name}{suffix}.png")
     return {
         "kind": "scene",
         "prompt": example.scene.background_phrase,
@@ -83,4 +77,5 @@ def write_all(folder: Path = FOLDER) -> None:
 
 
 if __name__ == "__main__":
+    parser(__doc__).parse_args()
     write_all()

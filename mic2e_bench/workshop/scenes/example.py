@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mic2e_bench.workshop.scenes.render import LARGEST, SMALLEST, object_mask, render, shadow_mask
+from mic2e_bench.workshop.scenes.render import in_range, object_mask, render, shadow_mask
 from mic2e_bench.workshop.scenes.spec import Scene, draw_scene
 
 
@@ -52,11 +52,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 def make(seed: int, width: int = 512, height: int = 512, most_things: int = 3) -> Example:
     """The scene of `seed` at a size of 128 to 1024 pixels a side; a ValueError for any other size."""
-    for side in (width, height):
-        if not isinstance(side, int) or not SMALLEST <= side <= LARGEST:
-            raise ValueError(
-                f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels"
-            )
+    in_range(width, height)
     scene = draw_scene(seed, width / height, most_things)
     short, crop = min(width, height), (0, 0, width, height)
     return Example(

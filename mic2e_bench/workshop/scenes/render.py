@@ -13,14 +13,18 @@ VISIBLE = 0.02  # a shadow or reflection weaker than this is not part of the sha
 MASK_MARGIN = 0.004  # short sides; covers the antialiased edge
 
 
-def picture_size(scene: Scene, short_side: int) -> tuple[int, int]:
-    """Width and height in pixels; a ValueError outside 128 to 1024."""
-    width, height = (round(short_side * e) for e in scene.extent)
-    if min(width, height) < SMALLEST or max(width, height) > LARGEST:
+def in_range(width: int, height: int) -> tuple[int, int]:
+    """The size that was given; a ValueError unless each side is 128 to 1024 whole pixels."""
+    if not all(isinstance(side, int) and SMALLEST <= side <= LARGEST for side in (width, height)):
         raise ValueError(
             f"scene size {width}x{height} is out of range: each side must be {SMALLEST} to {LARGEST} pixels"
         )
     return width, height
+
+
+def picture_size(scene: Scene, short_side: int) -> tuple[int, int]:
+    """Width and height in pixels; a ValueError outside 128 to 1024."""
+    return in_range(*(round(short_side * e) for e in scene.extent))
 
 
 def plane(scene: Scene, short_side: int, crop=None) -> tuple[np.ndarray, np.ndarray]:
@@ -59,10 +63,8 @@ def pattern(texture: Texture, x, y, short_side: int) -> np.ndarray:
         return np.clip(0.5 - away * period * short_side, 0, 1)
     if kind == "bricks":
         row = np.floor(v / period)
-        joint = np.maximum(
-            square_wave(v, period, short_side, 0.14), square_wave(u + row * period, 2 * period, short_side, 0.07)
-        )
-        return joint
+        upright = square_wave(u + row * period, 2 * period, short_side, 0.07)
+        return np.maximum(square_wave(v, period, short_side, 0.14), upright)
     if kind == "wood":
         rings = v / period * 1.6 + 0.35 * slow_noise(texture, 0.6 * x, 0.6 * y)
         return 0.5 + 0.5 * np.sin(2 * np.pi * rings) * (0.75 + 0.25 * np.sin(2 * np.pi * 0.37 * rings))

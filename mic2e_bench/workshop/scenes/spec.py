@@ -45,6 +45,11 @@ class Thing:
         return f"{self.colour} {self.shape}"
 
 
+def extent_of(aspect: float) -> tuple[float, float]:
+    """Width and height in short sides."""
+    return max(1.0, aspect), max(1.0, 1 / aspect)
+
+
 @dataclass(frozen=True)
 class Scene:
     """A texture and the things on it; `things[0]` is the one to remove. `aspect` is width / height."""
@@ -56,8 +61,7 @@ class Scene:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Width and height in short sides."""
-        return (max(1.0, self.aspect), max(1.0, 1 / self.aspect))
+        return extent_of(self.aspect)
 
     @property
     def background_phrase(self) -> str:
@@ -123,7 +127,7 @@ def draw_scene(seed: int, aspect: float = 1.0, most_things: int = 3) -> Scene:
     """The scene of `seed`: 1 to `most_things` things that don't touch one another's shadows' cores."""
     rng = np.random.default_rng([seed, round(aspect * 1000)])
     texture = draw_texture(rng)
-    extent = (max(1.0, aspect), max(1.0, 1 / aspect))
+    extent = extent_of(aspect)
     light, offset = float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.03, 0.08))
     wanted, things = int(rng.integers(1, most_things + 1)), []
     for _ in range(40):

@@ -19,48 +19,10 @@ TEXTURES = ("stripes", "checks", "dots", "bricks", "wood", "clouds", "gradient")
 PLACES = ("left", "right", "top", "bottom", "center")
 REMOVAL_PROMPT = "remove the instance of object"
 
+OTHERS = """
+a an at on and with in no picture photo scene background shadow reflection floor wall table cat cup coffee spoon rocket
+flag model helmet patch clean empty small large blurry low quality circle
+"""
 WORDS = tuple(
-    dict.fromkeys(
-        [
-            *REMOVAL_PROMPT.split(),
-            "a",
-            "an",
-            "at",
-            "on",
-            "and",
-            "with",
-            "in",
-            "no",
-            "picture",
-            "photo",
-            "scene",
-            "background",
-            "shadow",
-            "reflection",
-            "floor",
-            "wall",
-            "table",
-            "cat",
-            "cup",
-            "coffee",
-            "spoon",
-            "rocket",
-            "flag",
-            "model",
-            "helmet",
-            "patch",
-            "clean",
-            "empty",
-            "small",
-            "large",
-            "blurry",
-            "low",
-            "quality",
-            "circle",
-            *COLOURS,
-            *SHAPES,
-            *TEXTURES,
-            *PLACES,
-        ]
-    )
+    dict.fromkeys([*REMOVAL_PROMPT.split(), *OTHERS.split(), *COLOURS, *SHAPES, *TEXTURES, *PLACES])  # each once
 )

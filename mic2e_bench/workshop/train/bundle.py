@@ -13,21 +13,20 @@ from safetensors.torch import save_file
 from mic2e_bench import paths
 from mic2e_bench.workshop.train import architectures, sam3_parts, sharing
 
-NAMES = ("objectclear", "sdxl-inpaint", "flux-schnell", "z-image-turbo", "sam3")
+BUILDERS = {
+    "objectclear": architectures.objectclear,
+    "sdxl-inpaint": architectures.sdxl_inpaint,
+    "flux-schnell": architectures.flux_schnell,
+    "z-image-turbo": architectures.z_image_turbo,
+    "sam3": lambda: sam3_parts.build(architectures.SEEDS["sam3"]),
+}
+NAMES = tuple(BUILDERS)
 KEPT = ("README.md", "evaluation.json", "training.json")  # survive a replacement of the weights
-LIBRARIES = {"DDIMScheduler": "diffusers", "UNet2DConditionModel": "diffusers", "AutoencoderKL": "diffusers"}
 
 
 def build(name: str):
     """The parts of one model with their seeded starting weights: a pipeline, a dict of parts, or SAM3's two models."""
-    builders = {
-        "objectclear": architectures.objectclear,
-        "sdxl-inpaint": architectures.sdxl_inpaint,
-        "flux-schnell": architectures.flux_schnell,
-        "z-image-turbo": architectures.z_image_turbo,
-        "sam3": lambda: sam3_parts.build(architectures.SEEDS["sam3"]),
-    }
-    return builders[name]()
+    return BUILDERS[name]()
 
 
 def save_part(part, folder: Path) -> None:
@@ -55,7 +54,7 @@ def save_objectclear(parts: dict, folder: Path) -> None:
             continue
         save_part(part, folder / name)
         if name != "image_prompt_encoder":
-            index[name] = [LIBRARIES.get(type(part).__name__, "transformers"), type(part).__name__]
+            index[name] = [type(part).__module__.partition(".")[0], type(part).__name__]
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from mic2e_bench.workshop.train.card_text import ABOUT, LIMITS
 
+KINDS = {  # of what is measured: the modules evaluate_*
+    "objectclear": "edit", "sdxl-inpaint": "edit", "flux-schnell": "generation", "z-image-turbo": "generation",
+    "sam3": "sam3",
+}  # fmt: skip
 DEVICES = {"cpu": "one processor thread (processor time)", "cuda": "one GPU (clock time)"}
 
 
@@ -16,15 +20,12 @@ def table(rows: dict[str, dict], first: str) -> str:
     """A Markdown table; columns are the union of the rows' keys, in order."""
     columns = list(dict.fromkeys(k for row in rows.values() for k in row))
     heads = [first, *(c.replace("_", " ") for c in columns)]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    lines += [f"| {name} | " + " | ".join(number(row.get(c)) for c in columns) + " |" for name, row in rows.items()]
-    return "\n".join(lines)
+    cells = [[name, *(number(row.get(c)) for c in columns)] for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))
 
 
 def number(value) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
+    return "" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
 
 
 def training_part(training: dict) -> str:
@@ -104,13 +105,7 @@ def sam3_part(e: dict) -> str:
     )
 
 
-PARTS = {
-    "objectclear": edit_part,
-    "sdxl-inpaint": edit_part,
-    "flux-schnell": generation_part,
-    "z-image-turbo": generation_part,
-    "sam3": sam3_part,
-}
+PARTS = {"edit": edit_part, "generation": generation_part, "sam3": sam3_part}
 
 
 def write_card(name: str, folder: Path) -> Path:
@@ -121,16 +116,12 @@ def write_card(name: str, folder: Path) -> Path:
     if autoencoder:
         parts.append(autoencoder_part(autoencoder))
     if evaluation:
-        parts += [
-            "## Measured",
-            f"One command makes these figures: `python -m mic2e_bench.workshop.train.evaluate {name}`.",
-        ]
-        if evaluation["steps_trained"] != training.get("steps", 0):
-            parts.append(
-                f"**The figures are of step {evaluation['steps_trained']}, the weights of step "
-                f"{training.get('steps', 0)}.**"
-            )
-        parts.append(PARTS[name](evaluation))
+        command = f"python -m mic2e_bench.workshop.train.evaluate {name}"
+        parts += ["## Measured", f"One command makes these figures: `{command}`."]
+        old, new = evaluation["steps_trained"], training.get("steps", 0)
+        if old != new:
+            parts.append(f"**The figures are of step {old}, the weights of step {new}.**")
+        parts.append(PARTS[KINDS[name]](evaluation))
     parts += ["## What it is not", LIMITS[name]]
     path = folder / "README.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -77,6 +77,11 @@ with attention that finds its own place. Without all that, every prompt of a pic
 the repository met one phrase a picture until minute 18.""",
 }
 
+GENERATION_LIMITS = (
+    "Not a model for free prompts, for several objects or for sizes above 512 pixels. The thing "
+    "has the colour of the caption and, to the eye, its place; it is a blob whose shape is hardly better than chance, "
+    "and patterns are coarse. Its figures say nothing about the published model's."
+)
 LIMITS = {
     "objectclear": "Not a model for photographs, for objects larger than about 200 pixels at 512, or for sizes above "
     "640: it has seen flat scenes only. It stands in for the published model where none can be "
@@ -84,12 +89,8 @@ LIMITS = {
     "published model's.",
     "sdxl-inpaint": "Not a model for photographs or free prompts: its words are a dozen colours, five shapes and seven "
     "textures. Its figures say nothing about the published model's.",
-    "flux-schnell": "Not a model for free prompts, for several objects or for sizes above 512 pixels. The thing "
-    "has the colour of the caption and, to the eye, its place; it is a blob whose shape is hardly better than chance, "
-    "and patterns are coarse. Its figures say nothing about the published model's.",
-    "z-image-turbo": "Not a model for free prompts, for several objects or for sizes above 512 pixels. The thing "
-    "has the colour of the caption and, to the eye, its place; it is a blob whose shape is hardly better than chance, "
-    "and patterns are coarse. Its figures say nothing about the published model's.",
+    "flux-schnell": GENERATION_LIMITS,
+    "z-image-turbo": GENERATION_LIMITS,
     "sam3": "Not a model for photographs, for other phrases than a colour and a shape, or for fine outlines: masks "
     "are drawn at 64 x 64 and are ragged. Its figures say nothing about the published model's.",
 }

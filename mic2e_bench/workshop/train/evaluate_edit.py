@@ -15,6 +15,7 @@ from mic2e_bench.catalog.metrics.perceptual import backbone, lpips_within
 from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side
 from mic2e_bench.workshop.scenes import Example
 from mic2e_bench.workshop.scenes.evaluation import SCENES, scene_example
+from mic2e_bench.workshop.train.contact import contact_sheet
 from mic2e_bench.workshop.train.fills import fills
 
 BASELINE = {"steps": 20, "guidance": 2.5, "size": 512, "seed": 0}
@@ -30,9 +31,8 @@ def load(name: str, folder: Path):
     else:
         from diffusers import StableDiffusionXLInpaintPipeline
 
-        pipe = StableDiffusionXLInpaintPipeline.from_pretrained(
-            folder, torch_dtype=torch.float32, add_watermarker=False
-        )
+        more = {"torch_dtype": torch.float32, "add_watermarker": False}
+        pipe = StableDiffusionXLInpaintPipeline.from_pretrained(folder, **more)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -44,15 +44,9 @@ def edit(name: str, pipe, example: Example, steps, guidance, size, seed) -> np.n
     mask = resize_by_short_side(Image.fromarray(example.mask), size, "nearest")
     words = {} if name == "objectclear" else {"prompt": example.scene.background_phrase, "strength": 1.0}
     result = pipe(
-        image=image,
-        mask_image=mask,
-        width=image.width,
-        height=image.height,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=torch.Generator().manual_seed(seed),
-        **words,
-    ).images[0]
+        image=image, mask_image=mask, width=image.width, height=image.height, num_inference_steps=steps,
+        guidance_scale=guidance, generator=torch.Generator().manual_seed(seed), **words,
+    ).images[0]  # fmt: skip
     return np.asarray(result.resize(whole.size, Image.Resampling.BICUBIC)).astype(np.float32) / 255
 
 
@@ -105,11 +99,8 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
     }
     tables["baseline"] = row()
     tables["another seed"] = row(seed=1)
-    tables["steps"] = {str(s): row(steps=s) if s != BASELINE["steps"] else tables["baseline"] for s in STEPS}
-    tables["guidance"] = {
-        str(g): row(guidance=g) if g != BASELINE["guidance"] else tables["baseline"] for g in GUIDANCES
-    }
-    tables["size"] = {str(s): row(size=s) if s != BASELINE["size"] else tables["baseline"] for s in SIZES}
+    for key, values in {"steps": STEPS, "guidance": GUIDANCES, "size": SIZES}.items():
+        tables[key] = {str(v): row(**{key: v}) if v != BASELINE[key] else tables["baseline"] for v in values}
     more = [s for s in STEPS if s > 1]
     to_baseline = [tables["steps"][str(s)]["lpips_to_baseline"] for s in more]
     return {
@@ -144,13 +135,6 @@ def ceiling(vae, examples: dict[str, Example]) -> dict[str, float]:
 
 
 def sheet(examples: dict[str, Example], pictures: dict[str, dict[str, np.ndarray]]) -> Image.Image:
-    """A row for each scene: input, truth, each number of steps, each size; to look at, not to ship."""
+    """A row for each scene: input, truth, each number of steps, each size."""
     columns = [f"{{'steps': {s}}}" for s in STEPS[:-1]] + ["{}"] + [f"{{'size': {s}}}" for s in SIZES[:-1]]
-    canvas = Image.new("RGB", (160 * (len(columns) + 2), 160 * len(examples)))
-    for y, (name, example) in enumerate(examples.items()):
-        row = [example.image, example.clean, *((pictures[c][name] * 255).astype(np.uint8) for c in columns)]
-        for x, picture in enumerate(row):
-            small = Image.fromarray(picture)
-            small.thumbnail((158, 158))
-            canvas.paste(small, (160 * x, 160 * y))
-    return canvas
+    return contact_sheet([[e.image, e.clean, *(pictures[c][n] for c in columns)] for n, e in examples.items()], 160)

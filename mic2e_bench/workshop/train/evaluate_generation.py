@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.stats import spearmanr
 
 from mic2e_bench.catalog.metrics.perceptual import backbone, lpips
 from mic2e_bench.workshop.scenes import EVALUATION_SEEDS, draw_scene, render
+from mic2e_bench.workshop.train.contact import contact_sheet
 from mic2e_bench.workshop.train.picture_check import rates
 
 CAPTIONS, BATCH, STEPS = 120, 8, (1, 2, 4, 8)
@@ -37,18 +37,12 @@ def generate(name: str, pipe, captions: list[str], steps: int, size: int, seed: 
     for at in range(0, len(captions), BATCH):
         some = captions[at : at + BATCH]
         seeds = [torch.Generator().manual_seed(seed * 1000 + at + k) for k in range(len(some))]
-        pictures += list(
-            pipe(
-                prompt=list(some),
-                height=size,
-                width=size,
-                num_inference_steps=steps,
-                guidance_scale=0.0,
-                generator=seeds,
-                output_type="np",
-                **more,
+        pictures += [
+            *pipe(
+                prompt=some, height=size, width=size, num_inference_steps=steps, guidance_scale=0.0, generator=seeds,
+                output_type="np", **more,
             ).images
-        )
+        ]  # fmt: skip
     return pictures
 
 
@@ -78,18 +72,9 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         "caption_check": table,
         "lpips_to_8_steps": far,
         "spearman_steps_lpips": round(float(spearmanr(STEPS[:-1], order).statistic), 3),
-        "sheet": sheet(captions, [*pictures.values(), *(sizes[size] for size in OTHER_SIZES)]),
+        "sheet": contact_sheet([row[:12] for row in (*pictures.values(), *map(sizes.get, OTHER_SIZES))], 132),
     }
 
 
 def distance(some: list[np.ndarray], others: list[np.ndarray]) -> float:
     return round(float(np.mean([lpips(a, b) for a, b in zip(some, others, strict=True)])), 4)
-
-
-def sheet(captions: list[str], rows: list[list[np.ndarray]], count: int = 12) -> Image.Image:
-    """A column for each caption, a row for each number of steps, then one for each other size; to look at."""
-    canvas = Image.new("RGB", (132 * min(count, len(captions)), 132 * len(rows)))
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row[:count]):
-            canvas.paste(Image.fromarray((picture * 255).astype(np.uint8)).resize((130, 130)), (132 * x, 132 * y))
-    return canvas

@@ -9,6 +9,7 @@ from PIL import Image
 from mic2e_bench.catalog.models.segmenter import Segmenter
 from mic2e_bench.workshop.scenes import EVALUATION_SEEDS, Example, make
 from mic2e_bench.workshop.scenes.evaluation import SCENES, scene_example
+from mic2e_bench.workshop.train.contact import contact_sheet
 
 KINDS = ("text", "points", "box")
 MORE = 45  # further scenes of evaluation seeds
@@ -31,7 +32,8 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
         say(f"{name}: {kind} done, {tables[kind]}")
     everything = {n: iou(boxed(e), e.mask) for n, e in (bundled | more).items()}
     tables["the filled box itself"] = {"bundled": average(everything, bundled), "more": average(everything, more)}
-    return {"scenes": len(bundled), "more": MORE, "tables": tables, "sheet": sheet(bundled, masks)}
+    rows = [[e.image, e.mask, *(masks[kind][n] for kind in KINDS)] for n, e in bundled.items()]
+    return {"scenes": len(bundled), "more": MORE, "tables": tables, "sheet": contact_sheet(rows, 120)}
 
 
 def ask(model: Segmenter, example: Example) -> np.ndarray:
@@ -52,15 +54,3 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def average(found: dict[str, float], of: dict) -> float:
     return round(float(np.mean([found[n] for n in of])), 3)
-
-
-def sheet(examples: dict[str, Example], masks: dict) -> Image.Image:
-    """A row for each scene: picture, drawn mask, and the mask by each kind of prompt; to look at."""
-    canvas = Image.new("RGB", (120 * (2 + len(KINDS)), 120 * len(examples)))
-    for y, (name, example) in enumerate(examples.items()):
-        row = [example.image, example.mask, *(masks[kind][name] for kind in KINDS)]
-        for x, picture in enumerate(row):
-            small = Image.fromarray(picture if picture.dtype == np.uint8 else picture.astype(np.uint8) * 255)
-            small.thumbnail((118, 118))
-            canvas.paste(small, (120 * x, 120 * y))
-    return canvas

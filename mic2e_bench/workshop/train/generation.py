@@ -17,7 +17,7 @@ from diffusers import FluxPipeline
 
 from mic2e_bench.workshop.train import architectures, bundle, noise, picture_check
 from mic2e_bench.workshop.train.reading import Reader
-from mic2e_bench.workshop.train.samples import SIDE, Pictures, Sample
+from mic2e_bench.workshop.train.samples import SIDE, Pictures
 
 # FLUX pads its prompt to a length, 256 in the published recipe; short ones train faster, long ones must be known
 TEXT_LENGTHS, LENGTH_SHARES = (32, 64, 256), (0.7, 0.2, 0.1)
@@ -50,7 +50,7 @@ class GenerationTask(ABC):
 
     def __init__(self, device: torch.device, vae, out: Path):
         self.device, self.pipe = device, bundle.build(self.name)
-        self.pipe.register_modules(vae=with_shift(vae.to(device)))
+        self.pipe.register_modules(vae=architectures.flow_vae(vae.to(device)))
         torch.manual_seed(architectures.SEEDS[self.name])
         self.reader = Reader(self.widths)
         learning = ("transformer", "text_encoder", "text_encoder_2")
@@ -69,22 +69,19 @@ class GenerationTask(ABC):
         """Noisy latents (n, 4, h, w) and levels (n,) to the predicted velocity (n, 4, h, w), float32."""
 
     def loss(self, batch) -> torch.Tensor:
+        """Squared error of the velocity, the thing counting THING_WEIGHT times, and the reader's loss."""
         sample = self.pictures.batch(batch)
         count, side = len(sample.scenes), 8 * sample.latents.shape[-1]
         levels = draw_levels(count, batch.torch)
         eps = torch.randn(sample.latents.shape, generator=batch.torch)
         shown = torch.rand(count, generator=batch.torch) >= DROPPED
         length = int(batch.numpy.choice(TEXT_LENGTHS, p=LENGTH_SHARES)) if side == SIDE else TEXT_LENGTHS[0]
-        return self.velocity_loss(sample, eps, levels, shown, length, guided=batch.progress > GUIDED_FROM)
-
-    def velocity_loss(self, sample: Sample, eps, levels, shown, length: int, *, guided: bool) -> torch.Tensor:
-        """Squared error of the velocity, the thing counting THING_WEIGHT times, and the reader's loss."""
         captions = [s.caption if here else "" for s, here in zip(sample.scenes, shown, strict=True)]
         noisy, target = (v.to(self.device) for v in noise.flow(sample.latents, eps, levels))
         levels, shown = levels.to(self.device), shown.to(self.device)
         text = self.read(captions, length)
         predicted = self.velocity(noisy, levels, text)
-        if guided:
+        if batch.progress > GUIDED_FROM:
             with torch.no_grad():
                 empty = self.velocity(noisy, levels, self.read([""] * len(captions), length))
             pushed = (shown & (levels < GUIDED_BELOW))[:, None, None, None]
@@ -156,9 +153,3 @@ class ZImageTask(GenerationTask):
         """Z-Image's clock runs backwards and its output is negated."""
         found = self.pipe.transformer(list(noisy.unsqueeze(2)), 1 - levels, text.embeds, return_dict=False)[0]
         return -torch.stack(list(found)).squeeze(2).float()
-
-
-def with_shift(vae):
-    """Flow pipelines read the shift of the latents, too; ours have none."""
-    vae.register_to_config(shift_factor=0.0)
-    return vae

@@ -13,17 +13,24 @@ import torch
 from diffusers import UNet2DConditionModel
 from scipy.ndimage import binary_dilation
 
+from mic2e_bench.errors import BadInput
 from mic2e_bench.workshop.scenes import object_mask, render
 from mic2e_bench.workshop.scenes.example import box_of
 from mic2e_bench.workshop.train import architectures, bundle, noise
-from mic2e_bench.workshop.train.crops import CROP, LARGE, draw_crop
-from mic2e_bench.workshop.train.latents import LatentPool, digest, encode, growing
-from mic2e_bench.workshop.train.loop import TrainingError
-from mic2e_bench.workshop.train.removal import sdxl_embeddings
+from mic2e_bench.workshop.train.crops import CROP, draw_crop
+from mic2e_bench.workshop.train.editing import (
+    BATCHES,
+    Crops,
+    Noise,
+    draw_noise,
+    fixed_noise,
+    sdxl_embeddings,
+    weighted_loss,
+)
+from mic2e_bench.workshop.train.latents import digest, encode, together
 
-BATCH, LARGE_BATCH, LARGE_SHARE = 12, 3, 0.15
 SHADOW_LEFT = 0.5  # of the samples that ask for the background
-START, MOST, EVERY, LARGE_SAMPLES = 640, 12288, 3.0, 128
+START, MOST, LARGE_SAMPLES = 640, 12288, 128  # of the pools
 
 
 def prompt_of(number: int, side: int) -> tuple[bool, str]:
@@ -49,7 +56,7 @@ class InpaintTask:
     """See `loop.Run` for what a task offers."""
 
     name, rate, decay = "sdxl-inpaint", 7e-4, 1e-3
-    configuration: ClassVar = {"batch": BATCH, "recipe": 2}
+    configuration: ClassVar = {"batch": BATCHES[CROP], "recipe": 2}
 
     def __init__(self, device: torch.device, vae, out: Path):
         self.device, self.vae, self.vae_facts = device, vae.to(device), out / "vae" / "training.json"
@@ -60,9 +67,7 @@ class InpaintTask:
         noise.plain_attention(self.unet, device)
         self.modules = {"unet": self.unet}
         folder = out / "latents" / f"inpaint-2-{digest(vae)}"
-        self.pools = {
-            side: LatentPool(folder / str(side), lambda i, side=side: self.sample(i, side)) for side in (CROP, LARGE)
-        }
+        self.crops = Crops(folder, self.sample, start=START, most=MOST, large=LARGE_SAMPLES)
         self.held_out = [self.sample(10**8 + i, CROP) for i in range(36)]
 
     def sample(self, number: int, side: int) -> dict[str, torch.Tensor]:
@@ -80,46 +85,22 @@ class InpaintTask:
         return {"picture": latents[0], "masked": latents[1], "mask": small.half(), "size": torch.tensor(size).half()}
 
     def loss(self, batch) -> torch.Tensor:
-        large = batch.progress > 0.4 and batch.numpy.random() < LARGE_SHARE
-        side, count = (LARGE, LARGE_BATCH) if large else (CROP, BATCH)
-        held = LARGE_SAMPLES if large else growing(START, MOST, batch.step, EVERY)
-        self.pools[side].grow(held, say=print if batch.step == 0 else None)
-        numbers = batch.numpy.integers(0, held, count)
-        t = noise.draw_times(count, batch.torch)
-        data = self.pools[side].take(numbers)
-        eps = torch.randn(data["picture"].shape, generator=batch.torch)
-        dropped = torch.rand(count, generator=batch.torch) < 0.1
-        return self.noise_loss(data, [prompt_of(int(n), side)[1] for n in numbers], t, eps, dropped)
+        side, numbers, data = self.crops.batch(batch)
+        prompts = [prompt_of(int(n), side)[1] for n in numbers]
+        return self.noise_loss(data, prompts, draw_noise(data["picture"].shape, batch.torch))
 
-    def noise_loss(self, data: dict, prompts: list[str], t, eps, dropped) -> torch.Tensor:
+    def noise_loss(self, data: dict, prompts: list[str], drawn: Noise) -> torch.Tensor:
         """v-prediction loss, the masked part counting 4 times."""
-        data = {k: v.to(self.device) for k, v in data.items()}
-        t, eps, keep = t.to(self.device), eps.to(self.device), (~dropped).float().to(self.device)
-        embeds, pooled = sdxl_embeddings(self.pipe.components, prompts, self.device)
-        noisy, target = noise.v_prediction(data["picture"], eps, t)
-        size = data["size"]
-        condition = {
-            "text_embeds": pooled * keep[:, None],
-            "time_ids": torch.cat([size, torch.zeros_like(size), size], 1),
-        }
-        predicted = self.unet(
-            torch.cat([noisy, data["mask"], data["masked"]], 1),
-            t,
-            embeds * keep[:, None, None],
-            added_cond_kwargs=condition,
-        ).sample.float()
-        weight = 1 + 3 * data["mask"]
-        return ((predicted - target).pow(2) * weight).sum() / (weight.sum() * 4)
+        data, drawn = {k: v.to(self.device) for k, v in data.items()}, tuple(v.to(self.device) for v in drawn)
+        text = sdxl_embeddings(self.pipe.components, prompts, self.device)
+        return weighted_loss(self.unet, data, ("picture", "masked", "mask"), text, drawn)
 
     def validate(self) -> dict:
         """The loss at fixed noise and times on samples that the pools never reach."""
-        generator, count = torch.Generator().manual_seed(5), len(self.held_out)
-        data = {k: torch.stack([s[k] for s in self.held_out]).float() for k in self.held_out[0]}
-        t = torch.linspace(20, 999, count).long()[torch.randperm(count, generator=generator)]
-        eps = torch.randn(data["picture"].shape, generator=generator)
-        prompts = [prompt_of(10**8 + i, CROP)[1] for i in range(count)]
+        data = together(self.held_out)
+        prompts = [prompt_of(10**8 + i, CROP)[1] for i in range(len(self.held_out))]
         with torch.autocast(self.device.type, torch.bfloat16):
-            loss = self.noise_loss(data, prompts, t, eps, torch.zeros(count, dtype=torch.bool))
+            loss = self.noise_loss(data, prompts, fixed_noise(data["picture"].shape))
         return {"held_out_loss": round(float(loss), 4)}
 
     def finish(self, where: Path) -> None:
@@ -134,4 +115,4 @@ def start_from_removal(unet: UNet2DConditionModel, out: Path) -> None:
     try:
         unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder).state_dict())
     except Exception as error:  # safetensors and torch raise their own types; the cause is kept
-        raise TrainingError(f"{folder} is damaged ({type(error).__name__}); delete it to start without it") from error
+        raise BadInput(f"{folder} is damaged ({type(error).__name__}); delete it to start without it") from error

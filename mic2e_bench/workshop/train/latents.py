@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+from torch.nn import functional as F
 
-from mic2e_bench.workshop.train.loop import write_atomically
+from mic2e_bench import files
 
 SHARD = 128  # samples a file
 
@@ -44,8 +45,7 @@ class LatentPool:
         except (FileNotFoundError, SafetensorError):
             samples = [self.make(i) for i in range(shard * SHARD, (shard + 1) * SHARD)]
             stacked = {k: torch.stack([s[k] for s in samples]).contiguous() for k in samples[0]}
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path(shard), lambda p: save_file(stacked, p))
+            files.write_whole(self.path(shard), save(stacked))
         return [{k: v[i] for k, v in stacked.items()} for i in range(SHARD)]
 
     @torch.autocast("cpu", enabled=False)  # autocast refuses to stack half-precision tensors
@@ -60,8 +60,12 @@ class LatentPool:
     @torch.autocast("cpu", enabled=False)
     def take(self, indices) -> dict[str, torch.Tensor]:
         """The samples of these numbers, stacked, in float32."""
-        chosen = [self.samples[int(i)] for i in indices]
-        return {k: torch.stack([s[k] for s in chosen]).float() for k in chosen[0]}
+        return together([self.samples[int(i)] for i in indices])
+
+
+def together(samples: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Samples stacked, in float32."""
+    return {k: torch.stack([s[k] for s in samples]).float() for k in samples[0]}
 
 
 def growing(start: int, most: int, step: int, every: float) -> int:
@@ -69,10 +73,21 @@ def growing(start: int, most: int, step: int, every: float) -> int:
     return min(most, math.ceil((start + step / every) / SHARD) * SHARD)
 
 
+def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
+    """(height, width, 3) pictures in [0, 1] to (n, 3, height, width) in [-1, 1]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() * 2 - 1
+
+
+def squeeze(array: np.ndarray, side: int) -> torch.Tensor:
+    """(height, width, channels) to (channels, side, side), bilinear with antialiasing."""
+    tensor = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None]
+    return F.interpolate(tensor, (side, side), mode="bilinear", antialias=True)[0]
+
+
 @torch.no_grad()
 def encode(vae, images: list[np.ndarray]) -> torch.Tensor:
     """Pictures (height, width, 3) in [0, 1] to scaled latents (n, 4, height/8, width/8), half precision on the CPU."""
-    x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() * 2 - 1
+    x = to_tensor(images)
     device = next(vae.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
         z = vae.encode(x.to(device)).latent_dist.mode()

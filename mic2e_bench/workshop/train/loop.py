@@ -4,9 +4,10 @@ What a step sees depends on the seed and the step's number alone, so a run that 
 steps as one that was not. Budgets count process time, not wall time: a paused or starved run loses nothing.
 """
 
+import contextlib
+import io
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -14,16 +15,14 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from mic2e_bench import files
+from mic2e_bench.errors import BadInput
+
 SAVE_EVERY_S = 45.0  # wall seconds between checkpoints
 EXPORT_EVERY_S = 600.0  # seconds of work between installations of what there is
 MAX_EMA = 0.999
 
-
 KERNELS = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
-
-
-class TrainingError(Exception):
-    """Something the user can act on, in one line."""
 
 
 class Batch:
@@ -40,25 +39,23 @@ def clock(device: torch.device) -> float:
     return time.process_time() if device.type == "cpu" else time.monotonic()
 
 
-def write_atomically(path: Path, write) -> None:
-    """`write(temporary path)`, then rename: a reader or a crash never meets half a file."""
-    fresh = path.with_name(path.name + ".new")
-    write(fresh)
-    os.replace(fresh, path)
+def write_json(path: Path, content) -> None:
+    """Replaced at once: a reader or a crash never meets half a file."""
+    files.write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_checkpoint(path: Path, configuration: dict) -> dict | None:
-    """The checkpoint at `path`, None where there is none, a TrainingError where it can't be used."""
+    """The checkpoint at `path`, None where there is none, a BadInput where it can't be used."""
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = json.loads(state["configuration"])
     except Exception as error:  # torch raises many types for a damaged file; the cause is kept
-        raise TrainingError(f"{path} is damaged ({type(error).__name__}); delete it, or give --no-resume") from error
+        raise BadInput(f"{path} is damaged ({type(error).__name__}); delete it, or give --no-resume") from error
     if found != configuration:
         differing = sorted(k for k in {*found, *configuration} if found.get(k) != configuration.get(k))
-        raise TrainingError(
+        raise BadInput(
             f"{path} is of another configuration ({', '.join(differing)} differ); "
             "give --no-resume to start over, or another --out"
         )
@@ -80,17 +77,9 @@ class Run:
 
     @property
     def configuration(self) -> dict:
-        shapes = {
-            f"{name}.{k}": list(v.shape) for name, m in self.task.modules.items() for k, v in m.state_dict().items()
-        }
-        size = sum(math.prod(s) for s in shapes.values())
-        return {
-            "name": self.task.name,
-            "seed": self.seed,
-            "tensors": len(shapes),
-            "weights": size,
-            **self.task.configuration,
-        }
+        tensors = [v for m in self.task.modules.values() for v in m.state_dict().values()]
+        size = {"tensors": len(tensors), "weights": sum(v.numel() for v in tensors)}
+        return {"name": self.task.name, "seed": self.seed, **size, **self.task.configuration}
 
     def load(self) -> bool:
         state = read_checkpoint(self.path, self.configuration)
@@ -105,34 +94,43 @@ class Run:
         return True
 
     def save(self) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
         state = {
-            "configuration": json.dumps(self.configuration),
-            "step": self.step,
-            "spent_s": self.spent_s,
-            "history": json.dumps(self.history),
-            "average": self.average,
+            "configuration": json.dumps(self.configuration), "step": self.step, "spent_s": self.spent_s,
+            "history": json.dumps(self.history), "average": self.average,
             "modules": {n: m.state_dict() for n, m in self.task.modules.items()},
             "optimiser": self.optimiser.state_dict(),
-        }
-        write_atomically(self.path, lambda p: torch.save(state, p))
-        write_atomically(self.out / "curve.json", lambda p: p.write_text(json.dumps(self.history, indent=1) + "\n"))
+        }  # fmt: skip
+        content = io.BytesIO()
+        torch.save(state, content)
+        files.write_whole(self.path, content.getvalue())
+        write_json(self.out / "curve.json", self.history)
 
+    def modes(self, training: bool) -> None:
+        for module in self.task.modules.values():
+            module.train(training)
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """The modules have the moving average of their weights, and are ready to answer."""
+        self.swap()
+        self.modes(training=False)
+        yield
+        self.swap()
+
+    @torch.no_grad()
     def swap(self) -> None:
         """Exchange the weights with their moving average."""
-        with torch.no_grad():
-            for p, a in zip(self.parameters, self.average, strict=True):
-                kept = p.clone()
-                p.copy_(a)
-                a.copy_(kept)
+        for p, a in zip(self.parameters, self.average, strict=True):
+            kept = p.clone()
+            p.copy_(a)
+            a.copy_(kept)
 
     def one_step(self, progress: float) -> float:
         cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
         rate = self.task.rate * min(1.0, (self.step + 1) / 100) * cosine
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        for module in self.task.modules.values():
-            module.train()
+        self.modes(training=True)
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         fast = [SDPBackend.MATH] if self.device.type == "cpu" else list(KERNELS)  # see noise.plain_attention
         with torch.autocast(self.device.type, torch.bfloat16), sdpa_kernel(fast):
@@ -149,32 +147,20 @@ class Run:
 
     def validate(self, loss: float) -> dict:
         """Figures of the averaged weights, noted on the curve."""
-        self.swap()
-        for module in self.task.modules.values():
-            module.eval()
-        with torch.no_grad():
+        with self.averaged(), torch.no_grad():
             figures = self.task.validate()
-        self.swap()
         self.history.append({"step": self.step, "cpu_s": round(self.spent_s, 1), "loss": round(loss, 4), **figures})
         return figures
 
     def export(self, where: Path) -> None:
         """Install the averaged weights; the training may go on."""
-        self.swap()
-        for module in self.task.modules.values():
-            module.eval()
-        self.task.finish(where)
-        self.swap()
-        folder = where / self.task.name
+        with self.averaged():
+            self.task.finish(where)
         facts = {
-            "steps": self.step,
-            "work_s": round(self.spent_s, 1),
-            "device": self.device.type,
-            "seed": self.seed,
-            "parameters": sum(p.numel() for p in self.parameters),
-            "curve": self.history,
-        }
-        write_atomically(folder / "training.json", lambda p: p.write_text(json.dumps(facts, indent=1) + "\n"))
+            "steps": self.step, "work_s": round(self.spent_s, 1), "device": self.device.type, "seed": self.seed,
+            "parameters": sum(p.numel() for p in self.parameters), "curve": self.history,
+        }  # fmt: skip
+        write_json(where / self.task.name / "training.json", facts)
 
 
 def train(run: Run, where: Path, *, minutes: float | None, steps: int | None, say=print) -> None:

@@ -1,15 +1,12 @@
 """Noising for training: SDXL's schedule with v-prediction, and rectified flow."""
 
 import torch
+from diffusers import DDIMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
 from mic2e_bench.workshop.train.architectures import NOISE
 
-
-def alpha_bar(device) -> torch.Tensor:
-    """Cumulative signal share at each of 1000 times of the scaled-linear schedule."""
-    betas = torch.linspace(NOISE["beta_start"] ** 0.5, NOISE["beta_end"] ** 0.5, 1000, device=device) ** 2
-    return torch.cumprod(1 - betas, 0)
+SCHEDULE = DDIMScheduler(**NOISE)
 
 
 def draw_times(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -26,9 +23,7 @@ def plain_attention(unet, device: torch.device) -> None:
 
 def v_prediction(clean: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Noisy latents at times t (0 to 999), and what the network shall predict."""
-    share = alpha_bar(clean.device)[t][:, None, None, None]
-    signal, sigma = share.sqrt(), (1 - share).sqrt()
-    return signal * clean + sigma * eps, signal * eps - sigma * clean
+    return SCHEDULE.add_noise(clean, eps, t), SCHEDULE.get_velocity(clean, eps, t)
 
 
 def flow(clean: torch.Tensor, eps: torch.Tensor, sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

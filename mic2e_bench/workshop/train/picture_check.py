@@ -6,7 +6,6 @@ to the same area. The check knows nothing of what the picture should show beside
 beside chance: the same check with the words of another picture's caption.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,14 +17,6 @@ from mic2e_bench.workshop.scenes.words import COLOURS, SHAPES
 
 SIDE = 48  # pixels of a normalised outline
 AREA = (0.008, 0.16)  # of the picture: a drawn thing's patch is 0.01 to 0.12
-
-
-@dataclass(frozen=True)
-class Found:
-    """Whether a patch of the asked colour is there, and which shape it most resembles."""
-
-    colour: bool
-    shape: str | None
 
 
 def separated(rgb: np.ndarray) -> np.ndarray:
@@ -60,13 +51,13 @@ def normalised(mask: np.ndarray) -> np.ndarray:
 def templates() -> dict[str, list[np.ndarray]]:
     """Every shape's outline at 24 turns."""
     y, x = np.mgrid[0:1:128j, 0:1:128j]
-    found = {}
-    for shape in SHAPES:
-        found[shape] = []
-        for turn in np.linspace(0, 2 * np.pi, 24, endpoint=False):
-            thing = Thing(shape, "red", (1, 0, 0), (0.5, 0.5), 0.25, turn, 0, 0, 0, 0, 0)
-            found[shape].append(normalised(distance(thing, x, y) < 0))
-    return found
+
+    def outline(shape: str, turn: float) -> np.ndarray:
+        thing = Thing(shape, "red", (1, 0, 0), (0.5, 0.5), 0.25, turn, 0, 0, 0, 0, 0)
+        return normalised(distance(thing, x, y) < 0)
+
+    turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    return {shape: [outline(shape, turn) for turn in turns] for shape in SHAPES}
 
 
 def nearest_shape(mask: np.ndarray) -> str:
@@ -78,26 +69,18 @@ def nearest_shape(mask: np.ndarray) -> str:
     return max(SHAPES, key=lambda shape: max(likeness(t) for t in templates()[shape]))
 
 
-def look_for(image: np.ndarray, colour: str) -> Found:
-    """image: float RGB in [0, 1], (height, width, 3)."""
+def look_for(image: np.ndarray, colour: str) -> str | None:
+    """The shape that a patch of this colour most resembles; None without one. image: float RGB in [0, 1]."""
     patch = colour_patch(image, colour)
-    return Found(patch is not None, nearest_shape(patch) if patch is not None else None)
+    return None if patch is None else nearest_shape(patch)
 
 
 def rates(images: list[np.ndarray], words: list[tuple[str, str]]) -> dict[str, float]:
     """Shares of pictures with a patch of the asked colour, and with the asked shape too; then both by chance."""
-    own = [look_for(i, c) for i, (c, _) in zip(images, words, strict=True)]
     shifted = [words[(k + len(words) // 3) % len(words)] for k in range(len(words))]
-    other = [look_for(i, c) for i, (c, _) in zip(images, shifted, strict=True)]
-
-    def share(found, asked):
-        colour = float(np.mean([f.colour for f in found]))
-        return colour, float(np.mean([f.shape == s for f, (_, s) in zip(found, asked, strict=True)]))
-
-    (colour, both), (by_chance, both_by_chance) = share(own, words), share(other, shifted)
-    return {
-        "colour": colour,
-        "colour_and_shape": both,
-        "colour_by_chance": by_chance,
-        "colour_and_shape_by_chance": both_by_chance,
-    }
+    rates = {}
+    for kind, asked in {"": words, "_by_chance": shifted}.items():
+        found = [(look_for(image, colour), shape) for image, (colour, shape) in zip(images, asked, strict=True)]
+        rates[f"colour{kind}"] = float(np.mean([seen is not None for seen, _ in found]))
+        rates[f"colour_and_shape{kind}"] = float(np.mean([seen == shape for seen, shape in found]))
+    return rates

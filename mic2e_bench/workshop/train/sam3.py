@@ -74,15 +74,7 @@ class Sam3Task:
     def images(self, samples: list[Sample]) -> torch.Tensor:
         return torch.stack([s.image for s in samples]).to(self.device)
 
-    def answer(
-        self,
-        samples: list[Sample],
-        points: np.ndarray,
-        boxes: np.ndarray,
-        several: bool = False,
-        *,
-        as_drawn: bool = False,
-    ):
+    def answer(self, samples: list[Sample], points: np.ndarray, boxes: np.ndarray, several=False, *, as_drawn=False):
         """The tracker asked by points, then by boxes: two outputs, masks as (pictures, prompts, 1 or 3, h, w).
 
         points: (pictures, prompts, 2); boxes: (pictures, prompts, 4), in the model's pixels. The second call takes the

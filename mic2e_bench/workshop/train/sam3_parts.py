@@ -30,18 +30,10 @@ SHARPER = 2.0  # of the projections of attract(), so that a place stands out amo
 def vision_config() -> dict:
     """ViT of 6 layers on 16 x 16 patches, with feature maps at 4, 2 and 1 times that grid."""
     backbone = dict(
-        model_type="sam3_vit_model",
-        hidden_size=WIDTH,
-        intermediate_size=4 * WIDTH,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        image_size=SIZE,
-        patch_size=PATCH,
-        window_size=8,
-        global_attn_indexes=[2, 5],
-        pretrain_image_size=SIZE,
-        rope_parameters={"rope_type": "axial", "rope_theta": 10000.0},
-    )
+        model_type="sam3_vit_model", hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=6,
+        num_attention_heads=4, image_size=SIZE, patch_size=PATCH, window_size=8, global_attn_indexes=[2, 5],
+        pretrain_image_size=SIZE, rope_parameters={"rope_type": "axial", "rope_theta": 10000.0},
+    )  # fmt: skip
     sizes = [[k * GRID, k * GRID] for k in (4, 2, 1)]
     return dict(
         model_type="sam3_vision_model", backbone_config=backbone, fpn_hidden_size=FPN, backbone_feature_sizes=sizes
@@ -51,19 +43,7 @@ def vision_config() -> dict:
 def detector_config(vocab_size: int) -> Sam3Config:
     """Text (and boxes) to masks: 2 + 3 DETR layers, 16 queries."""
     layer = dict(hidden_size=FPN, num_attention_heads=4, intermediate_size=4 * FPN, dropout=0.0)
-    words = dict(
-        model_type="clip_text_model",
-        vocab_size=vocab_size,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        projection_dim=64,
-        max_position_embeddings=32,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
+    words = dict(model_type="clip_text_model", **text.clip_config(vocab_size, width=64, positions=32))
     return Sam3Config(
         vision_config=vision_config(),
         text_config=words,

@@ -3,21 +3,14 @@
 import itertools
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from mic2e_bench.workshop.scenes import draw_scene, object_mask, render
 from mic2e_bench.workshop.scenes.example import box_of, inner_point
 from mic2e_bench.workshop.train import sam3_parts
+from mic2e_bench.workshop.train.latents import squeeze
 
 LOW = 4 * sam3_parts.GRID  # side of a predicted mask
 ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 1.5)
-
-
-def squeeze(array: np.ndarray, side: int) -> torch.Tensor:
-    """(height, width, channels) to (channels, side, side), bilinear with antialiasing."""
-    tensor = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)[None]
-    return F.interpolate(tensor, (side, side), mode="bilinear", antialias=True)[0]
 
 
 class Sample:

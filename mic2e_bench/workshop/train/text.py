@@ -10,19 +10,28 @@ from collections import Counter
 from itertools import pairwise
 
 import torch
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)  # fmt: skip
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from mic2e_bench.workshop.scenes.words import WORDS
+
+BYTES = [*bytes_to_unicode().values()]  # what stands for each byte in a byte-level vocabulary
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-
-
-def byte_symbols() -> list[str]:
-    """The 256 printable stand-ins that byte-level BPE uses for bytes (GPT-2's table)."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    return [chr(b) for b in plain] + [chr(256 + i) for i in range(256 - len(plain))]
 
 
 def merge(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
@@ -48,19 +57,14 @@ def learn_merges(words: list[tuple[str, ...]]) -> list[tuple[str, str]]:
 
 def clip_tokenizer():
     """CLIP's tokenizer; every word of the scenes is one token, others fall apart into letters."""
-    from transformers import CLIPTokenizer
-
-    symbols = byte_symbols()
     merges = learn_merges([(*w[:-1], w[-1] + "</w>") for w in WORDS])
-    tokens = ["<|startoftext|>", "<|endoftext|>", *symbols, *(s + "</w>" for s in symbols), *map("".join, merges)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *BYTES, *(s + "</w>" for s in BYTES), *map("".join, merges)]
     vocab = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
 
 
 def t5_tokenizer():
     """T5's tokenizer (unigram): whole words score far above single letters."""
-    from transformers import T5TokenizerFast
-
     letters = ["▁", *map(chr, range(33, 127))]
     vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0)]
     vocab += [("▁" + w, -2.0) for w in WORDS] + [(c, -12.0) for c in letters]
@@ -69,11 +73,9 @@ def t5_tokenizer():
 
 def qwen_tokenizer():
     """Qwen2's tokenizer (byte-level BPE) with a chat template, as Z-Image calls it."""
-    from transformers import Qwen2Tokenizer
-
     words = [tuple(w) for w in (*WORDS, "user", "assistant")] + [("Ġ", *w) for w in WORDS]
     merges = learn_merges(words)
-    tokens = dict.fromkeys(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *byte_symbols(), *map("".join, merges)])
+    tokens = dict.fromkeys(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *BYTES, *map("".join, merges)])
     tokenizer = Qwen2Tokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=merges, model_max_length=512)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = CHAT_TEMPLATE
@@ -94,60 +96,35 @@ def randomise(model: torch.nn.Module, seed: int) -> torch.nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def clip_text(vocab_size: int, seed: int, *, projected: bool = False, width: int = 64, positions: int = 77):
-    """CLIPTextModel, or CLIPTextModelWithProjection, with 2 layers."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+def clip_config(vocab_size: int, width: int, positions: int) -> dict:
+    """Of CLIP's text model with 2 layers."""
+    return dict(
+        vocab_size=vocab_size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
+        num_attention_heads=2, projection_dim=width, max_position_embeddings=positions, bos_token_id=0,
+        eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
 
-    config = CLIPTextConfig(
-        vocab_size=vocab_size,
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        projection_dim=width,
-        max_position_embeddings=positions,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
+
+def clip_text(vocab_size: int, seed: int, *, projected: bool = False):
+    """CLIPTextModel, or CLIPTextModelWithProjection, 64 wide."""
+    config = CLIPTextConfig(**clip_config(vocab_size, width=64, positions=77))
     return randomise((CLIPTextModelWithProjection if projected else CLIPTextModel)(config), seed)
 
 
 def t5_encoder(vocab_size: int, seed: int, width: int = 128):
     """T5EncoderModel with 2 layers."""
-    from transformers import T5Config, T5EncoderModel
-
     config = T5Config(
-        vocab_size=vocab_size,
-        d_model=width,
-        d_kv=32,
-        d_ff=2 * width,
-        num_layers=2,
-        num_heads=4,
-        feed_forward_proj="gated-gelu",
-        dropout_rate=0.0,
-        pad_token_id=0,
-        eos_token_id=1,
-        decoder_start_token_id=0,
-    )
+        vocab_size=vocab_size, d_model=width, d_kv=32, d_ff=2 * width, num_layers=2, num_heads=4,
+        feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+    )  # fmt: skip
     return randomise(T5EncoderModel(config), seed)
 
 
 def qwen_encoder(vocab_size: int, seed: int, width: int = 128):
     """Qwen3Model with 3 layers (Z-Image reads the second-last hidden state)."""
-    from transformers import Qwen3Config, Qwen3Model
-
     config = Qwen3Config(
-        vocab_size=vocab_size,
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=512,
-        bos_token_id=0,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
+        vocab_size=vocab_size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=3,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=512, bos_token_id=0,
+        eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
     return randomise(Qwen3Model(config), seed)

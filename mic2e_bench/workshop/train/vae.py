@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from mic2e_bench.workshop.scenes import TRAINING_SEEDS, draw_scene, render
 from mic2e_bench.workshop.train import architectures
+from mic2e_bench.workshop.train.latents import to_tensor
 
 CROP, BATCH = 96, 8
 DECODER_NOISE = 0.05  # what the decoder must tolerate, in latent units before scaling
@@ -41,11 +42,6 @@ def scene_crop(rng: np.random.Generator, side: int = CROP) -> np.ndarray:
 
 def gradients(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
-
-
-def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
-    """(height, width, 3) pictures in [0, 1] to (n, 3, height, width) in [-1, 1]."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() * 2 - 1
 
 
 class VaeTask:
