@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,6 +15,7 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 from PIL import Image, ImageDraw
@@ -157,40 +159,58 @@ def pictures(results, name, record):
     return found
 
 
-def with_fault(monkeypatch, fault):
-    """From now on every worker has this fault of ``FAULTS`` built in."""
+def workers(monkeypatch, target, *arguments):
+    """From now on every worker's process is ``target(*arguments, trials, images, pipe)``.
+
+    It is a function of a module, because it is sent to the fork server by name.
+    """
 
     def start(trials, images, log):
-        return forkserver.call(faulty, log, fault, trials, images)
+        return forkserver.call(target, log, *arguments, trials, images)
 
     monkeypatch.setattr(child, "start", start)
 
 
+def put(name="objectclear", **changes):
+    """In this process, a worker's, the pipeline of that name is one with these changes."""
+    found = {**registry.pipelines(), name: dataclasses.replace(registry.pipeline(name), **changes)}
+    registry.pipelines = lambda: MappingProxyType(found)
+
+
+def before_calls(act):
+    """In this process, a worker's, ``act(build)`` comes before every call of the pipeline."""
+    real = registry.pipeline("objectclear").call
+
+    def call(build, item, seed):
+        act(build)
+        return real(build, item, seed)
+
+    put(call=call)
+
+
+def with_fault(monkeypatch, fault):
+    """From now on every worker has this fault of ``FAULTS`` built in."""
+    workers(monkeypatch, faulty, fault)
+
+
 def faulty(fault, trials, images, pipe):
-    """The worker's process, with a fault: ``Fault`` is put in before the worker starts."""
-    FAULTS[fault](pipe)
+    """The worker's process, with a fault that is put in before the worker starts."""
+    FAULTS[fault]()
     worker.main(trials, images, pipe)
 
 
 def _second_trial(act):
     """Act in the calls of the second trial of ``tiny``."""
 
-    def put_in(pipe):
-        pipeline = registry.pipeline("objectclear")
-        real = pipeline.call
+    def if_second(build):
+        if build.call["steps"] == 2:
+            act()
 
-        def call(build, item, seed):
-            if build.call["steps"] == 2:
-                act()
-            return real(build, item, seed)
-
-        object.__setattr__(pipeline, "call", call)
-
-    return put_in
+    return lambda: before_calls(if_second)
 
 
 def _at_load(act):
-    return lambda pipe: object.__setattr__(registry.pipeline("objectclear"), "load", lambda *a, **k: act())
+    return lambda: put(load=lambda *a, **k: act())
 
 
 def _memory_error():
@@ -211,7 +231,7 @@ def _hang():
     signal.pause()
 
 
-def _leave_a_heir(pipe):
+def _leave_a_heir():
     """End at once, while a child of this process keeps the pipe open."""
     if os.fork() == 0:
         signal.alarm(60)
@@ -232,14 +252,54 @@ FAULTS = {
 }
 
 
+def at_stage(monkeypatch, stage, act):
+    """Do ``act(pid of the worker)`` once, when a worker says that it has reached ``stage``."""
+    start, started = child.start, []
+
+    def noted(trials, images, log):
+        process, pipe = start(trials, images, log)
+        started.append(process.pid)
+        return process, pipe
+
+    class Watched(runner.Progress):
+        def at(self, trial, reached, share):
+            super().at(trial, reached, share)
+            if reached.startswith(stage):
+                monkeypatch.undo()
+                act(started[-1])
+
+    monkeypatch.setattr(child, "start", noted)
+    monkeypatch.setattr(runner, "Progress", Watched)
+
+
 FORK = multiprocessing.get_context("fork")
+
+
+def saying(monkeypatch, *messages):
+    """From now on a worker measures nothing, and sends these messages."""
+
+    def start(trials, images, log):
+        mine, its = FORK.Pipe()
+        process = FORK.Process(target=say, args=(its, messages))
+        process.start()
+        its.close()
+        return process, mine
+
+    monkeypatch.setattr(child, "start", start)
+
+
+def say(pipe, messages):
+    for message in messages:
+        pipe.send(message)
+    signal.pause()
 
 
 @contextmanager
 def process(target, *args):
     """A runner in a process of its own that shares this one's fork server, so that it starts at once."""
-    server = multiprocessing.forkserver._forkserver
-    server.ensure_running, before = lambda: None, server.ensure_running
+    server = multiprocessing.forkserver.ForkServer
+    # it would wait for the server, which is no child of that process
+    server.ensure_running, before = lambda self: None, server.ensure_running
     started = FORK.Process(target=target, args=args)
     try:
         started.start()

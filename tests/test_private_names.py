@@ -1,4 +1,7 @@
-"""Names that libraries call private and this package uses all the same: a release that moves one is named."""
+"""Names that libraries call private and this package uses all the same: a release that moves one is named.
+
+And that tests see what anybody sees: they use no private name of ours, and make nothing that its class would not make.
+"""
 
 import ast
 import importlib
@@ -14,8 +17,9 @@ import torch._subclasses
 import torch.utils._python_dispatch
 import torch.utils._pytree
 
-PACKAGE = Path(__file__).parents[1] / "mic2e_bench"
-OUTSIDE = ("train", "standin", "scenes", "bench")  # what makes and proves this repository's own things
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "mic2e_bench"
+OUTSIDE = ("workshop",)  # what makes and proves this repository's own things
 
 # by the name as the code writes it: who has it, and what it is used for
 NAMES = {
@@ -49,7 +53,16 @@ IN_SOURCE = {
     "_cache_config": ("diffusers.models.cache_utils", "the step cache in force"),
 }
 # cache-dit's mark, where that package is installed; documented by Python
-OTHERS = {"_is_cached", "_exit"}
+OTHERS = {"_is_cached", "_exit", "_asdict"}
+# what tests alone name, because there is no public way
+IN_TESTS = {
+    "_interrupt",  # diffusers' documented way to end a call from a callback
+    "_cuda_getDevice",  # with the next two what starts CUDA, of which no test has a device
+    "_device_count_nvml",
+    "_get_device_properties",
+}
+PATCHING = ("setattr", "delattr", "getattr", "hasattr", "put")  # calls that take a name as a text
+UNMADE = ("__setattr__", "__delattr__", "__new__")  # a frozen object changed, or one that never was made
 
 
 def _trees():
@@ -104,3 +117,63 @@ def test_the_code_that_puts_it_there_still_does(name):
 
 def _moved(library, name, used_for):
     return f"{library} {metadata.version(library)} has no {name} any more; it was used for: {used_for}"
+
+
+def _taken(tree):
+    """Private names that a module takes from others, and objects that it makes or changes past their class."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
+    }
+    for node in ast.walk(tree):
+        found = []
+        if isinstance(node, ast.Attribute):
+            if node.attr in UNMADE:
+                yield node.lineno, ast.unparse(node)
+            found = [node.attr] if ast.unparse(node.value) != "self" or node.attr not in own else []
+        elif isinstance(node, ast.ImportFrom):
+            found = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found = [part for alias in node.names for part in alias.name.split(".")]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in PATCHING:
+            texts = [one.value for one in node.args[:2] if isinstance(one, ast.Constant)]
+            found = [part for text in texts if isinstance(text, str) for part in text.split(".")]
+        elif isinstance(node, ast.ClassDef) and node.bases:  # it may override what its base calls private
+            found = [one.name for one in node.body if isinstance(one, ast.FunctionDef)]
+        yield from ((node.lineno, name) for name in found if _is_private(name))
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_tests_use_what_is_public(path):
+    known = {*NAMES, *IN_SOURCE, *OTHERS, *IN_TESTS}
+    taken = [f"{path.name}:{line} {name}" for line, name in _taken(ast.parse(path.read_text())) if name not in known]
+    assert not taken, "assert the behaviour, or make it public in the package (others' names: list them here)"
+
+
+def test_what_is_private_is_seen():
+    """Calls, patches by text, overrides, imports, thawed and unmade objects; not what a class has of its own."""
+    seen = {
+        "child._write()": "_write",
+        "patch.setattr(child, '_write', 1)": "_write",
+        "patch.setattr('mic2e_bench.run.child._write', 1)": "_write",
+        "class A(Child):\n def _write(self): 0": "_write",
+        "from mic2e_bench.run.child import _write": "_write",
+        "object.__setattr__(trial, 'label', 'x')": "object.__setattr__",
+        "Child.__new__(Child)": "Child.__new__",
+    }
+    assert {code: [name for _, name in _taken(ast.parse(code))] for code in seen} == {
+        code: [name] for code, name in seen.items()
+    }
+    assert not list(_taken(ast.parse("class A:\n def _b(self): 0\n def c(self): self._b()\ndef _d(): 0\n_d()")))
+
+
+def test_no_test_module_imports_another():
+    """What two of them share is in a module of its own beside this one."""
+    names = {path.stem for path in TESTS.rglob("test_*.py")}
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            taken = {node.module} if isinstance(node, ast.ImportFrom) else set()
+            taken |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            assert not taken & names, f"{path}:{node.lineno}"

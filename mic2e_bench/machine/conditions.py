@@ -36,17 +36,21 @@ class Watch:
         self.before = _reading(self.on_gpu)
 
     def finish(self, clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:
-        """``during`` (what was read, SI units), ``disturbed`` (a reason for each limit that was passed), ``remarks``.
+        """What happened since, and what it means: see ``judge``."""
+        return judge(compare(self.before, _reading(self.on_gpu)), clocks_mhz)
 
-        ``clocks_mhz``: the GPU's clock after each timed call. A power limit that held it down all the time alike is
-        how the card is, and a remark; one that held it down now and then disturbed the trial.
-        """
-        found = compare(self.before, _reading(self.on_gpu))
-        said, uneven = list(reasons(found)), is_uneven(clocks_mhz)
-        remarks = [] if uneven else [reason for reason in said if reason.startswith(POWER)]
-        if uneven:
-            said.append(f"the GPU's clock was {min(clocks_mhz):.0f} to {max(clocks_mhz):.0f} MHz between the calls")
-        return {"during": found, "disturbed": [one for one in said if one not in remarks], "remarks": remarks}
+
+def judge(found: Mapping[str, Any], clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:
+    """``during`` (what was read, SI units), ``disturbed`` (a reason for each limit that was passed), ``remarks``.
+
+    ``clocks_mhz``: the GPU's clock after each timed call. A power limit that held it down all the time alike is
+    how the card is, and a remark; one that held it down now and then disturbed the trial.
+    """
+    said, uneven = list(reasons(found)), is_uneven(clocks_mhz)
+    remarks = [] if uneven else [reason for reason in said if reason.startswith(POWER)]
+    if uneven:
+        said.append(f"the GPU's clock was {min(clocks_mhz):.0f} to {max(clocks_mhz):.0f} MHz between the calls")
+    return {"during": found, "disturbed": [one for one in said if one not in remarks], "remarks": remarks}
 
 
 def is_uneven(clocks_mhz: Sequence[float]) -> bool:
@@ -56,7 +60,7 @@ def is_uneven(clocks_mhz: Sequence[float]) -> bool:
 
 def _reading(on_gpu: bool) -> dict[str, Any]:
     busy, stolen, total = _processors()
-    own_s, own = _family()
+    own_s, own = family()
     return {
         "steady_s": time.monotonic(),
         "wall_s": time.time(),
@@ -80,10 +84,17 @@ def _gpu(own: list[int]) -> dict[str, Any] | None:
 
     state = nvidia.reading()
     if state and state["processes"] is not None:
-        # in a container the driver knows processes by other ids: then as many as may be ours are taken for ours
-        known = set(own) & set(state["processes"])
-        state["others"] = max(0, len(state["processes"]) - (len(known) or max(1, len(own) - SERVANTS)))
+        state["others"] = count_others(state["processes"], own)
     return state
+
+
+def count_others(on_card: Sequence[int], own: Sequence[int]) -> int:
+    """How many of the processes that compute on a card are not among our own (both: process ids).
+
+    In a container the driver knows processes by other ids: then as many as may be ours are taken for ours.
+    """
+    known = set(own) & set(on_card)
+    return max(0, len(on_card) - (len(known) or max(1, len(own) - SERVANTS)))
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +165,7 @@ def _processors() -> tuple[float, float, float]:
     return busy, stolen, busy + idle + stolen
 
 
-def _family() -> tuple[float, list[int]]:
+def family() -> tuple[float, list[int]]:
     """Seconds that processors gave to this process and to all that it started, and the ids of those that live."""
     own, ids = sum(os.times()[:4]), []
     for child in psutil.Process().children(recursive=True):

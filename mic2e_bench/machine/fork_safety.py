@@ -16,14 +16,14 @@ from typing import Any
 
 from mic2e_bench.machine import visible
 
-_started_at: list[str] = []  # places in libraries' code that have started CUDA in this process all the same
+starts: list[str] = []  # places in libraries' code that have started CUDA in this process all the same
 
 
 def started() -> str:
     """What has started CUDA in this process, in words; empty where nothing has. Never imports torch."""
     torch = sys.modules.get("torch")
-    if _started_at:
-        return f"CUDA was started by {_started_at[0]}"
+    if starts:
+        return f"CUDA was started by {starts[0]}"
     return "CUDA was started" if torch is not None and torch.cuda.is_initialized() else ""
 
 
@@ -105,7 +105,7 @@ def _noted(owner: Any, name: str) -> contextlib.AbstractContextManager[None]:
 
     def noted(*args: Any, **kwargs: Any) -> Any:
         frames = [frame for frame in traceback.extract_stack()[:-1] if "/torch/" not in frame.filename]
-        _started_at.append(f"{'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}")
+        starts.append(f"{'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}")
         return inner(*args, **kwargs)
 
     return _in_place_of(owner, name, noted)

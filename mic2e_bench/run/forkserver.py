@@ -23,6 +23,8 @@ from mic2e_bench import files
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment, fork_safety, visible
 
+why_spawned: list[str] = []  # reasons to spawn children; empty where they are forked
+
 
 @functools.cache
 def context() -> Any:
@@ -38,7 +40,7 @@ def context() -> Any:
     environment.oom_kills_at_start()  # what it counts from now on may be of our children
     if "forkserver" not in multiprocessing.get_all_start_methods():
         spawn_instead("this platform has no fork server")
-    if _spawning:
+    if why_spawned:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mic2e_bench.run.preload"])
@@ -47,12 +49,9 @@ def context() -> Any:
     return context
 
 
-_spawning: list[str] = []  # why children are spawned; empty where they are forked
-
-
 def spawn_instead(reason: str) -> None:
     """From now on every child is a fresh interpreter that imports the libraries itself. Says so, once."""
-    _spawning.append(reason)
+    why_spawned.append(reason)
     print(
         f"{reason}: no process can be forked that uses the GPU. Each build starts an interpreter of its own instead, "
         "which takes some 10 to 20 s longer; the measurements are the same.",
@@ -62,7 +61,7 @@ def spawn_instead(reason: str) -> None:
 
 def start_method() -> str:
     """``fork`` or ``spawn``."""
-    return "spawn" if _spawning else "fork"
+    return "spawn" if why_spawned else "fork"
 
 
 def start() -> float:
@@ -77,7 +76,7 @@ def start() -> float:
     sending.close()
     words = receive(receiving)
     process.join()
-    if words and words["started"] and not _spawning:
+    if words and words["started"] and not why_spawned:
         os.kill(words["server"], signal.SIGKILL)  # its CUDA context takes memory of the card
         spawn_instead(words["started"])
         context.cache_clear()
@@ -89,7 +88,7 @@ def _started(**arguments: Any) -> Any:
     for _ in range(2):
         process = context().Process(**arguments)
         # a spawned child inherits what this process ignores; a server is waited for, and Ctrl-C ends that
-        quiet = _without_interrupts() if _spawning else contextlib.nullcontext()
+        quiet = _without_interrupts() if why_spawned else contextlib.nullcontext()
         with contextlib.suppress(EOFError, ConnectionError), _without_main(), quiet:
             process.start()
             return process
@@ -111,7 +110,7 @@ def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Conne
         raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
     # a spawned child may have to start processes of its own (``restarts``), which Python forbids to daemons
-    process = _started(target=_logged, args=(log, target, *args, sending), daemon=not _spawning)
+    process = _started(target=_logged, args=(log, target, *args, sending), daemon=not why_spawned)
     sending.close()
     return process, receiving
 

@@ -19,7 +19,7 @@ NAME = "tiny-sd"
 SAVE_AND_APPLY = f"""
 import json, sys, torch, mic2e_bench
 from diffusers import StableDiffusionPipeline
-from mic2e_bench import registry
+from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.models import random
 random.assemble(Build(registry.pipeline("{NAME}"), load={{"dtype": torch.float32}})).save_pretrained(sys.argv[1])

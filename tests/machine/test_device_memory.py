@@ -14,7 +14,7 @@ from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggles import memory_fraction
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import conflicts
-from mic2e_bench.run import failures, measure, runner
+from mic2e_bench.run import child, failures, measure, outcomes, progress
 
 GIB = 2**30
 
@@ -166,10 +166,14 @@ def test_the_words_of_a_device_without_memory(card, monkeypatch, text, reserved,
         ("error", "ValueError: anything that a call ended half-way with", False),
     ],
 )
-def test_a_process_that_a_call_left_half_way_measures_nothing_more(status, reason, goes_on):
-    child = object.__new__(runner.Child)
-    child.left, child.outcomes = {}, SimpleNamespace(cannot_fit=lambda trial: "")
-    assert child._can_go_on("id", status, reason) is goes_on
+def test_a_process_that_a_call_left_half_way_measures_nothing_more(status, reason, goes_on, tmp_path, monkeypatch):
+    """The worker fails in both of its trials; where it cannot go on, the second one is left for another."""
+    first, second = helpers.study(helpers.tiny()).trials
+    helpers.saying(monkeypatch, ("failed", first.id, status, reason), ("failed", second.id, status, reason))
+    done = outcomes.Outcomes(tmp_path, outcomes.Summary())
+    done.progress = progress.Progress([first, second])
+    assert child.Child([first, second], done).run() == ([] if goes_on else [second])
+    assert [(one.status, one.reason) for one in done.summary.records.values()] == [(status, reason)] * (1 + goes_on)
 
 
 # ---- CUDA graphs

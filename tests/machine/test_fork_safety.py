@@ -14,7 +14,7 @@ from helpers import on_disk, tiny
 from pretended import card
 
 from mic2e_bench.machine import fork_safety, nvidia
-from mic2e_bench.run import child, forkserver, runner
+from mic2e_bench.run import forkserver, runner, worker
 
 HERE = helpers.TESTS
 
@@ -48,7 +48,7 @@ def test_no_command_starts_cuda_in_its_own_process(tmp_path):
 def test_the_doctor_asks_in_children_that_were_forked_before():
     """Its own process, the one that forks for each library, and the library of the child alone."""
     assert starts("mic2e_bench.tools.doctor.libraries", "torch") == []
-    script = "from mic2e_bench import doctor; doctor.libraries = dict; print(doctor.text(doctor.examine()))"
+    script = "from mic2e_bench.tools.doctor import doctor; print(doctor.text(doctor.examine(call_libraries=False)))"
     code = f"import runpy, sys; sys.path.insert(0, {str(HERE)!r}); import pretended; starts = []\n"
     code += (
         f"pretended.driver(setattr, [pretended.card()]); pretended.recorder(setattr, starts)\n{script}\nprint(starts)"
@@ -59,7 +59,7 @@ def test_the_doctor_asks_in_children_that_were_forked_before():
 
 def test_the_driver_answers_and_who_asks_cuda_itself_is_noted(monkeypatch):
     pretended.driver(monkeypatch.setattr, [card(), card("NVIDIA L4", capability=(8, 9), uuid="GPU-2")])
-    monkeypatch.setattr(fork_safety, "_started_at", [])
+    monkeypatch.setattr(fork_safety, "starts", [])
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
     with fork_safety.answered_by_driver():
         assert torch.cuda.is_available() and torch.cuda.device_count() == 2 and torch.cuda.current_device() == 0
@@ -77,7 +77,7 @@ def test_the_driver_answers_and_who_asks_cuda_itself_is_noted(monkeypatch):
 @pytest.fixture
 def forgets(monkeypatch):
     """What a test decides on how children are made is forgotten after it."""
-    monkeypatch.setattr(forkserver, "_spawning", [])
+    monkeypatch.setattr(forkserver, "why_spawned", [])
     forkserver.context.cache_clear()
     yield
     monkeypatch.undo()
@@ -111,7 +111,7 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
     helpers.run(study, tmp_path / "forked")
     forkserver.context.cache_clear()
     monkeypatch.setattr(forkserver.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    monkeypatch.setattr(child, "start", lambda trials, images, log: forkserver.call(_cannot_fork, log, trials, images))
+    helpers.workers(monkeypatch, _cannot_fork)
     capsys.readouterr()
     helpers.run(study, tmp_path / "spawned")
     assert "this platform has no fork server: no process can be forked that uses the GPU" in capsys.readouterr().err
@@ -124,8 +124,5 @@ def test_spawned_processes_leave_the_same_record(forgets, monkeypatch, tmp_path,
 
 
 def _cannot_fork(trials, images, pipe):
-    from mic2e_bench.machine import fork_safety
-    from mic2e_bench.run import worker
-
-    fork_safety._started_at.append("a/library.py:1")
+    fork_safety.starts.append("a/library.py:1")
     worker.main(trials, images, pipe)

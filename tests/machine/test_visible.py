@@ -8,7 +8,8 @@ from helpers import tiny
 from pretended import GIB, card
 
 from mic2e_bench.commands import plan
-from mic2e_bench.machine import conditions, environment, facts, nvidia, visible
+from mic2e_bench.machine import environment, facts, nvidia, visible
+from mic2e_bench.run import child, outcomes, progress
 from mic2e_bench.tools.doctor import doctor
 
 
@@ -122,18 +123,12 @@ def test_the_doctor_names_every_card_and_the_one_for_trials(driver, monkeypatch)
 
 def test_a_card_that_others_hold_is_told_from_a_setting_that_does_not_fit(driver, monkeypatch, tmp_path):
     """It ran out of memory because of them: the next size is tried all the same."""
-    from mic2e_bench.run import outcomes, runner
-
     driver(card(used=79 * GIB))
     study = helpers.study(tiny(baseline={**tiny()["baseline"], "device": "cuda"}, vary={"resolution": [64, 128]}))
     done = outcomes.Outcomes(tmp_path, outcomes.Summary())
-    done.progress = runner.Progress(list(study.trials))
-    child = object.__new__(runner.Child)
-    child.left, child.again = {trial.id: trial for trial in study.trials}, []
-    child.outcomes, child.progress, child.log, child.device = done, done.progress, tmp_path / "log", "cuda"
-    child.started, child.watch = environment.now(), conditions.Watch("cuda")
-    child.card_before = child.watch.before["gpu"]
-    child._write(study.trials[0].id, "oom", "OutOfMemoryError: CUDA out of memory")
+    done.progress = progress.Progress(list(study.trials))
+    helpers.saying(monkeypatch, ("failed", study.trials[0].id, "oom", "OutOfMemoryError: CUDA out of memory"))
+    assert child.Child(list(study.trials), done).run() == [study.trials[1]]
     (record,) = done.summary.records.values()
     assert record.status == "oom" and record.environment["held_by_others_bytes"] == 79 * GIB
     assert record.reason.endswith("; 79.0 GiB of the card were taken before it began: free them and run again")

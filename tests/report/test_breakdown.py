@@ -14,7 +14,7 @@ from mic2e_bench.catalog.metrics import components, memory, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.records import record
 from mic2e_bench.report import breakdown, findings
-from mic2e_bench.run import child, forkserver
+from mic2e_bench.run import worker
 
 NEW = {  # what records of before do not have
     "timing": ("witnessed_s", "import_s", "load_parts_s", "ended_by", "outliers", "warnings", "energy_j"),
@@ -93,22 +93,19 @@ def test_records_of_before_are_read(measured, tmp_path):
 
 def blackened(trials, images, pipe):
     """The worker's process, in which the second trial paints black."""
-    from mic2e_bench.run import worker
-
-    pipeline = registry.pipeline("objectclear")
-    real = pipeline.call
+    real = registry.pipeline("objectclear").call
 
     def call(build, item, seed):
         made = real(build, item, seed)
         return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 else made
 
-    object.__setattr__(pipeline, "call", call)
+    helpers.put(call=call)
     worker.main(trials, images, pipe)
 
 
 def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(child, "start", lambda trials, images, log: forkserver.call(blackened, log, trials, images))
+        helpers.workers(patch, blackened)
         summary = helpers.run(tiny(), tmp_path)
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")

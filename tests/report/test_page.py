@@ -114,7 +114,8 @@ def texts(figure) -> str:
     axes = [text for one in figure.axes for text in (one.title, one.xaxis.label, one.yaxis.label, *one.texts)]
     axes += [text for one in figure.axes for text in (one.get_title(loc="left"), *one.get_xticklabels())]
     legends = [text for one in figure.legends for text in one.get_texts()]
-    return "\n".join(text if isinstance(text, str) else text.get_text() for text in (figure._suptitle, *axes, *legends))
+    shown = (figure.get_suptitle(), *axes, *legends)
+    return "\n".join(text if isinstance(text, str) else text.get_text() for text in shown)
 
 
 def test_a_sweep_is_drawn_over_its_values_with_units_and_no_trial_dropped(sweep):
@@ -214,7 +215,7 @@ def test_reading_needs_no_torch(sweep):
     pytest.importorskip("IPython")
     study, results = sweep
     code = (
-        "import sys\nfrom pathlib import Path\nfrom mic2e_bench.report import notebook\n"
+        "import sys\nfrom pathlib import Path\nfrom mic2e_bench import notebook\n"
         f"bench = notebook.bench('vary', {study.params!r}, {str(results)!r})\n"
         "for show in (bench.measure, bench.table, bench.overview, bench.tradeoff, bench.strips): show()\n"
         "sys.exit('torch' in sys.modules)"

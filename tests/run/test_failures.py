@@ -7,19 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from multiprocessing import forkserver
 from pathlib import Path
 
 import helpers
+import psutil
 import pytest
 from helpers import on_disk, tiny
 
 from mic2e_bench import cli, files
-from mic2e_bench.catalog import registry
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.records import frame, record
 from mic2e_bench.report import feasibility, findings
-from mic2e_bench.run import child, failures, runner, skipping
+from mic2e_bench.run import failures, skipping, worker
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.tools.claims import answers
 from mic2e_bench.workshop.proof import kills
@@ -35,23 +34,11 @@ def grid(**changes):
 
 
 def child_with(fault, monkeypatch):
-    def start(trials, images, log):
-        return run_forkserver.call(faulty, log, fault, trials, images)
-
-    monkeypatch.setattr(child, "start", start)
+    helpers.workers(monkeypatch, faulty, fault)
 
 
 def faulty(fault, trials, images, pipe):
-    from mic2e_bench.run import worker
-
-    pipeline = registry.pipeline("objectclear")
-    real = pipeline.call
-
-    def call(build, item, seed):
-        FAULTS[fault](build.call, images.parent)
-        return real(build, item, seed)
-
-    object.__setattr__(pipeline, "call", call)
+    helpers.before_calls(lambda build: FAULTS[fault](build.call, images.parent))
     worker.main(trials, images, pipe)
 
 
@@ -273,15 +260,7 @@ def test_a_fork_server_that_dies_costs_one_trial(tmp_path, monkeypatch):
     """Its workers die with it, and the next one starts it anew."""
     run_forkserver.start()
 
-    class Watched(runner.Child):
-        def _step(self):
-            going_on = super()._step()
-            if self.stage.startswith("repeat"):
-                monkeypatch.undo()
-                os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
-            return going_on
-
-    monkeypatch.setattr(runner, "Child", Watched)
+    helpers.at_stage(monkeypatch, "repeat", lambda pid: psutil.Process(pid).parent().kill())
     helpers.run(tiny(), tmp_path)
     records = on_disk(tmp_path)
     assert [records[label]["status"] for label in ("baseline", "steps=2")] == ["error", "ok"]

@@ -32,13 +32,12 @@ def one_server():
 
 def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL)):
     """Run the study; at ``moment``, a stage of the second trial or a step of writing its record, end without a word."""
-    stages, replace = runner.Child._step, os.replace
+    at, replace = runner.Progress.at, os.replace
 
-    def step(self):
-        going_on = stages(self)
-        if len(self.left) == 2 and self.stage.startswith(moment):
+    def reached(progress, trial, stage, share):
+        at(progress, trial, stage, share)
+        if trial.label == "steps=2" and stage.startswith(moment):
             act()
-        return going_on
 
     def replacing(source, target):
         second = str(target).endswith(".json") and len(list((results / "tiny").glob("*.json"))) == 1
@@ -48,7 +47,7 @@ def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL))
         if second and moment == "after the record":
             act()
 
-    runner.Child._step, os.replace = step, replacing
+    runner.Progress.at, os.replace = reached, replacing
     helpers.run(CONTENT, results)
 
 
@@ -63,7 +62,7 @@ def test_a_killed_runner_goes_on_where_it_was(moment, tmp_path):
     summary = helpers.run(CONTENT, tmp_path)
     assert summary.measured == 3 - len(old)
     assert old.items() <= helpers.frozen(tmp_path).items()
-    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
     assert helpers.whole(tmp_path)
 
 
@@ -86,7 +85,7 @@ def test_two_runners_on_one_study(tmp_path):
             runner_.join(120)
             assert runner_.exitcode == 0
     assert sorted([counts.get(), counts.get()]) == [0, 3]
-    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
     assert helpers.whole(tmp_path)
 
 
@@ -155,7 +154,7 @@ def test_the_real_command_killed_then_finished(tmp_path, capsys):
     assert first.name in old and helpers.whole(tmp_path)
     code, out, _ = helpers.command(capsys, *arguments)
     assert code == 0 and "3 ok" in out
-    assert [r.status for r in on_disk(tmp_path).values()] == ["ok"] * 3
+    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
     for name, (content, _) in old.items():  # scoring adds to a record what was not scored yet, and nothing else
         before, after = json.loads(content), json.loads((tmp_path / "tiny" / name).read_text())
         assert {**after, "quality": before["quality"]} == before

@@ -10,10 +10,9 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
-from mic2e_bench.catalog import registry
 from mic2e_bench.records import ratios
 from mic2e_bench.report import findings, tables
-from mic2e_bench.run import child, forkserver
+from mic2e_bench.run import worker
 
 TURNS = {"warmup": 1, "repeats": 3, "seeds": [42], "interleave": True}
 
@@ -26,29 +25,20 @@ def study(**changes):
 
 def crowded(trials, images, pipe):
     """The worker's process, in which bf16 finds no memory while another child holds a build."""
-    from mic2e_bench.run import worker
 
-    pipeline = registry.pipeline("objectclear")
-    real = pipeline.call
-
-    def call(build, item, seed):
+    def find_no_memory(build):
         others = psutil.Process(os.getppid()).children()
         if build.settings["precision"] == "bf16" and len(others) > 1:
             raise MemoryError
-        return real(build, item, seed)
 
-    object.__setattr__(pipeline, "call", call)
+    helpers.before_calls(find_no_memory)
     worker.main(trials, images, pipe)
 
 
-def watched(trials, images, journal, fault, pipe):
+def watched(journal, fault, trials, images, pipe):
     """The worker's process, in which every call of the pipeline is noted in a file, and one of them goes wrong."""
-    from mic2e_bench.run import worker
 
-    pipeline = registry.pipeline("objectclear")
-    real = pipeline.call
-
-    def call(build, item, seed):
+    def note(build):
         name = f"{build.settings['precision']} {build.call['steps']}"
         with open(journal, "a") as file:
             print(json.dumps([name, os.getpid(), len(build.on_step)]), file=file)
@@ -56,9 +46,8 @@ def watched(trials, images, journal, fault, pipe):
         mine = [line for line in Path(journal).read_text().splitlines() if json.loads(line)[0] == name]
         if fault and (name, len(mine)) == ("bf16 2", 5):
             FAULTS[fault]()
-        return real(build, item, seed)
 
-    object.__setattr__(pipeline, "call", call)
+    helpers.before_calls(note)
     worker.main(trials, images, pipe)
 
 
@@ -71,11 +60,7 @@ FAULTS = {"raise": _raise, "abort": os.abort, "hang": signal.pause}
 
 def watch(monkeypatch, journal, fault=""):
     """Every worker notes its calls in ``journal``."""
-
-    def start(trials, images, log):
-        return forkserver.call(watched, log, trials, images, str(journal), fault)
-
-    monkeypatch.setattr(child, "start", start)
+    helpers.workers(monkeypatch, watched, str(journal), fault)
 
 
 def test_trials_take_turns_across_builds(tmp_path, monkeypatch):
@@ -162,7 +147,7 @@ def test_rounds_end_when_every_median_is_known(tmp_path):
 
 
 def test_what_finds_no_memory_beside_the_others_is_tried_alone(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(child, "start", lambda trials, images, log: forkserver.call(crowded, log, trials, images))
+    helpers.workers(monkeypatch, crowded)
     helpers.run(study(), tmp_path)
     records = on_disk(tmp_path)
     assert {label: one["status"] for label, one in records.items()} == dict.fromkeys(records, "ok")

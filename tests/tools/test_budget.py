@@ -228,10 +228,13 @@ def test_a_trial_that_failed_is_tried_again_after_all_others(running, tmp_path, 
     failed = record.make(one.baseline, "error", "by an earlier run", environment={"host": "here"})
     record.write(tmp_path, failed)
     order = []
-    real = runner.Child._write
-    monkeypatch.setattr(
-        runner.Child, "_write", lambda self, id, *a, **k: (order.append(id), real(self, id, *a, **k))[1]
-    )
+
+    class Noted(runner.Progress):
+        def done(self, trial, status):
+            order.append(trial.id)
+            super().done(trial, status)
+
+    monkeypatch.setattr(runner, "Progress", Noted)
     summary = api.run(tiny(), results=tmp_path, budget="60s")
     assert order == [one.trials[1].id, one.baseline.id]
     assert not summary.failed and "all 2 trials have their record" in summary.left

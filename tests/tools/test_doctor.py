@@ -7,6 +7,7 @@ import signal
 import time
 
 import helpers
+import huggingface_hub
 import pytest
 
 from mic2e_bench.errors import Unavailable
@@ -119,17 +120,24 @@ def test_lpips_weights_are_found(tmp_path, monkeypatch):
     assert doctor.lpips_weights()["backbone"] == "alex, ImageNet"
 
 
-def test_what_is_in_the_hubs_cache(tmp_path):
-    folder = tmp_path / "models--a--b"
-    assert doctor._cached(tmp_path, "a/b") == "no"
+def test_what_is_in_the_hubs_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--facebook--sam3"
+
+    def cached():
+        models = doctor.hub()["models"]
+        assert {state for name, state in models.items() if name != "facebook/sam3"} == {"no"}
+        return models["facebook/sam3"]
+
+    assert cached() == "no"
     (folder / "snapshots" / "1" / "unet").mkdir(parents=True)
     (folder / "snapshots" / "1" / "model_index.json").touch()
-    assert doctor._cached(tmp_path, "a/b") == "no"
+    assert cached() == "no"
     (folder / "snapshots" / "1" / "unet" / "x.safetensors").touch()
-    assert doctor._cached(tmp_path, "a/b") == "yes"
+    assert cached() == "yes"
     (folder / "blobs").mkdir()
     (folder / "blobs" / "x.incomplete").touch()
-    assert doctor._cached(tmp_path, "a/b").startswith("partly")
+    assert cached().startswith("partly")
 
 
 def test_results_that_cannot_be_written(tmp_path):

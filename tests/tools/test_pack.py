@@ -226,7 +226,7 @@ def test_unpacked_it_runs(packed, tmp_path):
     study = where / "code" / "params" / "study.yaml"
     planned = subprocess.run([where / "bin" / "mic2e-bench", "plan", study], **run)
     assert planned.returncode == 0 and " to measure" in planned.stdout, planned
-    asked = "import diffusers, mic2e_bench; from mic2e_bench import environment; print(environment.git())"
+    asked = "import diffusers, mic2e_bench; from mic2e_bench.machine import environment; print(environment.git())"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {asked!r}], check=True)"
     assert subprocess.run([where / "bin" / "python", "-c", child], **run).stdout == "0123456789ab\n"
     bundled = where / "code" / "mic2e_bench" / "bundled"

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import helpers
 import numpy as np
 import pytest
+from grids import grid
 from PIL import Image
-from test_recommend import grid
 
 from mic2e_bench.errors import BadInput
 

@@ -47,7 +47,7 @@ def _group(module: Any, device: str, stream: bool) -> None:
 
 def observe(build: Build, value: str) -> Seen:
     """The hooks that modules carry, and where they bring the weights."""
-    found = {name: _hooks(module) for name, module in build.modules().items()}
+    found = {name: hooks_of(module) for name, module in build.modules().items()}
     kinds = {kind for kind, _ in found.values() if kind != "none"}
     seen = " and ".join(sorted(kinds)) or "none"
     devices = {device for kind, device in found.values() if kind != "none"}
@@ -60,7 +60,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(seen, how)
 
 
-def _hooks(module: Any) -> tuple[str, str]:
+def hooks_of(module: Any) -> tuple[str, str]:
     """Kind of offload and the device that does the work, from accelerate's and diffusers' hooks."""
     for layer in module.modules():
         hook = getattr(layer, "_hf_hook", None)

@@ -157,6 +157,12 @@ def values(name: str, pair: Pair) -> Mapping[str, float]:
     return _values(name, pair.candidate, pair.reference, pair.masks)
 
 
+def forget() -> None:
+    """Read and score all anew: in a process that scores more than once, files may have changed in between."""
+    for cached in (_values, _read, _read_regions):
+        cached.cache_clear()
+
+
 @functools.cache
 def _values(name: str, candidate_of: Picture, reference_of: Picture, masks: Masks | None) -> Mapping[str, float]:
     metric = registry.metrics()[name]

@@ -28,6 +28,15 @@ def blurred(image, sigma):
     return gaussian_filter(image, (sigma, sigma, 0))
 
 
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    """An empty hub cache; what a test chooses is forgotten after it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    perceptual.choose(None)
+    yield
+    perceptual.choose(None)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_more_blur_is_worse_and_none_is_best(name, photograph):
     values = [METRICS[name].compute(blurred(photograph, sigma), photograph) for sigma in (0, 0.5, 1, 2, 4)]
@@ -137,11 +146,9 @@ def test_a_picture_is_kept_outside_a_mask(tmp_path):
     assert set(np.unique(noisy)) == {199, 200, 201}
 
 
-def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph):
+def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph, no_weights):
     import torch
 
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(perceptual, "_chosen", [])
     stand_in = perceptual.lpips(blurred(photograph, 2), photograph)
     assert "stand-in" in perceptual.backbone()
     with torch.random.fork_rng():
@@ -165,7 +172,7 @@ def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph)
 
 
 @pytest.mark.parametrize("kind", ["alex", "squeeze"])
-def test_lpips_is_the_packages(kind, tmp_path, monkeypatch, photograph):
+def test_lpips_is_the_packages(kind, tmp_path, photograph, no_weights):
     """With weights in a file: the value and the map's mean of the package's own network with the same weights."""
     import torch
     import torchvision
@@ -179,7 +186,7 @@ def test_lpips_is_the_packages(kind, tmp_path, monkeypatch, photograph):
         weights = model(weights=None).state_dict()
     path = tmp_path / {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}[kind]
     torch.save(weights, path)
-    monkeypatch.setattr(perceptual, "_chosen", [path])
+    perceptual.choose(path)
     with warnings.catch_warnings(action="ignore"):
         package = LPIPS(net=kind, pnet_rand=True, verbose=False)
     features = [weight for name, weight in weights.items() if name.startswith("features.")]

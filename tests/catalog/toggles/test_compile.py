@@ -124,9 +124,9 @@ def test_settings_of_the_compiler_without_it_change_nothing():
 def test_caches(tmp_path):
     (tmp_path / "999999999").mkdir()
     (tmp_path / "kept").mkdir()
-    mine = compiling._cache(tmp_path, "fresh")
+    mine = compiling.cache_folder(tmp_path, "fresh")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]  # that of an ended process is gone
-    assert mine != compiling._cache(tmp_path, "kept") == str(tmp_path / "kept")
+    assert mine != compiling.cache_folder(tmp_path, "kept") == str(tmp_path / "kept")
 
 
 def test_collisions():

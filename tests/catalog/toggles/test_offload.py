@@ -28,7 +28,7 @@ def test_offload_without_an_accelerator_is_known_before_loading(value, monkeypat
 def test_offload_from_cpu_to_cpu_has_its_hooks_and_is_not_called_one(name, value):
     made, planned = build(name)
     offload.install(made, value, "cpu")
-    assert {kind for kind, _ in map(offload._hooks, made.modules().values())} == {value}
+    assert {kind for kind, _ in map(offload.hooks_of, made.modules().values())} == {value}
     shot = shoot(made, planned)
     seen = offload.OFFLOAD.observe(made, value)
     assert (seen.value, seen.applied, seen.reason) == ("none", False, "the hooks move weights from the CPU to the CPU")
@@ -40,7 +40,7 @@ def test_offload_from_cpu_to_cpu_has_its_hooks_and_is_not_called_one(name, value
 def test_sequential_offload_up_to_the_call(name):
     made, _ = build(name)
     offload.install(made, "sequential", "cpu")
-    assert {offload._hooks(module) for module in made.modules().values()} == {("sequential", "cpu")}
+    assert {offload.hooks_of(module) for module in made.modules().values()} == {("sequential", "cpu")}
     assert {p.device.type for p in made.denoiser.parameters()} == {"meta"}
 
 

@@ -14,8 +14,7 @@ from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
 from mic2e_bench.records import frame, record
 from mic2e_bench.run import assemble
-from mic2e_bench.run.scoring import entries as score_child
-from mic2e_bench.run.scoring import score
+from mic2e_bench.run.scoring import entries, score
 
 SIZE = (96, 80)
 
@@ -82,8 +81,7 @@ def inline(monkeypatch):
         kill = join = close = staticmethod(lambda: None)
 
     def call(target, log, *arguments):
-        for cached in (score_child._values, score_child._read, score_child._read_regions):
-            cached.cache_clear()
+        entries.forget()
         monkeypatch.setattr(assemble, "die_with_parent", lambda: None)
         sent = []
         pipe = Ended()
@@ -92,7 +90,7 @@ def inline(monkeypatch):
         pipe.recv = lambda: sent.pop(0)
         return Ended(), pipe
 
-    monkeypatch.setattr(score.server, "call", call)
+    monkeypatch.setattr(score.forkserver, "call", call)
 
 
 def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline):
@@ -296,7 +294,8 @@ def test_the_child_scores_without_torch_here(tmp_path):
     script = f"""
 import os, sys
 from pathlib import Path
-from mic2e_bench import params, score
+from mic2e_bench.plan import params
+from mic2e_bench.run.scoring import score
 if __name__ == "__main__":
     one = params.resolve_study({dict(one.params)!r})
     assert score.study(one, Path({str(results)!r})) == []

@@ -33,7 +33,7 @@ def arrange(build: Build, **chosen: Any) -> None:
     notes.setdefault("so_far", _so_far())
     if "prepared" not in notes:
         notes["prepared"] = _watched()
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = _cache(paths.cache() / "inductor", notes.get("cache", "fresh"))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache_folder(paths.cache() / "inductor", notes.get("cache", "fresh"))
     arguments = {"fullgraph": notes.get("fullgraph", False), "dynamic": notes.get("dynamic"), "backend": BACKEND}
     if mode == "regional":
         build.denoiser.compile_repeated_blocks(**arguments)
@@ -152,7 +152,7 @@ def mode_of(module: Any) -> str:
     return "reduce-overhead" if config.get("triton.cudagraphs") else "default"
 
 
-def _cache(folder: Path, kind: str) -> str:
+def cache_folder(folder: Path, kind: str) -> str:
     """The folder that builds share, or this process's own; those of ended processes are removed."""
     if kind == "kept":
         return str(folder / "kept")
