@@ -40,10 +40,8 @@ def toggles(results: Path) -> str:
     from mic2e_bench.report import toggle_costs
 
     table, _ = frame.load(results, mixed=True)
-    seen, stand_ins = (
-        toggle_costs.measured(table),
-        sorted({text for text in table["stand_in"] if text} if len(table) else ()),
-    )
+    seen = toggle_costs.measured(table)
+    stand_ins = sorted({text for text in table["stand_in"] if text} if len(table) else ())
     parts = [f"Measured costs are of: {'; '.join(stand_ins)}"] if seen and stand_ins else []
     for toggle in registry.toggles().values():
         fitting = [p.name for p in registry.pipelines().values() if toggle.fits(p)]

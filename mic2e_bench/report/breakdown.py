@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mic2e_bench.catalog.metrics import components, cost, startup
@@ -40,6 +40,9 @@ COST = (
 )
 
 
+Shown = list[tuple[str, Record]]  # the trials with figures, by their labels
+
+
 def all_of(found: Findings) -> list[Table]:
     """The tables for which there are figures."""
     shown = [
@@ -51,12 +54,13 @@ def all_of(found: Findings) -> list[Table]:
     return [table for table in made if table]
 
 
-def _table(found: Findings, header: Sequence[str], rows: list[Sequence[str]], caption: str) -> Table | None:
-    """Without the columns that nothing is known of; ``None`` where that is all."""
-    kept = [0, *(i for i in range(1, len(header)) if any(row[i] != NONE for row in rows))]
-    if len(kept) < 2:
+def _table(found: Findings, shown: Shown, columns: Mapping[str, Sequence[str]], caption: str) -> Table | None:
+    """The trials with these columns, without those that nothing is known of; ``None`` where that is all."""
+    kept = {name: cells for name, cells in columns.items() if any(cell != NONE for cell in cells)}
+    if not kept:
         return None
-    return Table([header[i] for i in kept], [[row[i] for i in kept] for row in rows], f"{found.credit}. {caption}")
+    rows = list(zip((label for label, _ in shown), *kept.values(), strict=True))
+    return Table(("trial", *kept), rows, f"{found.credit}. {caption}")
 
 
 def _scaled(name: str, columns: Sequence[Sequence[Any]]) -> tuple[str, list[list[str]]]:
@@ -65,18 +69,18 @@ def _scaled(name: str, columns: Sequence[Sequence[Any]]) -> tuple[str, list[list
     return unit, [[NONE if missing(value) else digits(value * factor) for value in column] for column in columns]
 
 
-def time(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
+def time(found: Findings, shown: Shown) -> Table | None:
     """A row a trial: seconds by component."""
     of = {metric.name: metric.compute for metric in vars(components).values() if hasattr(metric, "compute")}
     columns = [[one.witnessed_s for _, one in shown]]
     columns += [[of[name](one) if one.witnessed_s else None for _, one in shown] for name in PARTS.values()]
     unit, cells = _scaled("latency_s", columns)
-    hooks = [digits(components.hooks_cost(one)) for _, one in shown]
-    rows = [[label, *texts, cost] for (label, _), *texts, cost in zip(shown, *cells, hooks, strict=True)]
-    return _table(found, ("trial", f"watched call ({unit})", *PARTS, "hooks (×)"), rows, TIME)
+    made = dict(zip((f"watched call ({unit})", *PARTS), cells, strict=True))
+    made["hooks (×)"] = [digits(components.hooks_cost(one)) for _, one in shown]
+    return _table(found, shown, made, TIME)
 
 
-def memory(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
+def memory(found: Findings, shown: Shown) -> Table | None:
     """A row a trial: peak memory by phase."""
     name = "vram_reserved_bytes" if "vram" in found.memory else "rss_bytes"
     phases = list(dict.fromkeys(phase for _, one in shown for phase in one.memory.get("phases", {})))
@@ -87,23 +91,24 @@ def memory(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
     if not phases:
         return None
     unit, cells = _scaled("peak_bytes", columns)
-    rows = [[label, *texts] for (label, _), *texts in zip(shown, *cells, strict=True)]
     names = (f"{column} ({unit})" for column in (*phases, "before loading", "weights", "unused"))
-    return _table(found, ("trial", *names), rows, MEMORY[name])
+    return _table(found, shown, dict(zip(names, cells, strict=True)), MEMORY[name])
 
 
-def start(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
+def start(found: Findings, shown: Shown) -> Table | None:
     """A row a trial: what comes before the first image, and when it has paid off."""
     baseline = found.records.get(found.baseline["id"])
-    rows = []
-    for label, one in shown:
-        seconds = [one.import_s, one.load_s, one.place_s, one.first_call_s]
-        seconds += [startup.time_to_first_image(one), quartiles(one.latency_s)[1]]
-        rows.append(
-            [label, *(NONE if missing(value) else f"{digits(value)} s" for value in seconds), _pays(one, baseline)]
-        )
-    header = ("trial", "import", "load", "to the device", "first call", "first image", "later calls", "pays off after")
-    return _table(found, header, rows, STARTUP)
+    seconds = {
+        "import": lambda one: one.import_s,
+        "load": lambda one: one.load_s,
+        "to the device": lambda one: one.place_s,
+        "first call": lambda one: one.first_call_s,
+        "first image": startup.time_to_first_image,
+        "later calls": lambda one: quartiles(one.latency_s)[1],
+    }
+    columns = {name: [_of(read(one), 1, "s") for _, one in shown] for name, read in seconds.items()}
+    columns["pays off after"] = [_pays(one, baseline) for _, one in shown]
+    return _table(found, shown, columns, STARTUP)
 
 
 def _pays(one: Record, baseline: Record | None) -> str:
@@ -115,29 +120,20 @@ def _pays(one: Record, baseline: Record | None) -> str:
     return f"{images} images{', inside the noise' if ends and ends[0] <= 1 <= ends[1] else ''}"
 
 
-def work(found: Findings, shown: list[tuple[str, Record]]) -> Table | None:
+def work(found: Findings, shown: Shown) -> Table | None:
     """A row a trial: FLOPs and bytes of a call, how near to the ceilings that is, energy."""
-    rows = []
-    for label, one in shown:
-        cells = [
-            _of(one.cost.get("flops"), 1e-9, "G"),
-            _of(cost.flops_per_s(one), 1e-9, "G/s", cost.flops_utilisation(one)),
-        ]
-        cells += [_of(one.cost.get("moved_bytes_estimate"), 1e-9, "GB"), _of(cost.bandwidth_utilisation(one), 100, "%")]
-        rows.append([label, *cells, _of(cost.energy_per_image(one), 1, "J"), one.cost.get("reason") or NONE])
-    header = (
-        "trial",
-        "FLOPs",
-        "FLOP/s",
-        "bytes moved (estimate)",
-        "of a copy's speed",
-        "energy an image",
-        "not counted",
-    )
-    return _table(found, header, rows, COST)
+    cells = {
+        "FLOPs": lambda one: _of(one.cost.get("flops"), 1e-9, "G"),
+        "FLOP/s": lambda one: _of(cost.flops_per_s(one), 1e-9, "G/s", cost.flops_utilisation(one)),
+        "bytes moved (estimate)": lambda one: _of(one.cost.get("moved_bytes_estimate"), 1e-9, "GB"),
+        "of a copy's speed": lambda one: _of(cost.bandwidth_utilisation(one), 100, "%"),
+        "energy an image": lambda one: _of(cost.energy_per_image(one), 1, "J"),
+        "not counted": lambda one: one.cost.get("reason") or NONE,
+    }
+    return _table(found, shown, {name: [cell(one) for _, one in shown] for name, cell in cells.items()}, COST)
 
 
 def _of(value: float | None, factor: float, unit: str, share: float | None = None) -> str:
-    if value is None:
+    if missing(value):
         return NONE
     return f"{digits(value * factor)} {unit}" + ("" if share is None else f" ({share:.0%})")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.units import missing
@@ -40,12 +41,9 @@ def errors(panel: Panel, row: pandas.Series) -> list[list[float]] | None:
 
 def points(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    seen = [(x, row) for x, row in placed if not missing(row[panel.column])]
+    seen = list(_with_value(axes, panel, placed))
     axes.plot([x for x, _ in seen], [row[panel.column] * panel.factor for _, row in seen], color=colour, lw=1.5)
-    for x, row in placed:
-        if missing(row[panel.column]):
-            _gap(axes, panel, x, row)
-            continue
+    for x, row in seen:
         hollow = row["status"] != "ok"
         axes.errorbar(
             x, row[panel.column] * panel.factor, errors(panel, row), color=colour, marker=marker, ms=6, capsize=3,
@@ -55,11 +53,8 @@ def points(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> No
 
 def bars(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
     colour, width = COLOURS[index % len(COLOURS)], 0.72 / count
-    for x, row in placed:
-        x = x + (index - (count - 1) / 2) * width
-        if missing(row[panel.column]):
-            _gap(axes, panel, x, row)
-            continue
+    beside = (index - (count - 1) / 2) * width
+    for x, row in _with_value(axes, panel, [(x + beside, row) for x, row in placed]):
         hollow = row["status"] != "ok"
         axes.bar(
             x, row[panel.column] * panel.factor, width * 0.9, yerr=errors(panel, row), edgecolor=colour, linewidth=1.2,
@@ -68,15 +63,19 @@ def bars(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None
         )  # fmt: skip
 
 
-def _gap(axes: Axes, panel: Panel, x: float, row: pandas.Series) -> None:
-    """A trial without a value: a cross at the foot of the axis and why."""
-    if row["status"] in ("ok", "not_applied"):
+def _with_value(axes: Axes, panel: Panel, placed: list) -> Iterator[tuple[float, pandas.Series]]:
+    """The trials that have a value; of the others a cross is drawn at the foot of the axis, and why."""
+    foot = axes.get_xaxis_transform()
+    for x, row in placed:
+        if not missing(row[panel.column]):
+            yield x, row
+            continue
         why, colour = ("reference" if row["baseline"] else "no value"), GREY
-    else:
-        why, colour = row["status"].replace("_", " "), RED
-        axes.plot(x, 0.03, "x", color=RED, ms=7, mew=2, transform=axes.get_xaxis_transform(), clip_on=False)
-    place = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "rotation": 90}
-    axes.annotate(why, (x, 0.03), (0, 8), ha="center", va="bottom", color=colour, fontsize=8, **place)
+        if row["status"] not in ("ok", "not_applied"):
+            why, colour = row["status"].replace("_", " "), RED
+            axes.plot(x, 0.03, "x", color=RED, ms=7, mew=2, transform=foot, clip_on=False)
+        place = {"xycoords": foot, "textcoords": "offset points", "rotation": 90, "ha": "center", "va": "bottom"}
+        axes.annotate(why, (x, 0.03), (0, 8), color=colour, fontsize=8, **place)
 
 
 def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], is_line: bool, setting: str) -> None:
@@ -129,26 +128,18 @@ def legend(figure: Figure, found: Findings, names: list[str], is_line: bool, bas
 def label(axes: Axes, points: list[tuple[float, float, str]]) -> None:
     """Names beside their points: the first place around each that hides no other point or name and is not cut off."""
     axes.autoscale_view()
-    box = axes.figure.get_size_inches() * 72 * (0.85, 0.75)  # the axes in typographic points, nearly
+    width, height = axes.figure.get_size_inches() * 72 * (0.85, 0.75)  # the axes in typographic points, nearly
     shares = (axes.transScale + axes.transLimits).transform([(x, y) for x, y, _ in points])
-    spots = [tuple(spot) for spot in shares * box]
-    taken = [(across - 5, up - 5, across + 5, up + 5) for across, up in spots]
+    spots = [tuple(spot) for spot in shares * (width, height)]
+    taken = [Bbox.from_bounds(across - 5, up - 5, 10, 10) for across, up in spots]
     for (x, y, text), (across, up) in sorted(zip(points, spots, strict=True), key=lambda pair: pair[1]):
         wide = 4.6 * len(_short(text, 44))
         places = [(dx, dy) for dy in (9, -9, 0, 22, -22, 33, 44, 55) for dx in (9, -9 - wide)]
-        boxes = [(across + dx, up + dy - 5, across + dx + wide, up + dy + 5) for dx, dy in places]
-        free = (b for b in boxes if _within(b, box) and not any(_meet(b, other) for other in taken))
-        chosen = next(free, boxes[0])
+        boxes = [Bbox.from_bounds(across + dx, up + dy - 5, wide, 10) for dx, dy in places]
+        inside = [box for box in boxes if box.x0 > 0 and box.y0 > 0 and box.x1 < width and box.y1 < height]
+        chosen = next((box for box in inside if not box.count_overlaps(taken)), boxes[0])
         taken.append(chosen)
-        offset = (chosen[0] - across, chosen[1] + 5 - up)
+        offset = (chosen.x0 - across, chosen.y0 + 5 - up)
         line = {"arrowstyle": "-", "color": "#9ca3af", "lw": 0.6} if abs(offset[1]) > 12 else None
         style = {"textcoords": "offset points", "va": "center", "fontsize": 8, "arrowprops": line}
         axes.annotate(_short(text, 44), (x, y), offset, **style)
-
-
-def _within(one: tuple[float, ...], size: tuple[float, float]) -> bool:
-    return one[0] > 0 and one[1] > 0 and one[2] < size[0] and one[3] < size[1]
-
-
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -93,24 +93,21 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: S
     ordered = []
     for trial in study.trials:
         row = rows.get(trial.id) if trial.id in known else None
-        row = row or {"status": MISSING, "reason": _why_missing(trial.id, damaged), "images": []}
-        label = _baseline_label(study) if trial is study.baseline else trial.label
-        row.update(
-            trial.content["settings"], study=study.name, id=trial.id, label=label, baseline=trial is study.baseline
-        )
-        ordered.append(row)
+        if not row:
+            why = [text for text in damaged if f"{trial.id}.json" in text]
+            row = {"status": MISSING, "reason": ": ".join(["no readable record", *why[:1]]), "images": []}
+        is_baseline = trial is study.baseline
+        label = _baseline_label(study) if is_baseline else trial.label
+        row |= {**trial.content["settings"], "study": study.name, "id": trial.id, "label": label}
+        ordered.append({**row, "baseline": is_baseline})
     made = pandas.DataFrame(ordered)
     needed = (*TIMES, *record.MEMORY, "stand_in", "backbone", "reason")
     made = made.assign(**{name: None for name in needed if name not in made})
     numbers = [name for name in made if name.endswith(("_s", "_bytes")) or f"{name}_low" in made]
     made[numbers] = made[numbers].apply(pandas.to_numeric)
-    return made.assign(memory_ratio=_ratio(made, comparable.memory_column(made[comparable.VRAM])))
-
-
-def _why_missing(id: str, damaged: Sequence[str]) -> str:
-    """What is wrong with the file of a trial's record, where there is one."""
-    found = next((text for text in damaged if f"{id}.json" in text), "")
-    return f"no readable record: {found}" if found else "no readable record"
+    memory, ok = made[comparable.memory_column(made[comparable.VRAM])], made["status"] == "ok"
+    # over the baseline's, only where both ran as asked
+    return made.assign(memory_ratio=(memory / memory.iloc[0]).where(ok & ok.iloc[0]))
 
 
 def _baseline_label(study: Study) -> str:
@@ -134,9 +131,3 @@ def _speedups(ids: Sequence[str], records: Mapping[str, Record]) -> pandas.DataF
     made = pandas.DataFrame(rows)
     numbers = [name for name in made if name != "interleaved"]
     return made.assign(**made[numbers].apply(pandas.to_numeric))
-
-
-def _ratio(made: pandas.DataFrame, name: str) -> pandas.Series:
-    """The trial's value over the baseline's, only where both ran as asked."""
-    credited = made["status"].iloc[0] == "ok"
-    return (made[name] / made[name].iloc[0]).where((made["status"] == "ok") & credited)

@@ -16,8 +16,8 @@ def disturbed(found: Findings, id: str) -> Sequence[str]:
     return comparable.disturbed(found.records[id]) if id in found.records else ()
 
 
-def _remarks(found: Findings, id: str) -> Sequence[str]:
-    return found.records[id].environment.get("remarks", ()) if id in found.records else ()
+def _some(texts: Sequence[str]) -> str:
+    return "; ".join(texts[:MOST]) + (f" and {len(texts) - MOST} more" if len(texts) > MOST else "")
 
 
 def mark(found: Findings, id: str) -> str:
@@ -31,12 +31,10 @@ def caption(found: Findings) -> list[str]:
     texts = [f"{label}: {', '.join(why)}" for label, id in rows if (why := disturbed(found, id))]
     parts = []
     if texts:
-        more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
-        parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({'; '.join(texts[:MOST])}{more}).")
-    remarks = [f"{label}: {', '.join(said)}" for label, id in rows if (said := _remarks(found, id))]
-    if remarks:
-        more = f" and {len(remarks) - MOST} more" if len(remarks) > MOST else ""
-        parts.append(f"How the device is, the same for every call: {'; '.join(remarks[:MOST])}{more}.")
+        parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({_some(texts)}).")
+    said = {label: found.records[id].environment.get("remarks", ()) for label, id in rows if id in found.records}
+    if remarks := [f"{label}: {', '.join(each)}" for label, each in said.items() if each]:
+        parts.append(f"How the device is, the same for every call: {_some(remarks)}.")
     if different := _different(found):
         parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
     return parts

@@ -30,10 +30,12 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
     seeds = ", ".join(map(str, trial.protocol["seeds"]))
     items = list(trial.inputs["items"])
     names = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+    statuses = Counter(found.trials["status"]).most_common()
+    counts = [f"{count} {name.replace('_', ' ')}" for name, count in statuses]
     facts = [
         ("Pipeline", f"{study.pipeline.name} ({study.pipeline.hub}): {study.pipeline.about}"),
         ("Weights", sources.label(trial.model)),
-        ("Trials", f"{len(study.trials)} ({', '.join(f'{count} {name}' for name, count in _counts(found))})"),
+        ("Trials", f"{len(study.trials)} ({', '.join(counts)})"),
         ("Baseline", ", ".join(f"{key} {show(settings[key])}" for key in _telling(study)) or "all as by default"),
         ("Inputs", f"{len(items)}: {names}"),
         ("Each trial", f"{protocol.words(trial.protocol)}; seeds {seeds}"),
@@ -53,10 +55,6 @@ def _telling(study: Study) -> list[str]:
     return [key for key, value in study.baseline.content["settings"].items() if key in usual or value != default[key]]
 
 
-def _counts(found: Findings) -> list[tuple[str, int]]:
-    return [(name.replace("_", " "), count) for name, count in Counter(found.trials["status"]).most_common()]
-
-
 def _where(found: Findings) -> list[tuple[str, str]]:
     """Host, device, versions and dates; every distinct one where environments are mixed."""
     environments = [one.environment for one in found.records.values() if one.environment]
@@ -72,12 +70,9 @@ def _where(found: Findings) -> list[tuple[str, str]]:
     times = sorted(time for one in environments for time in (one.get("started"), one.get("finished")) if time)
     facts = [("Machine", distinct("host")), ("Device", distinct("device")), ("Driver", distinct("driver"))]
     facts += [("Versions", " and ".join(versions)), ("Commit", distinct("git"))]
-    facts += [("Measured", f"{_minute(times[0])} to {_minute(times[-1])} UTC")] if times else []
+    minutes = [time[:16].replace("T", " ") for time in times]
+    facts += [("Measured", f"{minutes[0]} to {minutes[-1]} UTC")] if times else []
     return [(name, text) for name, text in facts if text != NONE]
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
 
 
 def _failures(found: Findings) -> dict[str, list[str]]:

@@ -90,15 +90,10 @@ def effects(found: Findings, made: Ablation) -> Table:
 def pairs(found: Findings, made: Ablation) -> list[Table]:
     """A row a pair, where pairs were measured."""
     words = {HELP: "help", CANCEL: "cancel", BREAK: "break", "neither": "as their product", "": NONE}
-    rows = [
-        [
-            " + ".join(pair.names),
-            _text(pair.together),
-            NONE if pair.expected is None else f"{digits(pair.expected)}×",
-            words[pair.interaction],
-            pair.why or NONE,
-        ]
-        for pair in made.pairs()
-    ]
+    rows = []
+    for pair in made.pairs():
+        expected = NONE if pair.expected is None else f"{digits(pair.expected)}×"
+        gains = _text(pair.together), expected
+        rows.append([" + ".join(pair.names), *gains, words[pair.interaction], pair.why or NONE])
     header = ["pair", "speed-up together", "product of their own", "compared", "why"]
     return [Table(header, rows, f"{found.credit}. {CAPTION}", left=(0, 3, 4))] if rows else []

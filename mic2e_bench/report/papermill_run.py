@@ -99,7 +99,9 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     given_text = yaml.safe_dump(given, sort_keys=False)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     ended = subprocess.run(command, input=given_text, env=environment, **pipes)
-    return "" if ended.returncode == 0 else _error_in(target) or _last_line(ended.stdout)
+    if ended.returncode == 0:
+        return ""
+    return _error_in(target) or (ended.stdout.strip().splitlines() or ["papermill said nothing"])[-1].strip()
 
 
 def _error_in(path: Path) -> str:
@@ -110,8 +112,3 @@ def _error_in(path: Path) -> str:
         return ""
     errors = (out for cell in cells for out in cell.get("outputs", []) if out["output_type"] == "error")
     return next((f"{' '.join(out['evalue'].split())} ({out['ename']}; see {path})" for out in errors), "")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "papermill said nothing"

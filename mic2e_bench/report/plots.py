@@ -26,9 +26,13 @@ def panels(found: Findings) -> list[Panel]:
     factor, unit = scale(found.memory, trials[found.memory])
     what = "peak VRAM, reserved" if "vram" in found.memory else "peak RSS of a call"
     chosen.append(Panel(found.memory, f"{what} ({unit}) ↓", factor=factor))
+    return [panel for panel in (*chosen, *_quality(found)) if trials[panel.column].notna().any()]
+
+
+def _quality(found: Findings) -> list[Panel]:
+    """The metrics of quality that are drawn."""
     names = [name for name in ("quality", "lpips") if name in found.metrics] or found.main_metrics[:1]
-    chosen += [Panel(name, title(name), f"{name}_low", f"{name}_high") for name in names]
-    return [panel for panel in chosen if trials[panel.column].notna().any()]
+    return [Panel(name, title(name), f"{name}_low", f"{name}_high") for name in names]
 
 
 def overview(found: Findings) -> Figure | None:
@@ -95,12 +99,11 @@ def _colour_order(found: Findings, keys: list[str], row: pandas.Series) -> list[
 
 def tradeoff(found: Findings) -> Figure | None:
     """Quality against latency, a labelled point a trial; ``None`` where no trial has both."""
-    names = [name for name in ("quality", "lpips") if name in found.metrics] or found.main_metrics
-    rows = found.trials[found.trials["latency_s"].notna() & found.trials[names[0]].notna()] if names else ()
+    panel = next(iter(_quality(found)), None)
+    rows = found.trials[found.trials["latency_s"].notna() & found.trials[panel.column].notna()] if panel else ()
     if not len(rows):
         return None
     factor, unit = scale("latency_s", rows["latency_s"])
-    panel = Panel(names[0], title(names[0]), f"{names[0]}_low", f"{names[0]}_high")
     with figures.sheet(8.6, 4.6) as (figure, (axes,)):
         for _, row in rows.iterrows():
             hollow, colour = row["status"] != "ok", draw.COLOURS[5] if row["baseline"] else draw.COLOURS[0]
@@ -112,8 +115,9 @@ def tradeoff(found: Findings) -> Figure | None:
         draw.label(axes, [(row["latency_s"] * factor, row[panel.column], row["label"]) for _, row in rows.iterrows()])
         axes.set_xlabel(f"latency ({unit}) ↓")
         axes.set_ylabel(panel.label)
-        without = len(found.trials) - len(rows)
-        left_out = f" ({without} trials without a value not shown)" if without else ""
+        left_out = (
+            f" ({without} trials without a value not shown)" if (without := len(found.trials) - len(rows)) else ""
+        )
         draw.title(figure, found, f"quality against latency{left_out}")
         if (rows["status"] == "not_applied").any():
             draw.legend(figure, found, [], is_line=True, base=False)

@@ -55,11 +55,9 @@ def strip(found: Findings, name: str, seed: int) -> dict[str, Any]:
     for _, row in found.trials.iterrows():
         cells.append(_cell(found, row, images[row["id"]], reference, item, gain))
     compared = reference is not None and len(found.trials) > 1
-    below = (
-        "Below each mask: what it adds to the baseline's (green) and what it lacks (orange)."
-        if masks
-        else f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)."
-    )
+    below = f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)."
+    if masks:
+        below = "Below each mask: what it adds to the baseline's (green) and what it lacks (orange)."
     prompt = next((text for text in (item.caption, item.prompt, item.text) if text), "") if item else ""
     asked = f" Prompt: “{prompt}”." if prompt and "image" not in found.study.pipeline.needs else ""
     caption = f"{found.credit}. Input {name}, seed {seed}.{asked} {below if compared else ''}"
@@ -93,17 +91,11 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> Cell:
     image = pixels.outlined(item.image, item.mask) if item.mask else item.image
     texts = [f"“{text}”" for text in (item.text, item.prompt) if text]
     note = " · ".join([*(["mask outlined"] if item.mask else []), *texts[:1]])
-    truth = _truth(found, name)
-    if truth is None:
-        return Cell("input", image, note)
-    return Cell("input", image, note, truth, "the known answer")
-
-
-def _truth(found: Findings, name: str) -> Image.Image | None:
-    """What a perfect result looks like, where it lies beside the input."""
+    # what a perfect result looks like, where it lies beside the input
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
-    return Image.open(path).convert("RGB") if path else None
+    truth = [Image.open(path).convert("RGB"), "the known answer"] if path else []
+    return Cell("input", image, note, *truth)
 
 
 def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> Cell:

@@ -43,13 +43,9 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
         columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
-    return Table(
-        header=[name for name, _ in columns],
-        rows=list(zip(*(values for _, values in columns), strict=True)),
-        caption=caption(found),
-        marks=marks(found),
-        left=(0, *([len(columns) - 1] if len(found.not_ok) else [])),
-    )
+    header, cells = zip(*columns, strict=True)
+    left = (0, len(columns) - 1) if len(found.not_ok) else (0,)
+    return Table(header, list(zip(*cells, strict=True)), caption(found), marks(found), left)
 
 
 def comparison(found: Findings) -> Table:
@@ -57,14 +53,11 @@ def comparison(found: Findings) -> Table:
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
-    for name, values in (
-        _latency(found),
-        ("speed against the baseline", _speedups(trials)),
-        _bytes(trials, found.memory, MEMORY_NAMES[found.memory]),
-        ("memory against the baseline", map(_times, trials["memory_ratio"])),
-        _bytes(trials, "weights_bytes", "weights"),
-    ):
-        rows.append((name, *values))
+    columns = [_latency(found), ("speed against the baseline", _speedups(trials))]
+    columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory])]
+    columns += [("memory against the baseline", map(_times, trials["memory_ratio"]))]
+    columns += [_bytes(trials, "weights_bytes", "weights")]
+    rows += [(name, *values) for name, values in columns]
     rows += [(title(name), *map(digits, trials[name])) for name in found.main_metrics]
     if len(found.not_ok):
         rows.append(("status", *(status(row) for _, row in trials.iterrows())))
@@ -89,13 +82,8 @@ def caption(found: Findings) -> str:
     """What the numbers are and what stands in for the real thing."""
     repeats = found.study.baseline.protocol["repeats"]
     calls = f"{repeats} calls" if isinstance(repeats, int) else "the calls"
-    parts = [
-        f"{found.credit}.",
-        "Latency: of a single call."
-        if repeats == 1
-        else f"Latency: median of {calls} ± half the distance between the quartiles.",
-        _speedup_words(found),
-    ]
+    latency = f"median of {calls} ± half the distance between the quartiles" if repeats != 1 else "of a single call"
+    parts = [f"{found.credit}.", f"Latency: {latency}.", _speedup_words(found)]
     if any(warnings(found, id) for id in found.trials["id"]):
         parts.append(f"{UNSTEADY.strip()}: the calls' times are spread wide or drift; the record says how.")
     parts += footnotes.caption(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,10 @@ class Table:
 
     def text(self) -> str:
         """For a terminal, the caption below."""
-        cells = [list(self.header), *map(list, self.rows)]
-        widths = [max(len(row[index]) for row in cells) for index in range(len(self.header))]
-        lines = ["  ".join(self._aligned(row, widths)).rstrip() for row in cells]
+        lines = columns(self.rows, self.header, self.left).split("\n")
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         lines.insert(1, "  ".join("─" * width for width in widths))
         return "\n".join([*lines, *textwrap.wrap(self.caption, 118)])
-
-    def _aligned(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
-        columns = enumerate(zip(row, widths, strict=True))
-        return [cell.ljust(width) if index in self.left else cell.rjust(width) for index, (cell, width) in columns]
 
     def markdown(self) -> str:
         """A pipe table, the caption below."""
@@ -76,10 +71,11 @@ def _one_cell(text: str) -> str:
 MARK = "ref"  # what a link to a further file is called, mostly the record that a ratio refers to
 
 
-def columns(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> str:
-    """Columns of text, left-aligned."""
-    cells = [list(map(str, header)), *(list(map(str, row)) for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    )
+def columns(rows: Iterable[Sequence[Any]], header: Sequence[str], left: Collection[int] | None = None) -> str:
+    """Columns of text. ``left`` are those that are aligned at their left; by default all."""
+    padded = []
+    for index, column in enumerate(zip(header, *rows, strict=True)):
+        cells = list(map(str, column))
+        width = max(map(len, cells))
+        padded.append([c.ljust(width) if left is None or index in left else c.rjust(width) for c in cells])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*padded, strict=True))

@@ -88,9 +88,8 @@ def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[
     chosen = [known[label] for label in labels] or list(study.trials)
     for trial in chosen:
         if trial.settings["device"] != "cuda":
-            raise BadInput(
-                f"mincard: {study.name}, {trial.label}: device is {trial.settings['device']}; set it to cuda."
-            )
+            device = trial.settings["device"]
+            raise BadInput(f"mincard: {study.name}, {trial.label}: device is {device}; set it to cuda.")
     return [_of_trial(study, trial, results, card["memory_bytes"]) for trial in chosen if trial.id not in study.refused]
 
 

@@ -7,6 +7,7 @@ no record knows of: it does no harm and may be deleted.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import math
@@ -24,7 +25,6 @@ from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import comparable, frame, record
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
-BLOCK = 1 << 20  # bytes that are read at once
 
 
 @dataclass
@@ -117,19 +117,17 @@ def content(one: record.Record, study: str) -> Iterator[str]:
 
 def image(path: Path, sha256: str) -> Iterator[str]:
     """What is wrong with an image file."""
-    digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         yield f"{path}: missing, and a record names it"
         return
     except OSError as error:
         yield f"{path}: cannot be read: {error.strerror}"
         return
-    if digest.hexdigest() != sha256:
-        yield f"{path}: not the image that was made (SHA-256 {digest.hexdigest()[:16]}..., recorded {sha256[:16]}...)"
+    if digest != sha256:
+        yield f"{path}: not the image that was made (SHA-256 {digest[:16]}..., recorded {sha256[:16]}...)"
 
 
 def table(folder: Path) -> Iterator[str]:
@@ -165,15 +163,10 @@ def _row(line: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Ite
         text = line.get(name)
         if text is None or isinstance(value, bool) or not (name == "status" or isinstance(value, (int, float))):
             continue
-        if text != str(value) and not _equal(text, value):
+        with contextlib.suppress(TypeError, ValueError):  # another spelling of the same number
+            text = str(value) if float(text) == float(value) else text
+        if text != str(value):
             yield f"{label}: {name} {text or 'nothing'} is published, the record gives {value}; report writes it anew"
-
-
-def _equal(text: str, value: Any) -> bool:
-    try:
-        return float(text) == float(value)
-    except (TypeError, ValueError):
-        return False
 
 
 def _strangers(folder: Path, images: set[str]) -> Iterator[str]:
@@ -181,8 +174,7 @@ def _strangers(folder: Path, images: set[str]) -> Iterator[str]:
     for path in sorted((folder / "images").glob("*")):
         if f"images/{path.name}" not in images:
             yield f"{path}: an image that no record names"
-    for path in sorted((folder / "damaged").glob("*")):
-        yield f"{path}: set aside by a run"
+    yield from (f"{path}: set aside by a run" for path in sorted((folder / "damaged").glob("*")))
     for path in sorted([*folder.glob(".*.part"), *(folder / "images").glob(".*.part")]):
         yield f"{path}: left behind by a process that was killed while it wrote"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from mic2e_bench.run import assemble
 from mic2e_bench.run.watch import ENTRIES
 from mic2e_bench.tools.fit import accuracy, cards, estimate, rehearsal
 from mic2e_bench.tools.fit.allocator import Allocator
-from mic2e_bench.tools.fit.trace import Trace, Tracing, peak
+from mic2e_bench.tools.fit.trace import Trace, Tracing
 
 SIZE = toggling.SIZE
 
@@ -28,6 +29,11 @@ SIZE = toggling.SIZE
 def bundled(name):
     pipeline = registry.pipeline(name)
     return pipeline, sources.resolve("bundled", pipeline, "test")
+
+
+def peak(events):
+    """The most bytes that were allocated at one time."""
+    return max(itertools.accumulate((size for _, size in events), initial=0))
 
 
 def counted(build):

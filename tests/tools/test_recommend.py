@@ -19,14 +19,10 @@ def test_the_front_is_what_brute_force_finds():
     draw = np.random.default_rng(1)
     values = draw.integers(0, 6, size=(80, 3)).astype(float)
     values[5, 1] = np.nan
-    better = [True, False, True]
-    turned = np.where(better, values, -values)
-    for mine, got in zip(turned, pareto.nondominated(values, better), strict=True):
-        beaten = any(all(a <= b for a, b in zip(o, mine, strict=True)) and any(o < mine) for o in turned)
+    for mine, got in zip(values, pareto.nondominated(values), strict=True):
+        beaten = any(all(a <= b for a, b in zip(o, mine, strict=True)) and any(o < mine) for o in values)
         assert got == (not beaten and not np.isnan(mine).any())
     assert pareto.nondominated(np.zeros((0, 3))).shape == (0,)
-    with pytest.raises(ValueError, match="shape"):
-        pareto.nondominated([1, 2])
 
 
 def test_what_only_noise_beats_is_a_tie():
@@ -67,12 +63,12 @@ def against_brute_force(points, count=200):
         assert (made.best.id if made.best else None) == brute_force(points, asked, recommend.order(asked, prefer))
         found.add(made.best.id if made.best else None)
         if made.best:
-            assert recommend.within(made.best, asked) and made.nearest is None
+            assert not made.best.beyond(asked) and made.nearest is None
         else:
             assert made.nearest in points
         for relaxed in made.relaxed if made.best else ():
             if relaxed.least:
-                assert not recommend.within(relaxed.least, {relaxed.name: asked[relaxed.name]})
+                assert relaxed.least.beyond({relaxed.name: asked[relaxed.name]})
                 assert relaxed.least.improves_on(made.best, made.order)
     return found
 

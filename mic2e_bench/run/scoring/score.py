@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +19,13 @@ from mic2e_bench.plan.trial import fingerprint
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.run import assemble, failures, forkserver
-from mic2e_bench.run.scoring import pairs
+from mic2e_bench.run.scoring import child, pairs
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from mic2e_bench.plan.params import Study
     from mic2e_bench.tools.budget.budget import Budget
 
 VERSION = 3  # of the scores: raised when the same images would give other numbers
-LEAST_S = 2.0  # of a budget: with less no scoring is begun
 BATCH = 16  # records that are scored together, input by input: a reference is then read and looked at once for all
 
 
@@ -121,33 +116,22 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
     waiting = {(job.study, job.id): job for job in jobs}
     problems: list[str] = []
     log = results / jobs[0].study / "logs" / "score.log"
-    try:
-        with budget.importing(LEAST_S) if budget else contextlib.nullcontext():
-            process, pipe = forkserver.call(_child, log, jobs, weights)
-    except UsedUp:
-        budget.unscored = len(waiting)
-        return problems
     # None: no bar where there is no terminal
     bar = tqdm(total=len(jobs), desc="scoring", unit="record", leave=False, disable=None)
     try:
-        while waiting and (not budget or pipe.poll(budget.left_s)) and (message := forkserver.receive(pipe)):
-            name, id, quality = message
+        for name, id, quality in child.answers(scores, log, jobs, "score", weights, budget):
             job = waiting.pop((name, id))
             _write(results, job, quality)
             bar.update()
             found = dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)
             problems += [f"{job.study} {job.label}: {problem}" for problem in found]
-    finally:
-        process.kill()
-        process.join()
-        pipe.close()
-        bar.close()
-    if budget and not budget.left_s:
+    except UsedUp:
         budget.unscored = len(waiting)
-        return problems
-    for job in waiting.values():
-        status, reason = failures.died(process.exitcode, "score")
-        problems.append(f"{job.study} {job.label}: {status}: {reason}; see logs/score.log of {jobs[0].study}")
+    except child.Died as death:
+        where = f"see logs/score.log of {jobs[0].study}"
+        problems += [f"{job.study} {job.label}: {death}; {where}" for job in waiting.values()]
+    finally:
+        bar.close()
     return problems
 
 
@@ -159,15 +143,10 @@ def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
         record.write(results, one.with_quality({**kept, **quality}))
 
 
-def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
-    """Score records and send ``(study, id, quality)`` for each."""
-    import torch
-
+def scores(jobs: list[Job]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """``(study, id, quality)`` of each record. For the scoring child."""
     from mic2e_bench.run.scoring import entries as quality
 
-    assemble.die_with_parent()
-    torch.set_num_threads(1)  # the same bits on every machine
-    perceptual.choose(weights)
     for start in range(0, len(jobs), BATCH):
         batch = jobs[start : start + BATCH]
         quality.warm({name: [side for job in batch for side in job.sides if name in job.stamps]
@@ -177,4 +156,4 @@ def _child(jobs: list[Job], weights: Path | None, pipe: Connection) -> None:
             for name, stamp in job.stamps.items():
                 for side in job.sides:
                     entries.update(quality.score(registry.metrics()[name], side, stamp))
-            pipe.send((job.study, job.id, entries))
+            yield job.study, job.id, entries

@@ -154,10 +154,7 @@ def _refused(asked: Any, reason: str) -> dict[str, Any]:
 
 
 def apply(
-    pipe: Any,
-    preset: str | Path | Mapping[str, Any],
-    pipeline: str | None = None,
-    force: bool = False,
+    pipe: Any, preset: str | Path | Mapping[str, Any], pipeline: str | None = None, force: bool = False
 ) -> Applied:
     """Put a preset in force on ``pipe``, a live pipeline of diffusers, an ``ObjectClearPipeline`` or a ``Segmenter``.
 

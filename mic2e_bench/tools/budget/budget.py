@@ -199,26 +199,19 @@ class Budget:
         """What was done within the budget and what is left, in one line."""
         left = [trial for study in studies for trial in left_of(study, results, self.force)]
         total = sum(len(study.trials) for study in studies)
-        scores = f"the scores of {self.unscored} records are left as well" if self.unscored else ""
-        if not left and not scores:
-            return f"within the budget of {self.seconds:g} s: all {total} trials have their record"
+        used_up, end = f"budget of {self.seconds:g} s used up", "the same command goes on"
+        scores = [f"the scores of {self.unscored} records are left"] if self.unscored else []
         if not left:
-            scores = scores.removesuffix(" as well")
-            return f"budget of {self.seconds:g} s used up: all {total} trials have their record; {scores}; " + GOES_ON
-        groups = grouped(left)
-        parts = [f"budget of {self.seconds:g} s used up: {total - len(left)} of {total} trials are measured"]
-        parts += [f"{len(left)} {'is' if len(left) == 1 else 'are'} left (about "
-                  f"{duration(sum(map(self.durations.group_s, groups)))}, estimated)"]  # fmt: skip
-        parts += [scores] if scores else []
+            if not scores:
+                return f"within the budget of {self.seconds:g} s: all {total} trials have their record"
+            return "; ".join([f"{used_up}: all {total} trials have their record", *scores, end])
+        work = duration(sum(map(self.durations.group_s, grouped(left))))
         needed = self.ready_s + self.durations.import_s + self.least(left)[1] + self.reserve_s
         if needed > self.seconds:
-            parts += [f"none of them fits into such a budget: give --budget {math.ceil(needed) + 1}s or more"]
-        else:
-            parts += [GOES_ON]
-        return "; ".join(parts)
-
-
-GOES_ON = "the same command goes on"
+            end = f"none of them fits into such a budget: give --budget {math.ceil(needed) + 1}s or more"
+        done = f"{used_up}: {total - len(left)} of {total} trials are measured"
+        rest = f"{len(left)} {'is' if len(left) == 1 else 'are'} left (about {work}, estimated)"
+        return "; ".join([done, rest, *(f"{text} as well" for text in scores), end])
 
 
 def left_of(study: Study, results: Path, force: bool = False) -> Group:

@@ -89,7 +89,9 @@ class Durations:
         sample = Sample(unit(trial), made, max(whole - cold, calls - cold), cold)
         self.failed.pop(trial.id, None)
         self.bounds.pop(trial.id, None)
-        for level in (*_own(trial), *([_kind(trial)] if _is_plain(trial) else [])):
+        # from a cold build, other kinds of builds of the same weights learn nothing
+        is_cold = any(trial.settings.get(name, plain) != plain for name, (plain, _) in COLD_S.items())
+        for level in (*_own(trial), *([] if is_cold or trial.restarts else [_kind(trial)])):
             self.samples.setdefault(level, []).append(sample)
             self.loads.setdefault(level, []).append(load)
         if one.import_s:
@@ -105,9 +107,8 @@ class Durations:
         import_s = self.import_s if forkserver.start_method() == "spawn" else 0.0
         known = next((self.loads[level] for level in (*_own(trial), _kind(trial)) if level in self.loads), None)
         prior = LOAD_S.get(trial.model["source"], LOAD_OTHER_S)
-        return import_s + max(
-            MARGIN * statistics.median(known) if known else prior, self.bounds.get(trial.build_key, 0.0)
-        )
+        load_s = MARGIN * statistics.median(known) if known else prior
+        return import_s + max(load_s, self.bounds.get(trial.build_key, 0.0))
 
     def trial_s(self, trial: Trial) -> float:
         """Measuring a trial on a build that is loaded."""
@@ -191,12 +192,6 @@ def _own(trial: Trial) -> tuple[Any, ...]:
 
 def _kind(trial: Trial) -> tuple[str, ...]:
     return trial.pipeline, trial.model["source"], trial.settings["device"]
-
-
-def _is_plain(trial: Trial) -> bool:
-    """Whether other kinds of builds of the same weights can learn from it."""
-    plain = all(trial.settings.get(name, value) == value for name, (value, _) in COLD_S.items())
-    return plain and not trial.restarts
 
 
 def _seconds(value: Any) -> float:

@@ -196,12 +196,10 @@ def _rank(claim: Claim, answer: Answer, variant: int, named: Mapping[str, Any]) 
     default = defaults(one.record.pipeline)
     far = sum(one.settings[name] != value for name, value in default.items() if name not in (*named, "device"))
     scored = answer.before and one.record.quality.get("quality", {}).get("against") == answer.before.record.id
-    weights = RANKS.index(one.record.model["source"])
-    samples = len(one.record.latency_s)
+    weights, samples = RANKS.index(one.record.model["source"]), len(one.record.latency_s)
     apart = bool(answer.before) and answer.before.record.study != one.record.study  # another time, then
-    ids = [each.path for each in answer.records]
-    remarked = bool(answer.remark)
-    return bool(answer.problem), *place, weights, variant, not scored, far, remarked, apart, -samples, ids
+    own = weights, variant, not scored, far, bool(answer.remark), apart, -samples
+    return bool(answer.problem), *place, *own, [each.path for each in answer.records]
 
 
 def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:

@@ -24,12 +24,14 @@ def grouped(records: Iterable[Stored]) -> dict[str, list[Stored]]:
 def sheets(claims: Sequence[Claim], records: Sequence[Stored]) -> list[Sheet]:
     """One sheet with the claims that more than one device answers, a column a device; none where there is no such."""
     devices = grouped(records)
-    rows = []
+    answered = []
     for claim in claims if len(devices) > 1 else ():
-        cells = [_cell(claim, of_one) for of_one in devices.values()]
-        if sum(isinstance(cell, Cell) for cell in cells) > 1:
-            rows.append([claim.section, claim.what, claim.pipeline.name, claim.claimed, *cells])
-    return [_sheet(list(devices), rows)] if rows else []
+        cells = {device: _cell(claim, of_one) for device, of_one in devices.items()}
+        if sum(isinstance(cell, Cell) for cell in cells.values()) > 1:
+            answered.append((claim, cells))
+    able = [device for device in devices if any(isinstance(cells[device], Cell) for _, cells in answered)]
+    rows = [[c.section, c.what, c.pipeline.name, c.claimed, *map(cells.get, able)] for c, cells in answered]
+    return [Sheet(TITLE, GUIDE, ["section", "optimisation", "pipeline", "claimed", *able], rows)] if rows else []
 
 
 def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | Cell:
@@ -38,14 +40,3 @@ def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | Cell:
     if outcome.value is None:
         return NOTHING
     return Cell(outcome, f"{judged(outcome).text}; {outcome.records[0].weights}")
-
-
-FIRST = ("section", "optimisation", "pipeline", "claimed")
-
-
-def _sheet(devices: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Sheet:
-    """Without the devices that answer none of the claims."""
-    able = [index for index in range(len(devices)) if any(isinstance(row[len(FIRST) + index], Cell) for row in rows)]
-    kept = [*range(len(FIRST)), *(len(FIRST) + index for index in able)]
-    header = [*FIRST, *devices]
-    return Sheet(TITLE, GUIDE, [header[index] for index in kept], [[row[index] for index in kept] for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,20 +33,8 @@ QUANTITIES: Mapping[str, tuple[str, float | None, str]] = {
 }
 ABSOLUTE = ("seconds", "images_per_minute", "vram_gb", "ram_gb", "load_s", "first_s")
 WORDS = {"faster": (1, None), "slower": (None, 1), "less": (None, 1), "more": (1, None), "unchanged": (100, 100)}
-KEYS = (
-    "guide",
-    "section",
-    "what",
-    "pipeline",
-    "pipelines",
-    "from",
-    "to",
-    "instead",
-    "besides",
-    "together",
-    "obstacle",
-    "figures",
-)
+KEYS = ("guide", "section", "what", "pipeline", "pipelines", "from", "to", "instead", "besides", "together", "obstacle",
+        "figures")  # fmt: skip
 NEEDED = ("guide", "section", "what", "figures")
 
 
@@ -124,16 +113,11 @@ def _settings(entry: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[
     except BadInput as error:
         # a claim about a setting that a pipeline lacks is a claim still: its row says what is missing
         found |= {"before": None, "after": {}, "obstacle": str(error).partition(f"{where}: ")[2].partition(".")[0]}
-    found["instead"] = tuple(_substitutes(entry.get("instead", ()), pipeline, where))
+    found["instead"] = ()
+    for settings in entry.get("instead", ()):
+        with contextlib.suppress(BadInput):  # a pipeline without this setting cannot answer with it
+            found["instead"] += (_checked(settings, pipeline, where),)
     return found
-
-
-def _substitutes(given: Any, pipeline: Pipeline, where: str) -> Iterator[dict[str, Any]]:
-    for settings in given:
-        try:
-            yield _checked(settings, pipeline, where)
-        except BadInput:
-            continue  # a pipeline without this setting cannot answer with it
 
 
 def _checked(settings: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:

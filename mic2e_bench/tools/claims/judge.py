@@ -74,13 +74,12 @@ def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
     records = tuple(part.records[0] for part in parts)
     value, remark = sum(part.value for part in parts), "the sum of separate peaks, an upper bound"
     small = next((one for one in records if not one.is_full_size), None)
-    verdict, why = UNKNOWN, f"weights of the published size are needed; measured with the {small and small.place}"
-    if not small:
-        holds = compare(claim, value, None)[0] == HOLDS
-        verdict, why = (
-            (HOLDS, "") if holds else (UNKNOWN, "the sum is above the claim, and no record holds all at once")
-        )
-    return Outcome(claim, verdict, why, value, None, records, remark)
+    why = "the sum is above the claim, and no record holds all at once"
+    if small:
+        why = f"weights of the published size are needed; measured with the {small.place}"
+    elif compare(claim, value, None)[0] == HOLDS:
+        return Outcome(claim, HOLDS, "", value, None, records, remark)
+    return Outcome(claim, UNKNOWN, why, value, None, records, remark)
 
 
 def _verdict(claim: Claim, answer: Answer, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:

@@ -36,18 +36,11 @@ def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
     return [told_apart(sheet) for sheet in made]
 
 
-OBJECTCLEAR = {
-    "Current (Balanced)": "objectclear-balanced",
-    "Ultra-Fast": "objectclear-ultra-fast",
-    "Low Memory": "objectclear-low-memory",
-}
+OBJECTCLEAR = {"Current (Balanced)": "objectclear-balanced", "Ultra-Fast": "objectclear-ultra-fast",
+               "Low Memory": "objectclear-low-memory"}  # fmt: skip
 FLUX = {"Current": "flux-current", "Ultra-Fast": "flux-ultra-fast"}
-SETTINGS = {
-    "Inference Steps": "steps",
-    "Resolution": "resolution",
-    "Guidance Scale": "guidance",
-    "Precision": "precision",
-}
+SETTINGS = {"Inference Steps": "steps", "Resolution": "resolution", "Guidance Scale": "guidance",
+            "Precision": "precision"}  # fmt: skip
 FIGURES = {"Est. Speed": ("speed", "1.0x"), "Est. VRAM": ("vram", "100%"), "Quality": ("quality", "100%")}
 
 

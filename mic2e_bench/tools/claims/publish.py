@@ -16,7 +16,7 @@ from mic2e_bench.report import markup
 from mic2e_bench.report.tabular import Linked, Table
 from mic2e_bench.tools import claims
 from mic2e_bench.tools.claims import answers, by_device, claims_file
-from mic2e_bench.tools.claims.judge import Outcome, judge
+from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
 from mic2e_bench.tools.claims.sheet import Cell, Sheet
 
@@ -101,12 +101,11 @@ CELLS = {
 
 
 def _table(sheet: Sheet) -> Table:
-    rows = [[_linked(cell) if isinstance(cell, Cell) else cell for cell in row] for row in sheet.rows]
+    def linked(cell: str | Cell) -> str:
+        return cell if isinstance(cell, str) else Linked.to(cell.text, [quote(one.path) for one in cell.records])
+
+    rows = [list(map(linked, row)) for row in sheet.rows]
     return Table(sheet.header, rows, sheet.caption, left=range(len(sheet.header)))
-
-
-def _linked(cell: Cell) -> str:
-    return Linked.to(cell.text, [quote(one.path) for one in cell.records])
 
 
 def _markdown(made: Sequence[Sheet]) -> str:
@@ -137,15 +136,12 @@ def _json(made: Sequence[Sheet]) -> str:
 
 
 def _cell(cell: str | Cell) -> dict[str, Any]:
+    """The figure, to six digits so that processors that round differently agree, and the records by id and path."""
     if isinstance(cell, str):
         return {"text": cell}
-    return {"text": cell.text, **_measured(cell.outcome)}
-
-
-def _measured(outcome: Outcome) -> dict[str, Any]:
-    """The figure, to six digits so that processors that round differently agree, and the records by id and path."""
-    claim = outcome.claim
+    outcome, claim = cell.outcome, cell.outcome.claim
     return {
+        "text": cell.text,
         "claim": f"{claim.key}.{claim.of}",
         "pipeline": claim.pipeline.name,
         "claimed": [claim.low, claim.high],

@@ -12,6 +12,7 @@ from mic2e_bench.tools.claims.answers import Answer, Stored
 from mic2e_bench.units import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why there is none
+LOADED = ("load_peak_rss_bytes", "load_s")  # figures of loading
 
 
 def _speed(answer: Answer) -> Value:
@@ -21,11 +22,25 @@ def _speed(answer: Answer) -> Value:
 
 
 def _figure(one: Stored, name: str) -> float | None:
-    """Seconds by the name of a field, bytes by that of the memory."""
+    """Seconds by the name of a field, bytes by that of the memory; random weights have none of loading."""
+    if name in LOADED and one.record.model["source"] == "random":
+        return None
     return getattr(one.record, name) if name in TIMES else one.record.memory.get(name)
 
 
+def _single(name: str, factor: float = 1) -> Callable[[Answer], Value]:
+    """The figure of the record itself, in another unit by ``factor``."""
+
+    def of(answer: Answer) -> Value:
+        value = _figure(answer.after, name)
+        return (value * factor, None, "") if value else (None, None, _missing(name, answer))
+
+    return of
+
+
 def _ratio(name: str) -> Callable[[Answer], Value]:
+    """The figure over that of the record which it is compared to."""
+
     def of(answer: Answer) -> Value:
         after, before = (_figure(one, name) for one in (answer.after, answer.before))
         return (after / before, None, "") if after and before else (None, None, _missing(name, answer))
@@ -35,6 +50,8 @@ def _ratio(name: str) -> Callable[[Answer], Value]:
 
 def _missing(name: str, answer: Answer) -> str:
     """Why a record lacks a figure; without a GPU the bytes of the weights are what is known of its memory."""
+    if name in LOADED and answer.after.record.model["source"] == "random":
+        return "random weights are made in place, not loaded"
     if "vram" not in name or answer.after.on_gpu:
         return f"{name} was not measured"
     weights = [one.record.memory.get("weights_bytes") for one in answer.records]
@@ -58,30 +75,11 @@ def _quality(answer: Answer) -> Value:
     return entry["value"] * factor, entry["ci95"] and [end * factor for end in entry["ci95"]], ""
 
 
-def _loading(measure: Callable[[Answer], Value]) -> Callable[[Answer], Value]:
-    """A quantity of loading, which random weights have none of."""
-
-    def of(answer: Answer) -> Value:
-        if answer.after.record.model["source"] == "random":
-            return None, None, "random weights are made in place, not loaded"
-        return measure(answer)
-
-    return of
-
-
 def _first(answer: Answer) -> Value:
     one = answer.after.record
     if not one.latency_s or one.first_call_s is None:
         return None, None, "no first call on record"
     return one.first_call_s / quartiles(one.latency_s)[1], None, ""
-
-
-def _single(name: str, factor: float = 1) -> Callable[[Answer], Value]:
-    def of(answer: Answer) -> Value:
-        value = _figure(answer.after, name)
-        return (value * factor, None, "") if value else (None, None, _missing(name, answer))
-
-    return of
 
 
 def _seconds(answer: Answer) -> Value:
@@ -98,14 +96,14 @@ MEASURES: Mapping[str, Callable[[Answer], Value]] = {
     "speed": _speed,
     "throughput": _speed,
     "vram": _ratio(VRAM),
-    "ram": _loading(_ratio("load_peak_rss_bytes")),
-    "load": _loading(_ratio("load_s")),
+    "ram": _ratio("load_peak_rss_bytes"),
+    "load": _ratio("load_s"),
     "first": _first,
     "quality": _quality,
     "seconds": _seconds,
     "images_per_minute": _images_per_minute,
     "vram_gb": _single(VRAM, 1e-9),
-    "ram_gb": _loading(_single("load_peak_rss_bytes", 1e-9)),
-    "load_s": _loading(_single("load_s")),
+    "ram_gb": _single("load_peak_rss_bytes", 1e-9),
+    "load_s": _single("load_s"),
     "first_s": _single("first_call_s"),
 }

@@ -89,13 +89,13 @@ def told_apart(sheet: Sheet) -> Sheet:
     """The sheet with the place behind each figure, where they are of several and no column says of which."""
     if PLACE in sheet.header or len({one.place for one in sheet.shown}) < 2:
         return sheet
-    return replace(sheet, rows=[[_placed(cell) for cell in row] for row in sheet.rows])
 
+    def placed(cell: str | Cell) -> str | Cell:
+        if isinstance(cell, str) or cell.outcome.value is None:
+            return cell
+        return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
 
-def _placed(cell: str | Cell) -> str | Cell:
-    if isinstance(cell, str) or cell.outcome.value is None:
-        return cell
-    return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
+    return replace(sheet, rows=[list(map(placed, row)) for row in sheet.rows])
 
 
 PLACE = "measured with"
@@ -104,10 +104,10 @@ MEASURED = ("measured", "verdict", PLACE)
 
 def listing(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:
     """A claim a row."""
-    header = ["optimisation", "claimed", *MEASURED]
-    rows = [[one.claim.what, one.claim.claimed, *row(one)] for one in outcomes]
+    header, rows = ["optimisation", "claimed", *MEASURED], []
     if is_all:
         header = ["section", "optimisation", "pipeline", "claimed", *MEASURED]
-        firsts = [(one.claim.section, one.claim.what, one.claim.pipeline.name) for one in outcomes]
-        rows = [[*first, *rest[1:]] for first, rest in zip(firsts, rows, strict=True)]
+    for one in outcomes:
+        first = [one.claim.section, one.claim.what, one.claim.pipeline.name] if is_all else [one.claim.what]
+        rows.append([*first, one.claim.claimed, *row(one)])
     return Sheet(title, guide, header, rows)

@@ -91,16 +91,12 @@ def _is_better(content: bytes, path: Path) -> bool:
 
     def rank(path: Path) -> tuple[Any, ...]:
         one = record.read_if_there(path)
-        if one is None:
-            return (False,)
-        return True, is_measured(one), str(one.environment.get("finished")), len(one.quality)
+        return (is_measured(one), str(one.environment.get("finished")), len(one.quality)) if one else ()
 
-    other = path.with_suffix(".other") / path.name
-    other.parent.mkdir(exist_ok=True)
-    other.write_bytes(content)
-    better = rank(other) > rank(path)
-    shutil.rmtree(other.parent)
-    return better
+    with tempfile.TemporaryDirectory(dir=path.parent) as place:
+        other = Path(place) / path.name
+        other.write_bytes(content)
+        return rank(other) > rank(path)
 
 
 def _by_machine(packed: Path, sorted_out: Path, folder: Path) -> list[Joined]:
@@ -194,9 +190,5 @@ def _join_texts(packed: Path, into: Path, joined: list[Joined]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        if path.read_bytes() == content:
-            return
-    except OSError:
-        pass
-    files.write_whole(path, content)
+    if not path.is_file() or path.read_bytes() != content:
+        files.write_whole(path, content)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench.machine import versions
 from mic2e_bench.records.record import Record
-
-LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def lines(records: Iterable[Record], lock: Path) -> list[str]:
@@ -32,8 +30,8 @@ def _locked(lock: Path) -> dict[str, list[str]]:
     """The versions of each package; there are several where they depend on Python's."""
     found: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
-        for name, version in LOCKED.findall(lock.read_text(encoding="utf-8")):
-            found.setdefault(name, []).append(version.partition("+")[0])
+        for pin in versions.pins(lock.read_text(encoding="utf-8")):
+            found.setdefault(pin.name, []).append(pin.version.partition("+")[0])
     return found
 
 

@@ -28,6 +28,7 @@ LOG_BYTES, LOGS_BYTES = 8_000, 128_000  # of one child's log (its end), and of a
 EXAMINED_S = 300.0  # of a budget: with less the doctor does not call the libraries, which takes half a minute
 OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 LEAST_PART = 1 << 16
+OURS = re.compile(rf"{parts.NAME.pattern}|{re.escape(SUMMARY)}|\..*\.part")
 
 
 class Packing:
@@ -57,12 +58,9 @@ class Packing:
     def _check_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            strangers = [
-                p.name for p in self.folder.iterdir() if not (parts.NAME.fullmatch(p.name) or p.name == SUMMARY)
-            ]
+            strangers = [path.name for path in self.folder.iterdir() if not OURS.fullmatch(path.name)]
         except OSError as error:
             raise cannot_write(self.folder, error) from None
-        strangers = [name for name in strangers if not (name.startswith(".") and name.endswith(".part"))]
         if strangers:
             raise BadInput(f"--pack-results {self.folder}: holds other things ({strangers[0]}): give an empty folder.")
 
@@ -70,7 +68,7 @@ class Packing:
         """Pack what there is now. A part is replaced in one step, and only where its content changed."""
         start = time.monotonic()
         bundles = self._bundles()
-        sizes = {key: self._sizes(files) for key, files in bundles.items()}
+        sizes = {key: sum(self._size(*pair) for pair in files.items()) for key, files in bundles.items()}
         chunks = self._chunks(sizes)
         grown = len(chunks) >= len(self.written)
         # records move to later parts as scores are added, to earlier ones when parts get larger: in this order a copy
@@ -80,7 +78,7 @@ class Packing:
             files = {name: path for key in chunks[number - 1] for name, path in bundles[key].items()}
             content = (len(chunks), *((name, self._key(path)) for name, path in files.items()))
             if self.written.get(number) != content:
-                read = {name: path if isinstance(path, bytes) else path.read_bytes() for name, path in files.items()}
+                read = {name: _content(path) for name, path in files.items()}
                 parts.write(self.folder / parts.name(number), number, len(chunks), read)
                 self.written[number] = content
         for path in sorted(self.folder.iterdir(), reverse=True):
@@ -93,12 +91,12 @@ class Packing:
         if self.budget:
             self.budget.packing_s = max(self.budget.packing_s, time.monotonic() - start)
 
-    def _chunks(self, sizes: dict[str, dict[str, int]]) -> list[list[str]]:
+    def _chunks(self, sizes: dict[str, int]) -> list[list[str]]:
         """What goes into which part; fewer and larger ones where there would be too many."""
         most = self.most
         while len(chunks := list(parts.chunks(sizes, most))) > MOST_FILES - 1:
             most = most * 5 // 4
-        largest = max(sum(sum(sizes[key].values()) for key in chunk) for chunk in chunks)
+        largest = max(sum(sizes[key] for key in chunk) for chunk in chunks)
         if (most > self.most or largest > self.most) and not self.told:
             self.told = True
             print(
@@ -132,15 +130,11 @@ class Packing:
                     files[f"{study}/{picture['file']}"] = path
         return files
 
-    def _sizes(self, files: dict[str, Path | bytes]) -> dict[str, int]:
-        sizes = {}
-        for name, path in files.items():
-            key = self._key(path)
-            if key not in self.sizes:
-                content = path if isinstance(path, bytes) else path.read_bytes()
-                self.sizes[key] = parts.packed_bytes(name, content)
-            sizes[name] = self.sizes[key]
-        return sizes
+    def _size(self, name: str, path: Path | bytes) -> int:
+        key = self._key(path)
+        if key not in self.sizes:
+            self.sizes[key] = parts.packed_bytes(name, _content(path))
+        return self.sizes[key]
 
     @staticmethod
     def _key(path: Path | bytes) -> tuple[Any, ...]:
@@ -148,6 +142,10 @@ class Packing:
             return (path,)
         stat = path.stat()
         return str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _content(path: Path | bytes) -> bytes:
+    return path if isinstance(path, bytes) else path.read_bytes()
 
 
 def study_log(folder: Path) -> bytes:

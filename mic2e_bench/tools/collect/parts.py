@@ -121,33 +121,26 @@ def _manifest(path: Path, number: int, name: str, content: bytes) -> dict[str, A
     raise BadInput(f"{path}: no part {number} of packed results: no manifest that says so.")
 
 
-class _Limited(io.RawIOBase):
+class _Limited(gzip.GzipFile):
     """A packed file's content, of which no more than ``left`` bytes are unpacked."""
 
     def __init__(self, path: Path, left: int) -> None:
-        self.path, self.left, self.file = path, left, gzip.GzipFile(path)
+        super().__init__(path)
+        self.path, self.left = path, left
 
     def read(self, size: int = -1) -> bytes:
-        content = self.file.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
+        content = super().read(min(size, self.left + 1) if size >= 0 else self.left + 1)
         self.left -= len(content)
         if self.left < 0:
             raise BadInput(f"{self.path}: unpacks to more than {ALL_BYTES >> 20} MiB with the other parts: refused.")
         return content
 
-    def readable(self) -> bool:
-        return True
 
-    def close(self) -> None:
-        self.file.close()
-        super().close()
-
-
-def chunks(bundles: Mapping[str, Mapping[str, int]], most: int) -> Iterator[list[str]]:
-    """Bundles (the packed sizes of their files) in their order, as many together as ``most`` bytes hold."""
+def chunks(bundles: Mapping[str, int], most: int) -> Iterator[list[str]]:
+    """Bundles (with their packed sizes) in their order, as many together as ``most`` bytes hold."""
     chunk: list[str] = []
     left = most - 2 * HEADER_BYTES
-    for key, sizes in bundles.items():
-        size = sum(sizes.values())
+    for key, size in bundles.items():
         if chunk and size > left:
             yield chunk
             chunk, left = [], most - 2 * HEADER_BYTES

@@ -41,13 +41,10 @@ def text(studies: Sequence[Study], results: Path, budget: Budget | None = None) 
 def _machines(records: Sequence[Record]) -> Iterator[str]:
     """Each machine with the packages, once."""
     seen: dict[str, None] = {}
-    for one in records:
-        here = one.environment
+    for here in (one.environment for one in records):
         packages = ", ".join(f"{name} {version}" for name, version in (here.get("packages") or {}).items())
-        seen[
-            f"{here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}, "
-            f"commit {here.get('git') or 'unknown'}; {packages}."
-        ] = None
+        place = f"{here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}"
+        seen[f"{place}, commit {here.get('git') or 'unknown'}; {packages}."] = None
     yield from seen or ["No record yet."]
 
 

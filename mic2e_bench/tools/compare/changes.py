@@ -128,8 +128,8 @@ def _noise(metric: str, trial: Trial) -> float | None:
 
 def _take_turns(match: Match) -> bool:
     """Whether not all rounds of one side were measured before all of the other."""
-    times = ([str(run.record.environment.get("started", "")) for run in t.measured] for t in (match.base, match.head))
-    base, head = times
+    sides = (match.base, match.head)
+    base, head = ([str(run.record.environment.get("started", "")) for run in side.measured] for side in sides)
     return not (max(base) < min(head) or max(head) < min(base))
 
 
@@ -162,10 +162,9 @@ def _pictures(key: str, values: Values) -> Change:
 
 def _floor(entry: Mapping[str, Any], key: str) -> float:
     """By how much a stored metric changes where nobody changed anything: its noise floor as a difference."""
-    floor = entry.get("floor")
-    if floor is None:
+    if (floor := entry.get("floor")) is None:
         return 0.0
     if ".truth" in key or entry["better"] == "lower":
         return abs(floor)
-    perfect = {"%": 100.0, "1": 1.0}.get(entry["unit"])
-    return 0.0 if perfect is None else max(0.0, perfect - floor)
+    perfect = {"%": 100.0, "1": 1.0}.get(entry["unit"], floor)  # of another unit nothing is known
+    return max(0.0, perfect - floor)

@@ -15,7 +15,7 @@ from mic2e_bench.tools.compare import changes, images, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing
 from mic2e_bench.tools.compare.images import Values
-from mic2e_bench.tools.compare.match import Matches, Side, Trial
+from mic2e_bench.tools.compare.match import Matches, Side
 from mic2e_bench.tools.compare.thresholds import RATIOS, Threshold
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.units import digits
@@ -65,7 +65,8 @@ def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines
     scored, problems = _scored(pairings, asked)
     verdicts = [verdict for at, pairing in enumerate(pairings) for verdict in _of(pairing, asked, scored.get(at, {}))]
     remarks = [*_remarks(one, other, matches, across_machines), *problems]
-    stand_ins = dict.fromkeys(filter(None, (_stand_ins(match.head) for match in matches.matches)))
+    shown = [match.head.record for match in matches.matches]
+    stand_ins = dict.fromkeys(filter(None, (frame.stand_ins(one.model, frame.backbones(one)) for one in shown)))
     lost = len(matches.gone)
     return Comparison(str(base), str(head), machine, tuple(verdicts), tuple(remarks), lost, "; ".join(stand_ins))
 
@@ -159,7 +160,3 @@ def _remarks(one: Side, other: Side, matches: Matches, across: bool) -> list[str
 def _versions(side: Side) -> dict[str, str]:
     here = side.trials[0].record.environment
     return {"Python": here.get("python"), **here.get("packages", {})}
-
-
-def _stand_ins(trial: Trial) -> str:
-    return frame.stand_ins(trial.record.model, frame.backbones(trial.record))

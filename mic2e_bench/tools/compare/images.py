@@ -4,23 +4,18 @@ and the head's pictures with the base's as reference (``.base``). Scored in a ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.records.record import Record
-from mic2e_bench.run import assemble, forkserver
-from mic2e_bench.run.failures import died
-from mic2e_bench.run.scoring import pairs
+from mic2e_bench.run.scoring import child, pairs
 from mic2e_bench.tools.compare.match import Match, Run, Side, Trial
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 PERFECT = {"quality": 100.0, "iou": 1.0, "lpips": 0.0}  # of a picture against itself
 
@@ -106,33 +101,19 @@ def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]],
     """Score in a child; returns the values by match and metric, and what could not be scored, a line each."""
     found: dict[int, dict[str, Values]] = {}
     problems: list[str] = []
-    if not jobs:
-        return found, problems
-    process, pipe = forkserver.call(_child, log, list(jobs))
     try:
-        while len(found) < len(jobs) and (message := forkserver.receive(pipe)):
-            number, values, said = message
+        for number, values, said in child.answers(scores, log, list(jobs), "compare"):
             found[number] = values
             problems += said
-    finally:
-        process.kill()
-        process.join()
-        pipe.close()
-    if len(found) < len(jobs):
-        problems.append(f"pictures: {': '.join(died(process.exitcode, 'compare'))}; see {log}")
+    except child.Died as death:
+        problems.append(f"pictures: {death}; see {log}")
     return found, list(dict.fromkeys(problems))
 
 
-def _child(jobs: list[Job], pipe: Connection) -> None:
-    """Send ``(number, {metric: Values}, problems)`` for every job."""
-    import torch
-
-    from mic2e_bench.catalog.metrics import perceptual
+def scores(jobs: list[Job]) -> Iterator[tuple[int, dict[str, Values], list[str]]]:
+    """The values and the problems of each job, by its number. For the scoring child."""
     from mic2e_bench.run.scoring import entries
 
-    assemble.die_with_parent()
-    torch.set_num_threads(1)  # the same bits on every machine
-    perceptual.choose(None)
     for one in jobs:
         values, problems = {}, list(one.problems)
         for metric, (base, head) in one.sides.items():
@@ -144,7 +125,7 @@ def _child(jobs: list[Job], pipe: Connection) -> None:
                     values[metric] = Values(tuple(mine), tuple(theirs), names)
             except (entries.Failed, ValueError, KeyError) as error:
                 problems.append(f"pictures of {metric}: {error}")
-        pipe.send((one.number, values, problems))
+        yield one.number, values, problems
 
 
 def each(metric: str, side: pairs.Side) -> list[float]:

@@ -104,22 +104,17 @@ def read(folder: Path) -> Side:
     if not runs:
         said = f" ({damaged[0]})" if damaged else ""
         raise BadInput(f"{folder}: no records{said}. Measure first: mic2e-bench run PARAMS --results {folder}.")
-    ordered = {key: sorted(some, key=_time) for key, some in sorted(runs.items())}
+    time = lambda run: (str(run.record.environment.get("started", "")), str(run.folder))  # noqa: E731
+    ordered = {key: sorted(some, key=time) for key, some in sorted(runs.items())}
     trials = [Trial(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]
     return Side(folder, tuple(trials), tuple(damaged))
 
 
-def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
+def _files(folder: Path) -> list[Path]:
     """The records' files of a folder and of those in it."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and depth < DEEPEST and path.name not in ("images", "logs", "damaged"):
-            yield from _files(path, depth + 1)
-        elif NAME.match(path.name):
-            yield path
-
-
-def _time(run: Run) -> tuple[str, str]:
-    return str(run.record.environment.get("started", "")), str(run.folder)
+    found = (path for depth in range(DEEPEST + 1) for path in folder.glob("*/" * depth + "*.json"))
+    named = (path for path in found if NAME.match(path.name))
+    return sorted(path for path in named if not {"images", "logs", "damaged"} & {*path.relative_to(folder).parts})
 
 
 def match(base: Side, head: Side) -> Matches:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,6 @@ from mic2e_bench.machine import environment, versions
 from mic2e_bench.tools.doctor.libraries import CHECKS
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
-PACKAGES = {
-    "flash_attn": "flash-attn",
-    "cache_dit": "cache-dit",
-    "torch_tensorrt": "torch-tensorrt",
-    "inductor": "torch",
-}
 
 
 def examine(call_libraries: bool = True) -> dict[str, Any]:
@@ -105,10 +99,13 @@ def trials_on() -> dict[str, Any]:
 
 def libraries() -> dict[str, dict[str, Any]]:
     """Each library with ``version`` (``None``: not installed), ``works`` and ``detail``."""
-    versions = {name: _version(PACKAGES.get(name, name)) for name in CHECKS}
-    answers = call([name for name, version in versions.items() if version])
+    there: dict[str, str] = {}
+    for name in CHECKS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            there[name] = metadata.version("torch" if name == "inductor" else name)
+    answers = call(list(there))
     absent = {"works": False, "detail": "not installed"}
-    return {name: {"version": version, **answers.get(name, absent)} for name, version in versions.items()}
+    return {name: {"version": there.get(name), **answers.get(name, absent)} for name in CHECKS}
 
 
 def call(names: list[str]) -> dict[str, dict[str, Any]]:
@@ -119,13 +116,6 @@ def call(names: list[str]) -> dict[str, dict[str, Any]]:
         return json.loads(ended.stdout)
     last = (ended.stderr.strip().splitlines() or [f"the process ended with {ended.returncode}"])[-1][:200]
     return {name: {"works": False, "detail": f"torch cannot be imported: {last}"} for name in names}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def lpips_weights() -> dict[str, Any]:
@@ -177,43 +167,39 @@ def storage(results: Path) -> dict[str, Any]:
 
 def text(found: Mapping[str, Any]) -> str:
     """The doctor's findings as people read them."""
-    return "\n".join(_lines(found))
-
-
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from mic2e_bench.report.tabular import columns
 
-    processor, store = found["cpu"], found["storage"]
-    yield f"python   {found['python']}"
-    yield f"versions {versions.text(found['versions'])}"
-    yield (
-        f"cpu      {processor['model']}, {processor['cores']} cores, {processor['usable_threads']} usable threads, "
-        f"load {processor['load_1min']:.1f}; {' '.join(processor['features']) or 'no features known'}"
-    )
-    for one in found["gpus"]:
-        size = f"{_gb(one['memory_bytes'])}, {_gb(one['memory_free_bytes'])} free"
-        others = f", {one['processes']} processes on it" if one["processes"] else ""
-        yield (
-            f"gpu      {one['name']}, compute capability {one['compute_capability']}, {size}{others}, "
-            f"driver {one['driver']}"
-        )
-    where = found["trials_on"]
-    yield f"trials   on {where['device']}{where['problem'] and ': '}{where['problem']}"
-    yield f"memory   {_gb(store['ram_total_bytes'])}, {_gb(store['ram_free_bytes'])} free"
+    one, store, where, lpips, hub = (found[name] for name in ("cpu", "storage", "trials_on", "lpips", "hub"))
+    features = " ".join(one["features"]) or "no features known"
     state = "can be written" if store["writable"] else f"CANNOT be written: {store['reason']}"
-    yield f"results  {store['results']}, {state}, {_gb(store['disk_free_bytes'])} of disk free"
-    lpips = found["lpips"]
-    yield f"lpips    {lpips['backbone']}: {lpips['weights'] or 'no weights at ' + ', '.join(lpips['looked_for'])}"
-    yield f"hub      {found['hub']['cache']}, downloads {'forbidden' if found['hub']['offline'] else 'allowed'}"
-    yield from (f"         {name}: in the cache: {state}" for name, state in found["hub"]["models"].items())
+    lines = [
+        f"python   {found['python']}",
+        f"versions {versions.text(found['versions'])}",
+        f"cpu      {one['model']}, {one['cores']} cores, {one['usable_threads']} usable threads, "
+        f"load {one['load_1min']:.1f}; {features}",
+        *map(_gpu_line, found["gpus"]),
+        f"trials   on {where['device']}{where['problem'] and ': '}{where['problem']}",
+        f"memory   {_gb(store['ram_total_bytes'])}, {_gb(store['ram_free_bytes'])} free",
+        f"results  {store['results']}, {state}, {_gb(store['disk_free_bytes'])} of disk free",
+        f"lpips    {lpips['backbone']}: {lpips['weights'] or 'no weights at ' + ', '.join(lpips['looked_for'])}",
+        f"hub      {hub['cache']}, downloads {'forbidden' if hub['offline'] else 'allowed'}",
+        *(f"         {name}: in the cache: {state}" for name, state in hub["models"].items()),
+        "",
+    ]
     if not found["libraries"]:
-        yield "\nThe libraries were not called: there was no time for it."
-        return
+        return "\n".join([*lines, "The libraries were not called: there was no time for it."])
     rows = [
-        (name, one["version"] or "-", "works" if one["works"] else "-" if not one["version"] else "NO", one["detail"])
+        (name, one["version"] or "-", "works" if one["works"] else "NO" if one["version"] else "-", one["detail"])
         for name, one in found["libraries"].items()
     ]
-    yield "\n" + columns(rows, ("library", "version", "here", "what was seen"))
+    return "\n".join([*lines, columns(rows, ("library", "version", "here", "what was seen"))])
+
+
+def _gpu_line(one: Mapping[str, Any]) -> str:
+    size = f"{_gb(one['memory_bytes'])}, {_gb(one['memory_free_bytes'])} free"
+    others = f", {one['processes']} processes on it" if one["processes"] else ""
+    name = f"{one['name']}, compute capability {one['compute_capability']}"
+    return f"gpu      {name}, {size}{others}, driver {one['driver']}"
 
 
 def _gb(size: int) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
@@ -48,8 +48,3 @@ def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
         found.seek(0)
         content = found.read()
         return json.loads(content) if content else {"works": False, "detail": f"its process exited with {status}"}
-
-
-def every(checks: Mapping[str, Callable[[], str]], timeout_s: int) -> dict[str, dict[str, Any]]:
-    """The answers of all checks, one child after the other."""
-    return {name: in_child(check, timeout_s) for name, check in checks.items()}

@@ -10,10 +10,11 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.tools.doctor.isolated import every
+from mic2e_bench.tools.doctor.isolated import in_child
 
 TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
 
@@ -28,14 +29,10 @@ def torch() -> str:
 
 
 def xformers() -> str:
-    import torch
     from xformers.ops import memory_efficient_attention
 
     _need_cuda("its kernels run on CUDA only; attention: xformers falls back to slicing")
-    query, key, value = (torch.randn(1, 64, 8, 64, device="cuda", dtype=torch.float16) for _ in range(3))
-    wanted = torch.nn.functional.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (query, key, value)))
-    _close(memory_efficient_attention(query, key, value), wanted.transpose(1, 2), 1e-2)
-    return "memory_efficient_attention agrees with PyTorch's"
+    return _attends(memory_efficient_attention, "float16", 1e-2)
 
 
 def bitsandbytes() -> str:
@@ -67,14 +64,19 @@ def torchao() -> str:
 
 
 def flash_attn() -> str:
-    import torch
     from flash_attn import flash_attn_func
 
     _need_cuda("its kernels run on CUDA only")
-    query, key, value = (torch.randn(1, 64, 8, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3))
-    wanted = torch.nn.functional.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (query, key, value)))
-    _close(flash_attn_func(query, key, value), wanted.transpose(1, 2), 3e-2)
-    return "flash_attn_func agrees with PyTorch's"
+    return _attends(flash_attn_func, "bfloat16", 3e-2)
+
+
+def _attends(attention: Callable[..., Any], dtype: str, tolerance: float) -> str:
+    import torch
+
+    given = [torch.randn(1, 64, 8, 64, device="cuda", dtype=getattr(torch, dtype)) for _ in range(3)]
+    wanted = torch.nn.functional.scaled_dot_product_attention(*(tensor.transpose(1, 2) for tensor in given))
+    _close(attention(*given), wanted.transpose(1, 2), tolerance)
+    return f"{attention.__name__} agrees with PyTorch's"
 
 
 def onnxruntime() -> str:
@@ -149,29 +151,29 @@ def triton() -> str:
 
     if not torch.cuda.is_available():
         driver.active.get_current_target()  # raises in Triton's own words
-    given = torch.randn(1024, device="cuda")
-    _close(torch.compile(lambda x: x.sin() + 1)(given), given.sin() + 1, 1e-4)
+    _compile("cuda")
     return f"compiled a kernel for {driver.active.get_current_target()}"
 
 
 def inductor() -> str:
     with tempfile.TemporaryDirectory() as cache:  # an empty cache, so that the compiler is really called
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        import torch
         from torch._inductor.cpp_builder import get_cpp_compiler
 
-        given = torch.randn(64)
-        _close(torch.compile(lambda x: x.sin() + 1)(given), given.sin() + 1, 1e-4)
+        _compile("cpu")
         return f"compiled for the CPU with {get_cpp_compiler()}"
 
 
-CHECKS = {
-    function.__name__: function
-    for function in (
-        torch, xformers, bitsandbytes, torchao, flash_attn, onnxruntime, tensorrt, torch_tensorrt, cache_dit, lpips,
-        triton, inductor,
-    )
-}  # fmt: skip
+def _compile(device: str) -> None:
+    import torch
+
+    given = torch.randn(1024, device=device)
+    _close(torch.compile(lambda x: x.sin() + 1)(given), given.sin() + 1, 1e-4)
+
+
+_EACH = (torch, xformers, bitsandbytes, torchao, flash_attn, onnxruntime, tensorrt, torch_tensorrt, cache_dit, lpips,
+         triton, inductor)  # fmt: skip
+CHECKS = {function.__name__: function for function in _EACH}
 
 
 def _device() -> str:
@@ -200,7 +202,7 @@ def main(names: list[str]) -> None:
     os.dup2(2, 1)
     import torch  # noqa: F401
 
-    print(json.dumps(every({name: CHECKS[name] for name in names}, TIMEOUT_S)), file=shown, flush=True)
+    print(json.dumps({name: in_child(CHECKS[name], TIMEOUT_S) for name in names}), file=shown, flush=True)
 
 
 if __name__ == "__main__":

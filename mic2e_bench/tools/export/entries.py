@@ -38,14 +38,10 @@ SAID = {
 
 def entry(chosen: Chosen) -> dict[str, dict[str, Any]]:
     """``{NAME: {"about", pipeline: settings}}``, which reads back to the same settings."""
-    about = {"about": chosen.about} if chosen.about else {}
-    settings = {name: {k: _plain(v) for k, v in given.items()} for name, given in chosen.settings.items()}
-    return {chosen.name: {**about, **settings}}
-
-
-def _plain(value: Any) -> Any:
-    """A size as people write it."""
-    return show(value) if isinstance(value, list) else value
+    made: dict[str, Any] = {"about": chosen.about} if chosen.about else {}
+    for name, given in chosen.settings.items():
+        made[name] = {key: show(value) if isinstance(value, list) else value for key, value in given.items()}
+    return {chosen.name: made}
 
 
 def as_yaml(chosen: Chosen) -> str:

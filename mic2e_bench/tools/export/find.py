@@ -82,12 +82,9 @@ def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> C
     of = found.pipeline
     if pipeline not in (None, of):
         raise BadInput(f"export: {study}/{trial} is a trial of {of}, not of {pipeline}.")
-    return Chosen(_constant(study, found.id), found.label, {of: changed(found)}, found)
-
-
-def _constant(study: str, id: str) -> str:
-    """A preset's name as the file has them: capitals, digits and underscores."""
-    return "".join(c if c.isalnum() else "_" for c in f"{study}_{id[:6]}").upper()
+    # as presets are named: capitals, digits and underscores
+    name = "".join(c if c.isalnum() else "_" for c in f"{study}_{found.id[:6]}").upper()
+    return Chosen(name, found.label, {of: changed(found)}, found)
 
 
 def changed(found: Record) -> dict[str, Any]:

@@ -33,8 +33,9 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
     source, revision = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
     codes, through_apply = _codes(settings, pipeline)
+    first = f"# {pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export"
     parts = [
-        _head(chosen, pipeline),
+        f"{first}\n# {chosen.about}" if chosen.about else first,
         _imports(pipeline, written, codes, bool(through_apply), bool(expected)),
         "\n".join(f"{name} = {_written(value)}" for name, value in {"SOURCE": source, **constants}.items()),
         written.functions.strip("\n"),
@@ -79,22 +80,15 @@ def _codes(settings: Mapping[str, Any], pipeline: Pipeline) -> tuple[dict[str, C
     """The code of every setting, in the order of application, and the settings that ``apply`` must put in force."""
     codes, through_apply = {}, {}
     for name, toggle in registry.toggles_of(pipeline).items():
-        value = settings[name]
-        made = toggle.code(value, settings, pipeline) if toggle.code else None
-        if made is not None:
+        if toggle.code and (made := toggle.code(settings[name], settings, pipeline)) is not None:
             codes[name] = made
-        elif value != toggle.default:
-            through_apply[name] = value
+        elif settings[name] != toggle.default:
+            through_apply[name] = settings[name]
     return codes, through_apply
 
 
 def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-
-
-def _head(chosen: Chosen, pipeline: Pipeline) -> str:
-    first = f"# {pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export"
-    return f"{first}\n# {chosen.about}" if chosen.about else first
 
 
 def _imports(pipeline: Pipeline, written: Written, codes: Mapping[str, Code], applies: bool, hashes: bool) -> str:

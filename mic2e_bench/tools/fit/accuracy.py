@@ -48,11 +48,8 @@ def records(pipeline: Pipeline, results: Path) -> tuple[list[Compared], list[str
     """Every measured record of a pipeline under ``results``, evidence too; why some could not be compared."""
     found, left_out = [], []
     for path in (path for folder in frame.stored(Path(results)) for path in record.paths(folder)):
-        try:
-            one = record.read(path)
-        except record.Damaged:
-            continue
-        if one.pipeline != pipeline.name or not is_measured(one):
+        one = record.read_if_there(path)
+        if not one or one.pipeline != pipeline.name or not is_measured(one):
             continue
         try:
             found += compare(one)

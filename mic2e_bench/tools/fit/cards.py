@@ -5,26 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from mic2e_bench.errors import BadInput
 from mic2e_bench.units import GIB, MIB
 
 # GiB. Cards with GDDR6 and error correction lose a sixteenth of what they are sold with (T4, L4, A10G)
-CARDS: Mapping[str, float] = MappingProxyType(
-    {
-        "RTX 3080": 10,
-        "T4": 15,
-        "A10G": 22.5,
-        "L4": 22.5,
-        "RTX 3090": 24,
-        "RTX 4090": 24,
-        "A100 40GB": 40,
-        "A100 80GB": 80,
-        "H100": 79.6,
-        "H200": 140.4,
-    }
-)
+CARDS: Mapping[str, float] = {
+    "RTX 3080": 10,
+    "T4": 15,
+    "A10G": 22.5,
+    "L4": 22.5,
+    "RTX 3090": 24,
+    "RTX 4090": 24,
+    "A100 40GB": 40,
+    "A100 80GB": 80,
+    "H100": 79.6,
+    "H200": 140.4,
+}
 
 # bytes of cuBLAS's workspace as PyTorch sets it: ':4096:8' on Hopper and later, ':4096:2:16:8' (in KiB) on older cards
 WORKSPACE, OLDER_WORKSPACE = 32 * MIB, (4096 * 2 + 16 * 8) * 1024

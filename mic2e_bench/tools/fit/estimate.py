@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,9 +104,12 @@ def estimate(
         raise BadInput(f"{pipeline.name}: {reason}")
     decisive = {name: settings[name] for name in DECIDE if name in settings}
     guided = "guidance" in settings and pipeline.guides(settings["guidance"])
-    size = size or _default_size(settings)
+    side = settings.get("resolution", 1024)
+    size = size or ((side, side) if isinstance(side, int) else (side[1], side[0]))
     done = _rehearsed(pipeline.name, json.dumps([dict(model), decisive, guided], sort_keys=True), size)
-    return _made(pipeline, settings, size, done)
+    peaks = _peaks(pipeline, settings, done, WORKSPACE)
+    notes = tuple(text for name, (when, text) in NOT_MODELLED.items() if name in settings and when(settings[name]))
+    return Estimate(pipeline.name, settings, size, dict(done.weights), _stages(done), *peaks, notes, done)
 
 
 @functools.lru_cache(maxsize=64)
@@ -115,13 +119,6 @@ def _rehearsed(name: str, key: str, size: tuple[int, int]) -> Rehearsed:
     guidance = {"guidance": 5.0 if guided else 0.0} if "guidance" in registry.toggles_of(pipeline) else {}
     settings = resolve({**decisive, **guidance, "device": "cuda"}, pipeline, "fit")
     return rehearse(pipeline, model, settings, size)
-
-
-def _made(pipeline: Pipeline, settings: Mapping[str, Any], size: tuple[int, int], done: Rehearsed) -> Estimate:
-    allocated, reserved = _peaks(pipeline, settings, done, WORKSPACE)
-    notes = tuple(text for name, (when, text) in NOT_MODELLED.items() if name in settings and when(settings[name]))
-    weights = dict(done.weights)
-    return Estimate(pipeline.name, settings, size, weights, _stages(done), allocated, reserved, notes, done)
 
 
 def _peaks(pipeline: Pipeline, settings: Mapping[str, Any], done: Rehearsed, workspace: int) -> tuple[int, int]:
@@ -140,17 +137,9 @@ def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float
 
 
 def _stages(done: Rehearsed) -> tuple[tuple[str, int], ...]:
-    total, totals = 0, [0]
-    for _, size in done.events:
-        total += size
-        totals.append(total)
+    totals = list(itertools.accumulate((size for _, size in done.events), initial=0))
     return tuple(
         (stage.component if stage.entry == "forward" else f"{stage.component}.{stage.entry}",
          max(totals[stage.start : stage.end + 1]))
         for stage in done.stages
     )  # fmt: skip
-
-
-def _default_size(settings: Mapping[str, Any]) -> tuple[int, int]:
-    side = settings.get("resolution", 1024)
-    return (side, side) if isinstance(side, int) else (side[1], side[0])

@@ -75,39 +75,26 @@ def answer(
     pipeline = registry.pipeline(name)
     given = presets.settings_of(preset, pipeline, "--preset") if preset else {}
     given |= dict(units.assignment(change, "--settings", "precision=bf16") for change in changes)
-    settings = _on_gpu(given, pipeline, "--settings")
-    source = {"source": "hub", "id": pipeline.hub, "revision": "main"}
+    settings, size = _on_gpu(given, pipeline, "--settings"), image_size(image)
+    source, label = {"source": "hub", "id": pipeline.hub, "revision": "main"}, "published architecture"
     if model != "published":
         source = sources.resolve(model, pipeline, "--model")
+        label = sources.label(source)
     with fork_safety.without_device():  # an estimate takes no memory of the card
-        return _answer(pipeline, source, settings, image_size(image), preset, model, cards, results)
+        from mic2e_bench.tools.fit import accuracy
+        from mic2e_bench.tools.fit.estimate import estimate
 
-
-def _answer(
-    pipeline: Pipeline,
-    source: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    size: tuple[int, int] | None,
-    preset: str | None,
-    model: str,
-    cards: Mapping[str, float],
-    results: Path,
-) -> Answer:
-    from mic2e_bench.tools.fit import accuracy
-    from mic2e_bench.tools.fit.estimate import estimate
-
-    made = estimate(pipeline, source, settings, size)
-    columns: dict[str, Estimate | str] = {}
-    for other in presets.load():
-        if other != preset and presets.covers(other, pipeline):
-            theirs = _on_gpu(presets.settings_of(other, pipeline, other), pipeline, other)
-            try:
-                columns[other] = estimate(pipeline, source, theirs, size)
-            except BadInput:
-                columns[other] = "conflict"
-    label = "published architecture" if model == "published" else sources.label(source)
-    relief = _relief(pipeline, source, settings, size, made, cards) if len(cards) == 1 else ""
-    return Answer(made, columns, cards, label, *accuracy.records(pipeline, results), relief)
+        made = estimate(pipeline, source, settings, size)
+        columns: dict[str, Estimate | str] = {}
+        for other in presets.load():
+            if other != preset and presets.covers(other, pipeline):
+                theirs = _on_gpu(presets.settings_of(other, pipeline, other), pipeline, other)
+                try:
+                    columns[other] = estimate(pipeline, source, theirs, size)
+                except BadInput:
+                    columns[other] = "conflict"
+        relief = _relief(pipeline, source, settings, size, made, cards) if len(cards) == 1 else ""
+        return Answer(made, columns, cards, label, *accuracy.records(pipeline, results), relief)
 
 
 def _on_gpu(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -125,9 +112,8 @@ def _relief(
     workspace = card_table.workspace(card)
     if made.on(memory, workspace).fits != "no":
         return ""
-    known = registry.toggles_of(pipeline)
     for change in RELIEF:
-        if all(name in known for name in change):
+        if registry.toggles_of(pipeline).keys() >= change.keys():
             try:
                 found = estimate(pipeline, source, {**settings, **change}, size).on(memory, workspace)
             except BadInput:
@@ -135,9 +121,8 @@ def _relief(
             if found.fits != "no":
                 said = " and ".join(f"{name} {value}" for name, value in change.items())
                 return f"It does not fit {card}. With {said} it would: {fit_text.verdict(found)} (estimated)."
-    return (
-        f"It does not fit {card}, and none of the usual savings would make it fit; try a lower precision or quantize."
-    )
+    advice = "try a lower precision or quantize"
+    return f"It does not fit {card}, and none of the usual savings would make it fit; {advice}."
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -43,7 +43,7 @@ class Weights:
                 if self.offload in ("sequential", "group") and any(p is not None for p in layer._parameters.values()):
                     _around(layer, self._visit, self._leave)
                 if method := self.quantised.get(layer):
-                    _around(layer, lambda layer, args, m=method: self._widen(layer, args, m), self._narrow)
+                    _around(layer, lambda layer, args, m=method: self._widen(layer, args, m), self._release)
 
     def enter(self, name: str) -> None:
         """A component is called."""
@@ -63,7 +63,10 @@ class Weights:
             self._there[name] = [self.trace.allocate(size) for size in sizes]
 
     def _take_away(self, name: str) -> None:
-        for block in self._there.pop(name, ()):
+        self._release(self._there.pop(name, ()))
+
+    def _release(self, blocks: Iterable[tuple[int, int]]) -> None:
+        for block in blocks:
             self.trace.release(block)
 
     def _visit(self, layer: nn.Module, args: Any) -> list[tuple[int, int]]:
@@ -74,8 +77,7 @@ class Weights:
         if self.offload == "group":
             self._layers.append(blocks)
             blocks = self._layers.pop(0) if len(self._layers) > 1 else []
-        for block in blocks:
-            self.trace.release(block)
+        self._release(blocks)
 
     def _widen(self, layer: nn.Module, args: Any, method: str) -> list[tuple[int, int]]:
         """What the product of a quantised layer takes beside its output."""
@@ -83,10 +85,6 @@ class Weights:
             return [self.trace.allocate(layer.weight.numel() * layer.weight.element_size())]
         rows = args[0].numel() // args[0].shape[-1]
         return [self.trace.allocate(args[0].numel()), self.trace.allocate(rows * layer.weight.shape[0] * SCORES)]
-
-    def _narrow(self, blocks: list[tuple[int, int]]) -> None:
-        for block in blocks:
-            self.trace.release(block)
 
 
 def _around(layer: nn.Module, before: Any, after: Any) -> None:

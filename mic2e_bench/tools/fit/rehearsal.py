@@ -7,9 +7,8 @@ resolution needs no formula here.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -145,11 +144,9 @@ def _call(build: Build, settings: Mapping[str, Any], size: tuple[int, int]) -> N
         build.pipeline.call(build, item, 0)
 
 
-@contextlib.contextmanager
-def _without_caches() -> Iterator[None]:
+def _without_caches() -> Any:
     """transformers keeps position embeddings for the process: none without memory may stay there, or come from there.
 
     It keeps none while it is compiled, so that is what it is told.
     """
-    with mock.patch.object(pytorch_utils, "is_torchdynamo_compiling", lambda: True):
-        yield
+    return mock.patch.object(pytorch_utils, "is_torchdynamo_compiling", lambda: True)

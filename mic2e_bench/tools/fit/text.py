@@ -13,17 +13,8 @@ from mic2e_bench.tools.fit.cards import workspace
 from mic2e_bench.tools.fit.estimate import ASSUMED, Estimate, Verdict
 from mic2e_bench.units import gib
 
-SHOWN = (
-    "precision",
-    "resolution",
-    "batch",
-    "guidance",
-    "attention",
-    "quantize",
-    "offload",
-    "vae_tiling",
-    "prompt_kind",
-)
+SHOWN = ("precision", "resolution", "batch", "guidance", "attention", "quantize", "offload", "vae_tiling",
+         "prompt_kind")  # fmt: skip
 
 
 def head(made: Estimate, model: str) -> str:
@@ -34,16 +25,15 @@ def head(made: Estimate, model: str) -> str:
     stages: dict[str, int] = {}
     for name, size in made.stages:
         stages[name] = max(size, stages.get(name, 0))
-    return "\n\n".join(
-        (
-            f"{made.pipeline}, {model}: {said}\n"
-            "An ESTIMATE from the configuration: nothing was downloaded, nothing measured.",
-            columns(rows, ("weights", "GiB")),
-            columns([(name, gib(size)) for name, size in stages.items()], ("while this runs", "GiB allocated")),
-            f"Peak: {gib(made.allocated)} GiB allocated; {gib(made.reserved)} GiB reserved by PyTorch's allocator; "
-            f"{gib(made.on_card)} GiB of the card with the CUDA context.",
-        )
-    )  # fmt: skip
+    parts = [
+        f"{made.pipeline}, {model}: {said}\n"
+        "An ESTIMATE from the configuration: nothing was downloaded, nothing measured.",
+        columns(rows, ("weights", "GiB")),
+        columns([(name, gib(size)) for name, size in stages.items()], ("while this runs", "GiB allocated")),
+        f"Peak: {gib(made.allocated)} GiB allocated; {gib(made.reserved)} GiB reserved by PyTorch's allocator; "
+        f"{gib(made.on_card)} GiB of the card with the CUDA context.",
+    ]
+    return "\n\n".join(parts)
 
 
 def verdict(found: Verdict | str) -> str:
@@ -55,15 +45,14 @@ def verdict(found: Verdict | str) -> str:
     return f"{found.fits}, {gib(found.spare)} GiB left"
 
 
-def requirements(columns: Mapping[str, Estimate | str], cards: Mapping[str, float]) -> str:
+def requirements(made: Mapping[str, Estimate | str], cards: Mapping[str, float]) -> str:
     """The GPU-requirements table: a card a row, a setting a column. ``cards`` in bytes; a text is why there is none."""
-    rows = [
-        ["reserved + context", "", *(e if isinstance(e, str) else f"{gib(e.on_card)} GiB" for e in columns.values())]
-    ]
+    sizes = (one if isinstance(one, str) else f"{gib(one.on_card)} GiB" for one in made.values())
+    rows = [["reserved + context", "", *sizes]]
     for card, size in cards.items():
-        cells = (verdict(e if isinstance(e, str) else e.on(size, workspace(card))) for e in columns.values())
+        cells = (verdict(one if isinstance(one, str) else one.on(size, workspace(card))) for one in made.values())
         rows.append([card, f"{gib(size)} GiB", *cells])
-    return columns(rows, ("card", "memory", *columns))
+    return columns(rows, ("card", "memory", *made))
 
 
 def assumptions(made: Estimate) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -48,16 +46,6 @@ class Trace:
 
     def release(self, block: tuple[int, int]) -> None:
         self.events.append((block[0], -block[1]))
-
-    @contextlib.contextmanager
-    def holding(self, sizes: Iterable[int]) -> Iterator[None]:
-        """Blocks of these sizes during the block of code."""
-        blocks = [self.allocate(size) for size in sizes]
-        try:
-            yield
-        finally:
-            for block in blocks:
-                self.release(block)
 
     def empty_cache(self) -> None:
         self.events.append((EMPTY_CACHE, 0))
@@ -124,12 +112,3 @@ def as_real(tree: Any) -> Any:
         return torch.zeros(leaf.shape, dtype=leaf.dtype) if isinstance(leaf, FakeTensor) else leaf
 
     return pytree.tree_map(convert, tree)
-
-
-def peak(events: Iterable[tuple[Any, int]], start: int = 0) -> int:
-    """The most bytes that were allocated at one time, beginning with ``start``."""
-    now = most = start
-    for _, size in events:
-        now += size
-        most = max(most, now)
-    return most

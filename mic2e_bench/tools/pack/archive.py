@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import lzma
 import os
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +50,7 @@ def share(parts: Iterable[Part]) -> list[Part]:
     for part in parts:
         if part.optional:
             for name, source in part.files.items():
-                holders[_hash(_content(source, name))].append((part, name))
+                holders[_content(source, name)].append((part, name))
     common = Part("shared", weights=True)
     for held in holders.values():
         if len({part.name for part, _ in held}) > 1:
@@ -72,19 +71,19 @@ def members(parts: Iterable[Part]) -> dict[str, list[Member]]:
         for name, source in part.files.items()
         if isinstance(source, Path) and not source.is_symlink()
     }
-    seen: dict[tuple[str, bool], str] = {}
+    seen: dict[tuple[bytes, bool], str] = {}
     found = {}
     for part in parts:
         found[part.name] = [_member(name, source, places, seen) for name, source in sorted(part.files.items())]
     return found
 
 
-def _member(name: str, source: Path | bytes, places: dict[Path, str], seen: dict[tuple[str, bool], str]) -> Member:
+def _member(name: str, source: Path | bytes, places: dict[Path, str], seen: dict[tuple[bytes, bool], str]) -> Member:
     if _is_link(source) and source.resolve() in places:
         return Member(name, link=os.path.relpath(places[source.resolve()], os.path.dirname(name)))
     content = _content(source, name)
     executable = isinstance(source, Path) and bool(source.stat().st_mode & 0o100)
-    first = seen.setdefault((_hash(content), executable), name)
+    first = seen.setdefault((content, executable), name)
     if first != name and content:
         return Member(name, same_as=first, executable=executable)
     return Member(name, content, executable=executable)
@@ -101,10 +100,6 @@ def _content(source: Path | bytes, name: str) -> bytes:
         return source.read_bytes()
     except OSError as error:
         raise BadInput(f"pack: {name} cannot be read: {error.strerror}. Is it a link to what is not there?") from error
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def write(folder: Path, parts: Iterable[Part], planned: dict[str, list[Member]], mtime: int) -> dict[str, int]:
@@ -131,20 +126,11 @@ def tar(held: Iterable[Member], mtime: int) -> bytes:
     """The same bytes for the same members, whoever writes them: no owner, one time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as made:
-        for info, content in _entries(held):
-            info.mtime = mtime
-            made.addfile(info, io.BytesIO(content))
+        for member in held:
+            info = tarfile.TarInfo(member.name)
+            info.mtime, info.mode, info.size = mtime, 0o755 if member.executable else 0o644, len(member.content)
+            if member.link or member.same_as:
+                info.type = tarfile.SYMTYPE if member.link else tarfile.LNKTYPE
+                info.linkname = member.link or member.same_as
+            made.addfile(info, io.BytesIO(member.content))
     return buffer.getvalue()
-
-
-def _entries(held: Iterable[Member]) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    for member in held:
-        info = tarfile.TarInfo(member.name)
-        info.mode = 0o755 if member.executable else 0o644
-        if member.link:
-            info.type, info.linkname = tarfile.SYMTYPE, member.link
-        elif member.same_as:
-            info.type, info.linkname = tarfile.LNKTYPE, member.same_as
-        else:
-            info.size = len(member.content)
-        yield info, member.content

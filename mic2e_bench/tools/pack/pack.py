@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +70,18 @@ def write(
     with _beside(to) as (made, work):
         commit, time = tree.commit(root)
         tell("fetching the packages that the machine lacks")
-        pruned = site.Pruned()
+        pruned: Counter[str] = Counter()
         packages, brought, expects = _packages(root, target, without, work, pruned)
         parts = archive.share([*tree.parts(root, without, commit), *packages])
         planned = archive.members(parts)
         anonymous.check(planned, root, work)
         tell(f"compressing {len(planned)} parts")
         sizes = archive.write(made, parts, planned, time)
-        manifest = _manifest(target, commit, sizes, brought, expects, _left_out(without, pruned))
+        manifest = {
+            "format": FORMAT, "version": VERSION, "commit": commit, "python": target.python, "torch": target.torch,
+            "cuda": target.cuda, "parts": [{"file": name, "bytes": size} for name, size in sizes.items()],
+            "packages": brought, "expects": expects, "left_out": _left_out(without, pruned),
+        }  # fmt: skip
         _finish(made, manifest)
         size = sum(path.stat().st_size for path in made.iterdir())
         if limit is not None and size > limit:
@@ -88,15 +93,11 @@ def write(
 def _check_folder(to: Path) -> None:
     if to.exists() and not to.is_dir():
         raise BadInput(f"--to {to}: is a file. Name a folder.")
-    if to.is_dir() and any(to.iterdir()) and not _is_pack(to):
+    if to.is_dir() and any(to.iterdir()):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads((to / MANIFEST).read_text())["format"] == FORMAT:
+                return
         raise BadInput(f"--to {to}: is not empty and no earlier pack. Name another folder, or empty it.")
-
-
-def _is_pack(folder: Path) -> bool:
-    try:
-        return json.loads((folder / MANIFEST).read_text())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 @contextlib.contextmanager
@@ -117,7 +118,7 @@ def _beside(to: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _packages(
-    root: Path, target: Target, without: Collection[str], work: Path, pruned: site.Pruned
+    root: Path, target: Target, without: Collection[str], work: Path, pruned: Counter[str]
 ) -> tuple[list[Part], dict[str, str], list[str]]:
     wanted = {name: optional for name, optional in site.roots(root).items() if name not in without}
     pins = versions.pins((root / versions.FILE).read_text())
@@ -131,32 +132,17 @@ def _packages(
     return parts, brought, site.expected(pins, target, {*wanted, *brought})
 
 
-def _left_out(without: Collection[str], pruned: site.Pruned) -> list[dict[str, str]]:
+def _left_out(without: Collection[str], pruned: Counter[str]) -> list[dict[str, str]]:
     asked = {name: "as asked by --without" for name in without}
-    sizes = {what: f"{units.write(size, 'B')}, not needed there" for what, size in pruned.bytes.items()}
+    sizes = {what: f"{units.write(size, 'B')}, not needed there" for what, size in pruned.items()}
     return [{"what": what, "why": why} for what, why in {**NEVER, **sizes, **asked}.items()]
-
-
-def _manifest(
-    target: Target,
-    commit: str,
-    sizes: dict[str, int],
-    brought: dict[str, str],
-    expects: list[str],
-    left_out: list[dict[str, str]],
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT, "version": VERSION, "commit": commit, "python": target.python, "torch": target.torch,
-        "cuda": target.cuda, "parts": [{"file": name, "bytes": size} for name, size in sizes.items()],
-        "packages": brought, "expects": expects, "left_out": left_out,
-    }  # fmt: skip
 
 
 def _finish(folder: Path, manifest: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     shutil.copyfile(Path(__file__).with_name(UNPACK), folder / UNPACK)
     (folder / UNPACK).chmod(0o755)
-    checked = sorted(path for path in folder.iterdir())
+    checked = sorted(folder.iterdir())
     (folder / SUMS).write_text("".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in checked))
 
 

@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 import tomllib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mic2e_bench.errors import BadInput
@@ -25,16 +25,6 @@ PRUNED = re.compile(
     r"(^|/)(__pycache__|tests?)/|\.(pyc|pyi)$|^bin/|^\.lock$|\.dist-info/(direct_url\.json|REQUESTED|INSTALLER)$"
 )
 _BUILDS = re.compile(r"libbitsandbytes_(?:cuda|rocm|xpu)\d+\.so$")
-
-
-@dataclass
-class Pruned:
-    """Bytes that were left out, by what they are."""
-
-    bytes: dict[str, int] = field(default_factory=dict)
-
-    def add(self, what: str, size: int) -> None:
-        self.bytes[what] = self.bytes.get(what, 0) + size
 
 
 def roots(folder: Path) -> dict[str, bool]:
@@ -87,8 +77,7 @@ def _reach(start: str, needs: Mapping[str, list[str]]) -> set[str]:
 
 def uv(folder: Path) -> str:
     """The uv on the path, or the one that ``make setup`` put into the workbench. Raises ``BadInput``."""
-    own = folder / ".uv" / "bin" / "uv"
-    found = shutil.which("uv") or (str(own) if own.is_file() else None)
+    found = shutil.which("uv") or shutil.which("uv", path=str(folder / ".uv" / "bin"))
     if not found:
         raise BadInput("pack needs uv for the packages that the machine lacks. `make setup` brings it, or install uv.")
     return found
@@ -109,17 +98,20 @@ def fetch(pins: Collection[versions.Pin], target: Target, into: Path, tool: str)
         raise BadInput(f"pack: uv could not fetch {', '.join(pin.name for pin in pins)}: {said}")
 
 
-def part(name: str, folder: Path, target: Target, pruned: Pruned, optional: bool) -> Part:
-    """What a folder of installed packages brings, pruned."""
+def part(name: str, folder: Path, target: Target, pruned: Counter[str], optional: bool) -> Part:
+    """What a folder of installed packages brings; ``pruned`` counts the bytes that are left out, by what they are."""
     made = Part(f"site-{name or 'shared'}", optional=name if optional and name else None)
     for path in tree.walk(folder):
         inside = path.relative_to(folder).as_posix()
         if what := why_not(inside, target):
-            pruned.add(what, path.stat().st_size)
+            pruned[what] += path.stat().st_size
         else:
             made.files[f"site/{inside}"] = path
     for inside in [name for name in made.files if name.endswith(".dist-info/RECORD")]:
-        made.files[inside] = _record(made.files[inside], made.files)
+        # the list of a package's files, without those that were left out
+        listed = made.files[inside].read_text().splitlines()
+        kept = [f"{line}\n" for line in listed if f"site/{line.split(',')[0]}" in made.files]
+        made.files[inside] = "".join(kept).encode()
     return made
 
 
@@ -128,9 +120,3 @@ def why_not(name: str, target: Target) -> str | None:
     if _BUILDS.search(name) and not (target.cuda and name.endswith(f"_cuda{target.cuda.replace('.', '')}.so")):
         return "bitsandbytes' libraries for other devices"
     return "tests inside packages, caches, type stubs, launchers" if PRUNED.search(name) else None
-
-
-def _record(path: Path, kept: Mapping[str, object]) -> bytes:
-    """The list of a package's files without those that were left out."""
-    lines = path.read_text().splitlines()
-    return "".join(f"{line}\n" for line in lines if f"site/{line.split(',')[0]}" in kept).encode()

@@ -39,7 +39,9 @@ def parts(folder: Path, without: Iterable[str], commit: str) -> list[Part]:
     """The parts of the project in this folder."""
     code = Part("code", {f"code/{name}": folder / name for name in FILES if (folder / name).is_file()})
     code.files["code/COMMIT"] = f"{commit}\n".encode()
-    code.files[f"code/{versions.FILE}"] = _versions(folder)
+    # the lock without its hashes: what `doctor` compares with
+    pins = versions.pins((folder / versions.FILE).read_text())
+    code.files[f"code/{versions.FILE}"] = "".join(f"{pin.requirement}\n" for pin in pins).encode()
     made = {name: Part(f"model-{name}", optional=name, weights=True) for name in models(folder) if name not in without}
     for path in (path for name in FOLDERS for path in walk(folder / name)):
         name = path.relative_to(folder)
@@ -61,12 +63,6 @@ def walk(folder: Path) -> Iterator[Path]:
         if linked := next((name for name in folders if (Path(place) / name).is_symlink()), None):
             raise BadInput(f"pack: {Path(place) / linked} is a link to a folder. Only links to files are packed.")
         yield from (Path(place) / name for name in sorted(files) if not name.endswith((".pyc", ".part")))
-
-
-def _versions(folder: Path) -> bytes:
-    """The lock without its hashes: what ``doctor`` compares with."""
-    pins = versions.pins((folder / versions.FILE).read_text())
-    return "".join(f"{pin.requirement}\n" for pin in pins).encode()
 
 
 def commit(folder: Path) -> tuple[str, int]:

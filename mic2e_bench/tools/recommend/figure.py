@@ -22,7 +22,7 @@ from mic2e_bench.report import draw, figures, markup, pixels
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
-from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation
 from mic2e_bench.units import scale
 
 WIDTH, BESIDE_CARD, HEIGHT = 9.6, 7.4, 4.8  # the figure in inches, to print and to point at
@@ -62,7 +62,7 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
         for point in shown:
             is_best = point is made.best
             edge, face = (ORANGE, ORANGE) if is_best else LOOKS.get(made.standing[point.id], (draw.GREY, draw.GREY))
-            looks = {"ms": 10 if is_best else 7, "mew": 1.5, "alpha": 1 if within(point, made.limits) else 0.4}
+            looks = {"ms": 10 if is_best else 7, "mew": 1.5, "alpha": 0.4 if point.beyond(made.limits) else 1}
             axes.plot(*spots[point.id], "o", color=edge, mfc=face, gid=point.id, **looks)
         corners = [spots[point.id] for point in _corners(shown, name)]
         axes.plot(*zip(*corners, strict=True), drawstyle="steps-post", color=BLUE, lw=1, zorder=1.5)
@@ -153,10 +153,8 @@ def _card(point: Point, made: Recommendation, among: Candidates, spot: Any, pict
     for name, value in point.values.items():
         if value is not None:
             noise = f" ± {units.write(point.noise[name], KIND[name])}" if point.noise[name] else ""
-            lines.append(("", f"{recommend_text.quantity(name, among)}: {units.write(value, KIND[name])}{noise}"))
-    misses = [
-        recommend_text.quantity(name, among) for name in made.limits if not within(point, {name: made.limits[name]})
-    ]
+            lines.append(("", f"{recommend_text.quantity(name, among)}: {point.written(name)}{noise}"))
+    misses = [recommend_text.quantity(name, among) for name in point.beyond(made.limits)]
     place = recommend_text.MARKS[made.standing[point.id]] or "behind the front"
     lines.append(("soft", f"{place}; beyond the limit: {', '.join(misses)}" if misses else place))
     lines += [("soft", line) for line in textwrap.wrap(recommend_text.settings(point, among), 52)[:5]]

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 FRONT, TIE, BEATEN, UNKNOWN = "front", "tie", "beaten", "unknown"
 
 
-def nondominated(values: np.ndarray, lower_is_better: bool | Sequence[bool] = True) -> np.ndarray:
-    """Which of ``values`` (shape (n, k), a row a point) are on the front: a boolean mask of shape (n,).
+def nondominated(costs: np.ndarray) -> np.ndarray:
+    """Which of ``costs`` (shape (n, k), a row a point, lower is better) are on the front: a mask of shape (n,).
 
     A point is dominated where another one is at least as good in all ``k`` values and better in one. Equal points are
     all on the front. A point with a value that is not a number is not comparable: it is not on the front and dominates
-    nothing. ``lower_is_better`` is one answer for all values, or one for each of the ``k``.
+    nothing.
     """
-    costs = as_costs(values, lower_is_better)
     return np.array([not _beats(costs, one).any() for one in costs], dtype=bool) & ~np.isnan(costs).any(axis=1)
 
 
-def standing(values: np.ndarray, noise: np.ndarray, lower_is_better: bool | Sequence[bool] = True) -> list[str]:
+def standing(costs: np.ndarray, noise: np.ndarray) -> list[str]:
     """What each point is: ``front``, ``tie``, ``beaten`` or ``unknown`` (a value is not a number).
 
-    ``noise`` (shape (n, k), same units) is how far each value is uncertain to either side; two values are the same
-    where they differ by no more than the larger of their noises. A point that is dominated, but by no other by more
-    than the noise in any value, is a ``tie``: measured again, it may be on the front.
+    ``noise`` (shape (n, k), same units) is how far each cost is uncertain to either side; two are the same where they
+    differ by no more than the larger of their noises. A point that is dominated, but by no other by more than the
+    noise in any value, is a ``tie``: measured again, it may be on the front.
     """
-    costs, noise = as_costs(values, lower_is_better), np.asarray(noise, dtype=np.float64)
     on_front, known = nondominated(costs), ~np.isnan(costs).any(axis=1)
     found = []
     for index, one in enumerate(costs):
@@ -39,14 +35,6 @@ def standing(values: np.ndarray, noise: np.ndarray, lower_is_better: bool | Sequ
             by_more = (one - costs > np.maximum(noise[index], noise)).any(axis=1)
             found.append(BEATEN if (_beats(costs, one) & by_more).any() else TIE)
     return found
-
-
-def as_costs(values: np.ndarray, lower_is_better: bool | Sequence[bool] = True) -> np.ndarray:
-    """``values`` as floats of shape (n, k), turned so that lower is better. Raises ``ValueError`` for another shape."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"values must have the shape (points, quantities), not {values.shape}")
-    return np.where(np.broadcast_to(lower_is_better, values.shape[1:]), values, -values)
 
 
 def _beats(costs: np.ndarray, one: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mic2e_bench import units
 from mic2e_bench.records.comparable import RSS
 from mic2e_bench.tools.recommend import pareto
 
@@ -26,6 +27,7 @@ LATENCY, MEMORY, QUALITY = "latency", "memory", "quality"
 QUANTITIES = (LATENCY, MEMORY, QUALITY)
 BY_DEFAULT = (QUALITY, LATENCY, MEMORY)  # what is preferred first where nothing else is asked
 KIND = {LATENCY: "s", MEMORY: "B", QUALITY: "%"}
+FIELDS = {LATENCY: "latency_s", MEMORY: "memory_bytes", QUALITY: "quality_percent"}  # as programs read them
 RSS_NOISE = 0.02  # of the value: the allocator and the libraries' pages move a process's peak from run to run
 
 
@@ -42,6 +44,14 @@ class Point:
     def cost(self, name: str) -> float:
         """The value of a quantity, turned so that lower is better."""
         return -self.values[name] if name == QUALITY else self.values[name]
+
+    def written(self, name: str) -> str:
+        """A value with its unit; a dash where there is none."""
+        return units.NONE if self.values[name] is None else units.write(self.values[name], KIND[name])
+
+    def beyond(self, limits: Mapping[str, float]) -> list[str]:
+        """The limits that it does not keep: latency and memory are at most, quality at least so much."""
+        return [name for name, limit in limits.items() if _excess(self, name, limit) > 0]
 
     def ties(self, other: Point, name: str) -> bool:
         """Whether two values cannot be told apart."""
@@ -84,7 +94,7 @@ class Recommendation:
 
     def out_of_reach(self) -> list[str]:
         """The limits that no point keeps, even alone."""
-        return [name for name in self.limits if not any(within(p, {name: self.limits[name]}) for p in self.points)]
+        return [name for name in self.limits if all(name in point.beyond(self.limits) for point in self.points)]
 
 
 def points(rows: Iterable[Mapping[str, Any]], memory: str, metric: str) -> list[Point]:
@@ -121,11 +131,6 @@ def order(limits: Mapping[str, float], prefer: str | None = None) -> tuple[str, 
     return (first, *(name for name in BY_DEFAULT if name != first))
 
 
-def within(point: Point, limits: Mapping[str, float]) -> bool:
-    """Whether a point keeps all limits: latency and memory at most, quality at least."""
-    return all(_excess(point, name, limit) <= 0 for name, limit in limits.items())
-
-
 def _excess(point: Point, name: str, limit: float) -> float:
     """By how much of the limit a point is beyond it; below zero where it is within."""
     value = point.values[name]
@@ -143,12 +148,15 @@ def recommend(given: Sequence[Point], limits: Mapping[str, float], prefer: str |
         raise ValueError(f"no point has a value of {', '.join(dict.fromkeys(lacking))}")
     ranking = tuple(name for name in wanted if name in there)
     able = [point for point in given if all(point.values[name] is not None for name in ranking)]
-    fitting = [point for point in able if within(point, limits)]
+    fitting = [point for point in able if not point.beyond(limits)]
     best = best_of(fitting, ranking) if fitting else None
     ties = tuple(p for p in fitting if p is not best and all(p.ties(best, name) for name in ranking))
     others = ranked([point for point in fitting if point is not best and point not in ties], ranking)
     relaxed = tuple(_relax(able, limits, name, ranking, best) for name in limits)
-    nearest = None if best else min(able, key=lambda p: (_missed(p, limits), p.id), default=None)
+    nearest = None
+    if not best:
+        missed = {p.id: sum(max(0.0, _excess(p, name, limit)) for name, limit in limits.items()) for p in able}
+        nearest = min(able, key=lambda p: (missed[p.id], p.id), default=None)
     return Recommendation(
         dict(limits), ranking, tuple(given), tuple(fitting), best, ties, tuple(others), relaxed, nearest,
         standings(given, there),
@@ -178,17 +186,13 @@ def _relax(
     able: Sequence[Point], limits: Mapping[str, float], name: str, ranking: Sequence[str], best: Point | None
 ) -> Relaxed:
     others = {other: limit for other, limit in limits.items() if other != name}
-    free = [point for point in able if within(point, others)]
+    free = [point for point in able if not point.beyond(others)]
     most = best_of(free, ranking) if best else None
     if best and not most.improves_on(best, ranking):
         return Relaxed(name, None, None)
     if best:
-        free = [point for point in free if not within(point, limits) and point.improves_on(best, ranking)]
+        free = [point for point in free if point.beyond(limits) and point.improves_on(best, ranking)]
     return Relaxed(name, min(free, key=lambda point: (point.cost(name), point.id), default=None), most)
-
-
-def _missed(point: Point, limits: Mapping[str, float]) -> float:
-    return sum(max(0.0, _excess(point, name, limit)) for name, limit in limits.items())
 
 
 def standings(given: Sequence[Point], names: Sequence[str]) -> dict[str, str]:

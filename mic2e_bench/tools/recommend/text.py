@@ -14,7 +14,7 @@ from mic2e_bench.records.comparable import MEMORY_NAMES, RSS, VRAM
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend.candidates import Candidates
-from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation, within
+from mic2e_bench.tools.recommend.recommend import FIELDS, KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation
 from mic2e_bench.units import NONE
 
 MEMORY_WORDS = {
@@ -39,7 +39,8 @@ def text(made: Recommendation, among: Candidates, with_table: bool = True) -> st
 
 def _head(made: Recommendation, among: Candidates) -> str:
     name = among.rows[0]["pipeline"]
-    quality = f"'{among.metric}', 100 % = {_hundred(among.metric)}" if among.metric else "none was scored"
+    hundred = "the known answers" if ".truth" in among.metric else "the baseline's images"
+    quality = f"'{among.metric}', 100 % = {hundred}" if among.metric else "none was scored"
     lines = [
         f"{name}: {among.stand_ins or among.rows[0]['model']}",
         f"{len(among.rows)} settings measured on {among.machine}.",
@@ -52,10 +53,6 @@ def _head(made: Recommendation, among: Candidates) -> str:
         lines.append(f"Limits: {said}. {len(made.fitting)} of {len(made.points)} fit.")
     lines.append(f"Preferred: {', then '.join(quantity(name, among) for name in made.order)}.")
     return "\n".join(lines)
-
-
-def _hundred(metric: str) -> str:
-    return "the known answers" if ".truth" in metric else "the baseline's images"
 
 
 def _limit(name: str, value: float, among: Candidates) -> str:
@@ -71,12 +68,13 @@ def quantity(name: str, among: Candidates) -> str:
 def _answer(made: Recommendation, among: Candidates) -> str:
     if made.best is None:
         return "\n".join(_nothing(made, among))
-    lines = [f"Best: {made.best.label}", f"  {values(made.best, among)}  ({_standing(made.best, made)})"]
+    place = MARKS[made.standing[made.best.id]] or "behind the Pareto front"
+    place = "on the Pareto front" if place == "front" else place
+    lines = [f"Best: {made.best.label}", f"  {values(made.best, among)}  ({place})"]
     lines.append(f"  settings: {settings(made.best, among)}")
     if made.ties:
-        names = "; ".join(point.label for point in made.ties[:MOST])
-        more = f" and {len(made.ties) - MOST} more" if len(made.ties) > MOST else ""
-        lines.append(f"  not to be told apart from it (every difference is inside the noise): {names}{more}")
+        names = _some([point.label for point in made.ties])
+        lines.append(f"  not to be told apart from it (every difference is inside the noise): {names}")
     if made.runners_up:
         lines.append("Runners-up:")
     for point in made.runners_up:
@@ -86,54 +84,50 @@ def _answer(made: Recommendation, among: Candidates) -> str:
     return "\n".join(lines)
 
 
+def _some(names: Sequence[str]) -> str:
+    return "; ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+
+
 def _nothing(made: Recommendation, among: Candidates) -> list[str]:
     """What to say where nothing fits: the nearest point, and what is missing."""
     lines = ["Nothing measured fits."]
     for name in made.out_of_reach():
         best = min((p for p in made.points if p.values[name] is not None), key=lambda p: p.cost(name))
-        said = units.write(best.values[name], KIND[name])
-        lines.append(f"  {_limit(name, made.limits[name], among)} is out of reach: the best is {said} ({best.label})")
+        limit = _limit(name, made.limits[name], among)
+        lines.append(f"  {limit} is out of reach: the best is {best.written(name)} ({best.label})")
     if made.nearest:
         lines.append(f"  nearest: {made.nearest.label}: {values(made.nearest, among)}")
-        lines += [f"    missing: {text}" for text in _missing(made.nearest, made, among)]
+        for name in made.nearest.beyond(made.limits):
+            by = units.write(abs(made.nearest.values[name] - made.limits[name]), KIND[name])
+            lines.append(
+                f"    missing: {quantity(name, among)}: {by} {'too little' if name == QUALITY else 'too much'}"
+            )
     return lines
-
-
-def _missing(point: Point, made: Recommendation, among: Candidates) -> list[str]:
-    """By how much a point is beyond each limit that it does not keep."""
-    found = []
-    for name, limit in made.limits.items():
-        if not within(point, {name: limit}):
-            by = abs(point.values[name] - limit)
-            side = "too little" if name == QUALITY else "too much"
-            found.append(f"{quantity(name, among)}: {units.write(by, KIND[name])} {side}")
-    return found
 
 
 def _cost(relaxed: Any, made: Recommendation, among: Candidates) -> str:
     first = f"{_limit(relaxed.name, made.limits[relaxed.name], among)}:"
     if relaxed.least is None:
         return f"{first} {'nothing fits without it either' if made.best is None else 'costs nothing beyond the noise'}"
-    to = units.write(relaxed.least.values[relaxed.name], KIND[relaxed.name])
+    to = relaxed.least.written(relaxed.name)
     if made.best is None:
         return f"{first} relaxed to {to}, {relaxed.least.label} fits"
     said = f"{first} relaxed to {to}, {_gain(relaxed.least, made, among)} ({relaxed.least.label})"
     if relaxed.most.id != relaxed.least.id:
-        far = units.write(relaxed.most.values[relaxed.name], KIND[relaxed.name])
+        far = relaxed.most.written(relaxed.name)
         said += f"; to {far}, {_gain(relaxed.most, made, among)} ({relaxed.most.label})"
     return said
 
 
 def _gain(point: Point, made: Recommendation, among: Candidates) -> str:
     name = next((name for name in made.order if not point.ties(made.best, name)), made.order[0])
-    old, new = (units.write(p.values[name], KIND[name]) for p in (made.best, point))
-    return f"{quantity(name, among)} {old} → {new}"
+    return f"{quantity(name, among)} {made.best.written(name)} → {point.written(name)}"
 
 
 def values(point: Point, among: Candidates) -> str:
     """The values of a point, those that it has."""
-    there = ((name, value) for name, value in point.values.items() if value is not None)
-    return ", ".join(f"{quantity(name, among)} {units.write(value, KIND[name])}" for name, value in there)
+    there = [name for name, value in point.values.items() if value is not None]
+    return ", ".join(f"{quantity(name, among)} {point.written(name)}" for name in there)
 
 
 def settings(point: Point, among: Candidates) -> str:
@@ -150,28 +144,21 @@ def table(made: Recommendation, among: Candidates) -> Table:
     """Every point, by latency, with its place."""
     rows, marks = [], []
     for point in sorted(made.points, key=lambda p: p.values[LATENCY]):
-        cells = [NONE if point.values[n] is None else units.write(point.values[n], KIND[n]) for n in KIND]
-        misses = [quantity(n, among) for n in made.limits if not within(point, {n: made.limits[n]})]
-        place = "best" if made.best and point.id == made.best.id else MARKS[made.standing[point.id]]
-        rows.append([point.label, *cells, place, f"no: {', '.join(misses)}" if misses else "yes"])
-        marks.append("baseline" if made.best and point.id == made.best.id else "")
+        misses = [quantity(name, among) for name in point.beyond(made.limits)]
+        is_best = bool(made.best) and point.id == made.best.id
+        place = "best" if is_best else MARKS[made.standing[point.id]]
+        rows.append([point.label, *map(point.written, KIND), place, f"no: {', '.join(misses)}" if misses else "yes"])
+        marks.append("baseline" if is_best else "")
     header = ["setting", *(quantity(name, among) for name in KIND), "place", "within the limits"]
     caption = "Front: no other setting is better in everything. A tie with the front is beaten inside the noise only."
     return Table(header, rows, caption, marks, left=(0, 4, 5))
 
 
-def _standing(point: Point, made: Recommendation) -> str:
-    place = MARKS[made.standing[point.id]]
-    return {"front": "on the Pareto front"}.get(place, place or "behind the Pareto front")
-
-
 def _left_out(among: Candidates) -> str:
     reasons = Counter(reason for *_, reason in among.left_out)
     lines = [f"Left out: {len(among.left_out)}"]
-    for reason, count in reasons.most_common():
-        names = [label for _, label, why in among.left_out if why == reason]
-        more = f" and {count - MOST} more" if count > MOST else ""
-        lines.append(f"  {'; '.join(names[:MOST])}{more}: {reason}")
+    for reason, _ in reasons.most_common():
+        lines.append(f"  {_some([label for _, label, why in among.left_out if why == reason])}: {reason}")
     return "\n".join(lines)
 
 
@@ -183,8 +170,8 @@ def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
             return None
         telltale = {key: point.row[key] for key in telling(among.rows)}
         found = {"id": point.id, "label": point.label, "study": point.row["study"], "settings": telltale}
-        numbers = {"latency_s": LATENCY, "memory_bytes": MEMORY, "quality_percent": QUALITY}
-        return {**found, **{key: point.values[name] for key, name in numbers.items()}, "place": made.standing[point.id]}
+        numbers = {key: point.values[name] for name, key in FIELDS.items()}
+        return {**found, **numbers, "place": made.standing[point.id]}
 
     return {
         "pipeline": among.rows[0]["pipeline"],

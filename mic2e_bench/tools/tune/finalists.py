@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from mic2e_bench.records.record import Record
 from mic2e_bench.tools.recommend import pareto as front
 from mic2e_bench.tools.recommend import recommend
 from mic2e_bench.tools.recommend.recommend import LATENCY
@@ -40,12 +39,12 @@ class Outcome:
     def front(self) -> list[recommend.Point]:
         """Those that stayed on the front, and within the limits."""
         kept = (front.FRONT, front.TIE)
-        return [p for p in self.finalists if self.standing[p.id] in kept and recommend.within(p, self.limits)]
+        return [p for p in self.finalists if self.standing[p.id] in kept and not p.beyond(self.limits)]
 
 
 def finish(search: Search, full: Measuring, why: str) -> Outcome:
     """Measure what survives; what was measured so in an earlier call is not measured once more."""
-    print(f"tune: the search ended: {why}", file=sys.stderr, flush=True)
+    _say(f"the search ended: {why}")
     baseline = full.baseline()
     columns = Columns.of(baseline)
     chosen = _chosen(search, full, columns)
@@ -55,9 +54,7 @@ def finish(search: Search, full: Measuring, why: str) -> Outcome:
         trial = full.trial(point)
         if trial.id not in before:
             first = columns.point(full.read(trial)).values[LATENCY]
-            print(
-                f"tune: finalist {index}/{len(chosen)}, in a fresh process: {trial.label}", file=sys.stderr, flush=True
-            )
+            _say(f"finalist {index}/{len(chosen)}, in a fresh process: {trial.label}")
             full.again(point)
             before[trial.id] = first
             search.study.set_user_attr("before_s", before)
@@ -67,9 +64,12 @@ def finish(search: Search, full: Measuring, why: str) -> Outcome:
             settings[trial.id] = full.space.settings(point)
     points.sort(key=lambda one: one.values[LATENCY])
     standing = recommend.standings(points, columns.names)
-    return Outcome(
-        tuple(points), settings, standing, before, columns.point(baseline), columns, why, dict(search.limits)
-    )  # fmt: skip
+    reference = columns.point(baseline)
+    return Outcome(tuple(points), settings, standing, before, reference, columns, why, dict(search.limits))
+
+
+def _say(text: str) -> None:
+    print(f"tune: {text}", file=sys.stderr, flush=True)
 
 
 def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
@@ -77,36 +77,26 @@ def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
     kept = search.study.user_attrs.get("finalists", {})
     if kept.get("of") == search.tried:
         return [point_of(search.space, params) for params in kept["params"]]
-    values = {
-        point: search.columns.point(found) for point, found in _records(search.measuring, search.points()).items()
-    }
+    cheap = search.measuring
+    values = {point: search.columns.point(cheap.read(cheap.trial(point))) for point in search.points()}
     survivors = _best(values, search.columns, search.limits, 2 * search.most, (front.FRONT, front.TIE))
-    if full is not search.measuring:
-        print(f"tune: {len(survivors)} survive; now the full protocol", file=sys.stderr, flush=True)
-        values = {
-            point: columns.point(found) for point, found in full.measure(survivors).items() if found.status == "ok"
-        }
-    chosen = _best(
-        {point: values[point] for point in survivors if point in values}, columns, search.limits, search.most
-    )
+    if full is not cheap:
+        _say(f"{len(survivors)} survive; now the full protocol")
+        measured = full.measure(survivors).items()
+        values = {point: columns.point(found) for point, found in measured if found.status == "ok"}
+    left = {point: values[point] for point in survivors if point in values}
+    chosen = _best(left, columns, search.limits, search.most, (front.FRONT,))
     params = [params_of(search.space, point) for point in chosen]
     search.study.set_user_attr("finalists", {"of": search.tried, "params": params})
     return chosen
 
 
-def _records(measuring: Measuring, points: Sequence[Point]) -> dict[Point, Record]:
-    return {point: measuring.read(measuring.trial(point)) for point in points}
-
-
 def _best(
-    values: Mapping[Point, recommend.Point],
-    columns: Columns,
-    limits: Mapping[str, float],
-    most: int,
-    places: Sequence[str] = (front.FRONT,),
-) -> list[Point]:
+    values: Mapping[Point, recommend.Point], columns: Columns, limits: Mapping[str, float], most: int,
+    places: Sequence[str],
+) -> list[Point]:  # fmt: skip
     """At most ``most`` points of the front (within the limits where any is), those that span most of its volume."""
-    fitting = {point: one for point, one in values.items() if recommend.within(one, limits)} or dict(values)
+    fitting = {point: one for point, one in values.items() if not one.beyond(limits)} or dict(values)
     standing = recommend.standings(list(fitting.values()), columns.names)
     there = [point for point, one in fitting.items() if standing[one.id] in places]
     costs = np.array([[fitting[point].cost(name) for name in columns.names] for point in there])

@@ -57,10 +57,8 @@ class Measuring:
         self.run([])
         found = self.read(self.study.baseline)
         if found.status != "ok":
-            raise BadInput(
-                f"{self.study.name}: the baseline, which quality is scored against, was not measured: "
-                f"{found.status}: {found.reason}."
-            )
+            why = f"was not measured: {found.status}: {found.reason}"
+            raise BadInput(f"{self.study.name}: the baseline, which quality is scored against, {why}.")
         return found
 
     def run(self, trials: Sequence[Trial]) -> None:

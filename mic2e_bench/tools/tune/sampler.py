@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mic2e_bench.tools.tune.space import OFF, Axis, Point, Space
@@ -42,7 +41,9 @@ def propose(study: optuna.Study, space: Space, taken: Collection[Point], bad: Bl
     """
 
     def useful(point: Point) -> bool:
-        return point not in taken and not space.why_not(point) and not _has(space, point, bad)
+        if point in taken or space.why_not(point):
+            return False
+        return not any(value in bad.get(name, ()) for name, value in params_of(space, point).items())
 
     for _ in range(ASKS):
         trial = study.ask()
@@ -60,22 +61,14 @@ def propose(study: optuna.Study, space: Space, taken: Collection[Point], bad: Bl
 
 def suggest(trial: Trial, space: Space) -> Point:
     """Ask a sampler, whichever it is, for a point: axis by axis, those without their condition left out."""
-    chosen: dict[str, Any] = {}
-    point = []
-    for axis in space.axes:
-        if space.active(axis, chosen):
-            point.append(_suggest(trial, axis))
-            chosen[axis.name] = axis.values[point[-1]]
-        else:
-            point.append(OFF)
-    return tuple(point)
 
+    def index(axis: Axis) -> int:
+        """Numbers are asked for by their place, so that the sampler knows their order."""
+        if axis.is_ordered:
+            return trial.suggest_int(axis.name, 0, len(axis.values) - 1)
+        return axis.choices.index(trial.suggest_categorical(axis.name, axis.choices))
 
-def _suggest(trial: Trial, axis: Axis) -> int:
-    """The index of a value; numbers are asked for by their place, so that the sampler knows their order."""
-    if axis.is_ordered:
-        return trial.suggest_int(axis.name, 0, len(axis.values) - 1)
-    return axis.choices.index(trial.suggest_categorical(axis.name, axis.choices))
+    return space.point(index)
 
 
 def params_of(space: Space, point: Point) -> dict[str, Any]:
@@ -100,7 +93,7 @@ def bad_values(trials: Sequence[FrozenTrial]) -> Blame:
     A trial's attribute ``blamed`` names the axes that its receipts blame. Where a trial raised instead, attribute
     ``raised``, no receipt tells whose fault it was: a value is blamed where it is the only one that worked nowhere.
     """
-    worked = {pair for trial in trials if done(trial) for pair in trial.params.items()}
+    worked = {pair for trial in trials if trial.state is TrialState.COMPLETE for pair in trial.params.items()}
     failures: Counter[tuple[str, Any]] = Counter()
     for trial in trials:
         failures.update(pair for pair in trial.params.items() if pair[0] in trial.user_attrs.get("blamed", ()))
@@ -112,22 +105,3 @@ def bad_values(trials: Sequence[FrozenTrial]) -> Blame:
         if count >= CHANCES and (name, value) not in worked:
             bad.setdefault(name, set()).add(value)
     return bad
-
-
-def _has(space: Space, point: Point, bad: Blame) -> bool:
-    if not bad:
-        return False
-    params = params_of(space, point)
-    return any(params.get(name) in values for name, values in bad.items() if name in params)
-
-
-def done(trial: FrozenTrial) -> bool:
-    return trial.state is TrialState.COMPLETE
-
-
-def costs(study: optuna.Study, values: Sequence[float]) -> list[float]:
-    """A trial's values, turned so that lower is better."""
-    return [
-        value if direction is StudyDirection.MINIMIZE else -value
-        for direction, value in zip(study.directions, values, strict=True)
-    ]

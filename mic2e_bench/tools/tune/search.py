@@ -25,17 +25,7 @@ from mic2e_bench.tools.recommend.recommend import QUALITY
 from mic2e_bench.tools.tune.budget import Budget, still
 from mic2e_bench.tools.tune.guesses import guesses
 from mic2e_bench.tools.tune.measuring import Columns, Measuring
-from mic2e_bench.tools.tune.sampler import (
-    START,
-    Exhausted,
-    bad_values,
-    costs,
-    done,
-    params_of,
-    point_of,
-    propose,
-    sampler,
-)
+from mic2e_bench.tools.tune.sampler import START, Exhausted, bad_values, params_of, point_of, propose, sampler
 from mic2e_bench.tools.tune.space import Point, Space
 
 BATCH = 4  # points that are asked for at once, so that those of one build share a process
@@ -69,10 +59,7 @@ class Search:
     def _open(self) -> optuna.Study:
         """The search's trials so far: those of the same space, baseline, protocol and limits."""
         base = identifying(self.measuring.study.baseline.content)
-        axes = [
-            [axis.name, axis.choices, {name: list(map(str, v)) for name, v in axis.when.items()}]
-            for axis in self.space.axes
-        ]
+        axes = [[a.name, a.choices, {n: list(map(str, v)) for n, v in a.when.items()}] for a in self.space.axes]
         name = fingerprint([base, axes, self.columns.names, self.columns.metric, dict(self.limits)])
         self.folder.mkdir(parents=True, exist_ok=True)
         storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
@@ -115,10 +102,9 @@ class Search:
             return f"the budget of {self.budget} is spent"
         if self.budget.seconds and tried and self.spent_s * (1 + 1 / tried) + self.reserve_s > self.budget.seconds:
             return f"of the budget of {self.budget} only the finalists' share is left"
-        found = np.array([costs(self.study, trial.values) for trial in self.measured])
-        if still(found, self.patience, self.worst):
-            return f"the front has not moved for {self.patience} trials"
-        return ""
+        names = self.columns.names
+        found = [[_cost(*pair) for pair in zip(names, trial.values, strict=True)] for trial in self.measured]
+        return f"the front has not moved for {self.patience} trials" if still(found, self.patience, self.worst) else ""
 
     def _ask(self) -> list[tuple[Trial, Point]]:
         """The next points, first guesses before others; within a number of trials all initial points at once."""
@@ -149,28 +135,26 @@ class Search:
         self.study.tell(trial, [values[name] for name in self.columns.names])
 
     def _say(self) -> None:
-        found = np.array([costs(self.study, trial.values) for trial in self.measured])
-        front = len(self.study.best_trials) if len(found) else 0
-        left = self._left_s()
-        print(
-            f"tune: {self.tried} tried, {front} on the front [{self.spent_s:.0f} s, at most about {left:.0f} s left]",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
-
-    def _left_s(self) -> float:
         if self.budget.seconds:
-            return max(0.0, self.budget.seconds - self.spent_s)
-        return self.spent_s / max(1, self.tried) * (self.budget.trials - self.tried) + self.reserve_s
+            left = max(0.0, self.budget.seconds - self.spent_s)
+        else:
+            left = self.spent_s / max(1, self.tried) * (self.budget.trials - self.tried) + self.reserve_s
+        said = f"{self.tried} tried, {self.front} on the front [{self.spent_s:.0f} s, at most about {left:.0f} s left]"
+        print(f"tune: {said}", file=sys.stderr, flush=True)
+
+    @property
+    def front(self) -> int:
+        """How many trials are on the front."""
+        return len(self.study.best_trials) if self.measured else 0
 
     @property
     def reserve_s(self) -> float:
         """Seconds that the finalists will take, estimated from what trials took."""
-        finalists = min(self.most, len(self.study.best_trials)) if self.measured else 0
-        return finalists * self.final_cost * self.spent_s / max(1, self.tried)
+        return min(self.most, self.front) * self.final_cost * self.spent_s / max(1, self.tried)
 
     @property
     def measured(self) -> list[optuna.trial.FrozenTrial]:
-        return [trial for trial in self.study.get_trials(deepcopy=False) if done(trial)]
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
     @property
     def failed(self) -> list[optuna.trial.FrozenTrial]:

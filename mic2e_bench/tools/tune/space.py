@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,9 +79,16 @@ class Space:
                 found[axis.setting] = f"{axis.head}:{show(value)}" if axis.head else value
         return found
 
-    def active(self, axis: Axis, chosen: Mapping[str, Any]) -> bool:
-        """Whether an axis means anything, given the values of those above it by name."""
-        return all(name in chosen and chosen[name] in values for name, values in axis.when.items())
+    def point(self, index: Callable[[Axis], int]) -> Point:
+        """The point that ``index`` chooses, axis by axis; axes whose condition is not met are off and not asked for."""
+        chosen: dict[str, Any] = {}
+        found = []
+        for axis in self.axes:
+            is_on = all(name in chosen and chosen[name] in values for name, values in axis.when.items())
+            found.append(int(index(axis)) if is_on else OFF)
+            if is_on:
+                chosen[axis.name] = axis.values[found[-1]]
+        return tuple(found)
 
     def why_not(self, point: Point) -> str:
         """Why a point cannot be measured: a known conflict, or something that this machine lacks; else empty."""
@@ -88,15 +96,22 @@ class Space:
         whole = {**self.baseline, **given}
         if reason := conflicts.find(whole, self.pipeline):
             return reason
-        lacking = (_lacking(name, _Shown(value), whole["device"]) for name, value in given.items() if name in known)
-        return next((text for text in lacking if text), "")
+        for name, value in given.items():
+            if name in known and (text := _lacking(name, json.dumps(value), whole["device"])):
+                return f"{name} {show(value)}: {text}"
+        return ""
 
     @functools.cached_property
     def _looked_at(self) -> tuple[list[Point], Counter]:
         """Points that can be measured, and the reasons of the others with their number."""
         found: list[Point] = []
         reasons: Counter = Counter()
-        for point in self._all() if self.size <= WHOLE else self._drawn():
+        lengths = [len(axis.values) for axis in self.axes]
+        rows = itertools.product(*map(range, lengths))
+        if not self.is_whole:
+            rows = np.random.default_rng(0).integers(lengths, size=(WHOLE, len(lengths))).tolist()
+        names = [axis.name for axis in self.axes]
+        for point in dict.fromkeys(self._of(dict(zip(names, row, strict=True))) for row in rows):
             if reason := self.why_not(point):
                 reasons[reason] += 1
             else:
@@ -118,36 +133,20 @@ class Space:
         """Whether ``points`` are all there are."""
         return self.size <= WHOLE
 
-    def _all(self) -> Iterator[Point]:
-        return iter(
-            dict.fromkeys(self._tidy(row) for row in itertools.product(*(range(len(a.values)) for a in self.axes)))
-        )
-
-    def _drawn(self) -> Iterator[Point]:
-        rows = np.random.default_rng(0).integers([len(a.values) for a in self.axes], size=(WHOLE, len(self.axes)))
-        return iter(dict.fromkeys(self._tidy(row) for row in rows.tolist()))
-
-    def _tidy(self, row: Sequence[int]) -> Point:
-        """The point of a row of indices: axes without their condition are off."""
-        chosen: dict[str, Any] = {}
-        point = []
-        for axis, index in zip(self.axes, row, strict=True):
-            on = self.active(axis, chosen)
-            point.append(int(index) if on else OFF)
-            if on:
-                chosen[axis.name] = axis.values[index]
-        return tuple(point)
+    def _of(self, indices: Mapping[str, int]) -> Point:
+        return self.point(lambda axis: indices[axis.name])
 
     def nearest(self, settings: Mapping[str, Any]) -> Point:
         """The point that is most like given settings; what they do not name is the baseline's.
 
         Numbers that are not in the space become the nearest one there; words become the baseline's, or the first.
         """
-        row = []
-        for axis in self.axes:
+
+        def index(axis: Axis) -> int:
             asked = [place.get(axis.setting) for place in (settings, self.baseline)]
-            row.append(next((found for value in asked if (found := _index(axis, value)) is not None), 0))
-        return self._tidy(row)
+            return next((found for value in asked if (found := _index(axis, value)) is not None), 0)
+
+        return self.point(index)
 
 
 def _index(axis: Axis, value: Any) -> int | None:
@@ -165,23 +164,10 @@ def _index(axis: Axis, value: Any) -> int | None:
     return min(known)[1] if known else None
 
 
-class _Shown:
-    """A value that may be a list, as a key."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return hash(show(self.value))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shown) and (type(self.value), self.value) == (type(other.value), other.value)
-
-
 @functools.cache
-def _lacking(name: str, value: _Shown, device: str) -> str:
-    text = registry.toggles()[name].missing(value.value, device)
-    return f"{name} {show(value.value)}: {text}" if text else ""
+def _lacking(name: str, value: str, device: str) -> str:
+    """What this machine lacks for a value, which is given as JSON, a list too being a key then."""
+    return registry.toggles()[name].missing(json.loads(value), device)
 
 
 def require_points(space: Space, where: str) -> None:

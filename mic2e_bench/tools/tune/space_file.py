@@ -70,7 +70,9 @@ def _of_setting(name: str, values: Any, when: Mapping[str, tuple], pipeline: Pip
     own, parts = [], []
     for value in values:
         if isinstance(value, dict):
-            head, tails = _nested(name, value, where)
+            ((head, tails),) = value.items() if len(value) == 1 else ((None, None),)
+            if not isinstance(head, str) or not isinstance(tails, list) or not tails:
+                raise BadInput(f"{where}: {name}: write {{head: [value, value]}} for head:value; given: {value!r}.")
             for tail in tails:
                 check(name, f"{head}:{show(tail)}", pipeline, where)
             own.append(head)
@@ -78,13 +80,6 @@ def _of_setting(name: str, values: Any, when: Mapping[str, tuple], pipeline: Pip
         else:
             own.append(check(name, value, pipeline, where))
     return [Axis(name, name, _distinct(own), when), *parts]
-
-
-def _nested(name: str, value: Mapping, where: str) -> tuple[str, list[Any]]:
-    ((head, tails),) = value.items() if len(value) == 1 else ((None, None),)
-    if not isinstance(head, str) or not isinstance(tails, list) or not tails:
-        raise BadInput(f"{where}: {name}: write {{head: [value, value]}} for head:value; given: {value!r}.")
-    return head, tails
 
 
 def _conditions(given: Any, axes: Mapping[str, Axis], pipeline: Pipeline, where: str) -> dict[str, tuple]:

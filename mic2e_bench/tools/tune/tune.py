@@ -18,7 +18,7 @@ from mic2e_bench.records import frame
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
-from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, within
+from mic2e_bench.tools.recommend.recommend import FIELDS, LATENCY, MEMORY, QUALITY
 from mic2e_bench.tools.tune.budget import Budget
 from mic2e_bench.tools.tune.space import Space
 from mic2e_bench.units import NONE
@@ -50,29 +50,19 @@ def tune(
     from mic2e_bench.tools.tune.search import Search
 
     results, asked = Path(results), dict(asked or {})
-    full = measuring.Measuring(study, space, results, lpips_weights)
-    cheap = measuring.Measuring(measuring.proxy(study), space, results, lpips_weights) if proxies else full
-    cheap = full if cheap.study is study else cheap
-    with records_folder.locked(results / study.name / "tune"):
+    full = cheap = measuring.Measuring(study, space, results, lpips_weights)
+    if proxies and (proxy := measuring.proxy(study)) is not study:
+        cheap = measuring.Measuring(proxy, space, results, lpips_weights)
+    folder = results / study.name / "tune"
+    with records_folder.locked(folder):
         columns = measuring.Columns.of(cheap.baseline())
         if lacking := [name for name in asked if name not in columns.names]:
             raise BadInput(f"{study.name}: no {lacking[0]} is scored, so it cannot be limited: add metrics: [lpips].")
-        ratio = full.study.baseline.work / cheap.study.baseline.work
-        search = Search(
-            cheap,
-            space,
-            columns,
-            asked,
-            budget,
-            patience,
-            results / study.name / "tune",
-            final_cost=1 if cheap is full else 2 * ratio,
-            most=finalists,
-        )
+        final_cost = 1 if cheap is full else 2 * full.study.baseline.work / cheap.study.baseline.work
+        search = Search(cheap, space, columns, asked, budget, patience, folder, final_cost, most=finalists)
         outcome = tune_finalists.finish(search, full, search.run())
         table = _table(outcome)
         content = _content(study, space, search, outcome)
-        folder = search.folder
         files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
         files.write_whole(folder / "front.md", table.markdown().encode())
     return _text(content, table, folder), bool(outcome.front)
@@ -99,14 +89,11 @@ def plan(study: Study, space: Space) -> str:
     lines = [f"{study.name}: {study.pipeline.name}, {count} that can be measured, in {builds} builds"]
     lines += [f"  {axis.name}: {', '.join(map(show, axis.values))}{_condition(axis.when)}" for axis in space.axes]
     lines += [f"  left out: {count} points: {reason}" for reason, count in space.refused.most_common()]
-    same = "proxies: none, the protocol is as cheap already"
-    inputs, seeds, repeats = (
-        len(cheap.baseline.inputs["items"]),
-        len(cheap.baseline.protocol["seeds"]),
-        measuring.PROXY_REPEATS,
-    )
-    proxy = f"proxies: {inputs} inputs, {seeds} seeds, at most {repeats} repeats; their records go to {cheap.name}"
-    return "\n".join([*lines, f"  {same if cheap is study else proxy}"])
+    if cheap is study:
+        return "\n".join([*lines, "  proxies: none, the protocol is as cheap already"])
+    inputs, seeds = len(cheap.baseline.inputs["items"]), len(cheap.baseline.protocol["seeds"])
+    said = f"{inputs} inputs, {seeds} seeds, at most {measuring.PROXY_REPEATS} repeats"
+    return "\n".join([*lines, f"  proxies: {said}; their records go to {cheap.name}"])
 
 
 def _condition(when: Mapping[str, tuple]) -> str:
@@ -118,24 +105,19 @@ def _table(outcome: Any) -> Table:
     """The finalists by latency, below the baseline."""
     columns = outcome.columns
     places = {pareto.FRONT: "front", pareto.TIE: "tie with the front", pareto.BEATEN: "beaten, measured again"}
-    names = {
-        LATENCY: "latency",
-        MEMORY: recommend_text.MEMORY_NAMES[columns.memory],
-        QUALITY: f"quality ({columns.metric})",
-    }
-    header = ["setting", "latency", "in the search", names[MEMORY]]
-    header += [names[QUALITY], "its noise"] if columns.metric else []
+    header = ["setting", "latency", "in the search", recommend_text.MEMORY_NAMES[columns.memory]]
+    header += [f"quality ({columns.metric})", "its noise"] if columns.metric else []
     rows, marks = [], []
     for point in (outcome.baseline, *outcome.finalists):
         is_baseline = point is outcome.baseline
         differing = {n: v for n, v in outcome.settings.get(point.id, {}).items() if v != outcome.baseline.row[n]}
         name = ", ".join(f"{n} {show(v)}" for n, v in differing.items()) or "the baseline"
         before = outcome.before_s.get(point.id)
-        cells = [name, _value(point, LATENCY), NONE if before is None else units.write(before, "s")]
-        cells += [_value(point, MEMORY)]
-        cells += [_value(point, QUALITY), f"± {units.write(point.noise[QUALITY], '%')}"] if columns.metric else []
+        cells = [name, point.written(LATENCY), NONE if before is None else units.write(before, "s")]
+        cells += [point.written(MEMORY)]
+        cells += [point.written(QUALITY), f"± {units.write(point.noise[QUALITY], '%')}"] if columns.metric else []
         place = "reference" if is_baseline else places[outcome.standing[point.id]]
-        misses = [name for name, limit in outcome.limits.items() if not within(point, {name: limit})]
+        misses = point.beyond(outcome.limits)
         rows.append([*cells, place + (f"; beyond the limit of {', '.join(misses)}" if misses else "")])
         marks.append("baseline" if is_baseline else "")
     stand_ins = outcome.baseline.row["stand_in"] or outcome.baseline.row["model"]
@@ -147,21 +129,16 @@ def _table(outcome: Any) -> Table:
     return Table([*header, "place"], rows, caption, marks, left=(0, len(header)))
 
 
-def _value(point: Any, name: str) -> str:
-    return NONE if point.values[name] is None else units.write(point.values[name], KIND[name])
-
-
 def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str, Any]:
     """The same for programs; seconds, bytes and percent."""
     from mic2e_bench.tools.tune.sampler import point_of
 
     def one(point: Any) -> dict[str, Any]:
-        values = {"latency_s": LATENCY, "memory_bytes": MEMORY, "quality_percent": QUALITY}
         found = {"id": point.id, "label": point.label, "settings": outcome.settings.get(point.id, {})}
-        found |= {key: point.values[name] for key, name in values.items()}
-        noise = {f"{key}_noise": point.noise[name] for key, name in values.items()}
-        return {**found, **noise, "latency_before_s": outcome.before_s.get(point.id),
-                "place": outcome.standing.get(point.id, "baseline")}  # fmt: skip
+        found |= {key: point.values[name] for name, key in FIELDS.items()}
+        found |= {f"{key}_noise": point.noise[name] for name, key in FIELDS.items()}
+        place = outcome.standing.get(point.id, "baseline")
+        return {**found, "latency_before_s": outcome.before_s.get(point.id), "place": place}
 
     return {
         "study": study.name,
