@@ -92,8 +92,8 @@ NONE = {"cpu": {}, "storage": {}}  # the lines after it are not asked for
 def test_the_commit_of_a_copy_is_the_one_it_says(tmp_path, monkeypatch):
     package = tmp_path / "code" / "mic2e_bench"
     package.mkdir(parents=True)
-    monkeypatch.setattr(environment.places, "PACKAGE", package)
-    monkeypatch.setattr(environment.places, "root", lambda: tmp_path)
+    monkeypatch.setattr(environment.paths, "PACKAGE", package)
+    monkeypatch.setattr(environment.paths, "root", lambda: tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     assert environment.git() is None
