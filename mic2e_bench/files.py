@@ -72,6 +72,16 @@ def text_or_nothing(path: Path) -> str:
         return ""
 
 
+def last_words(path: Path | None, most: int = 4000) -> str:
+    """The last bytes of a log as text; nothing where there is none."""
+    try:
+        with open(path or "", "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
     try:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mic2e_bench.catalog.plain_code import Written
 
 Task = Literal["removal", "inpainting", "generation", "segmentation"]
+Settings = Mapping[str, Any]  # all that are resolved, by toggle
+Pictures = list["Image.Image"]
 TASKS: tuple[str, ...] = get_args(Task)
 
 
@@ -39,7 +41,7 @@ class Conflict:
     """A row: the settings it speaks of, a test over the resolved settings and the pipeline, and the reason."""
 
     settings: tuple[str, ...]
-    clash: Callable[[Mapping[str, Any], Pipeline], bool]
+    clash: Callable[[Settings, Pipeline], bool]
     reason: str
 
 
@@ -91,13 +93,13 @@ class Pipeline:
     needs: tuple[str, ...]
     size: Literal["short_side", "height_width", "fixed"]
     defaults: Mapping[str, Any]
-    call: Callable[[Build, Item, int], list[Image.Image]]
+    call: Callable[[Build, Item, int], Pictures]
     architecture: Callable[[Mapping[str, Any]], Mapping[str, tuple[str, Mapping[str, Any]]]]
     options: Mapping[str, Any] = field(default_factory=dict)
     load: Callable[..., Any] | None = None
     assemble: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] | None = None
     unweighted: Callable[[], Mapping[str, Any]] | None = None
-    written: Callable[[Mapping[str, Any]], Written] | None = None
+    written: Callable[[Settings], Written] | None = None
     multiple: int = 16
     family: Literal["unet", "transformer", "segmenter"] = "unet"
     guides_above: float = 1.0

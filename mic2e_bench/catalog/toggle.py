@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 
 
 class Phase(IntEnum):
@@ -84,14 +83,19 @@ class Toggle:
     fits: Callable[[Pipeline], bool] = lambda pipeline: True
     missing: Callable[[Any, str], str] = lambda value, device: ""
     tolerance: float | None = None
-    code: Callable[[Any, Mapping[str, Any], Pipeline], Code | None] | None = None
+    code: Callable[[Any, Settings, Pipeline], Code | None] | None = None
     on_live: Callable[[Build, Any], str] | None = None
     arguments: Callable[[Any, Pipeline], Mapping[str, Any]] = lambda value, pipeline: {}
 
 
-def in_call(value: Any, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def in_call(value: Any, settings: Settings, pipeline: Pipeline) -> Code:
     """The ``code`` of a setting that the pipeline's own call, or another setting's code, says."""
     return Code()
+
+
+def unless(plain: Any, **parts: Any) -> Callable[..., Code]:
+    """A ``code`` of these parts; for the value ``plain`` nothing needs to be said."""
+    return lambda value, settings, pipeline: Code() if value == plain else Code(**parts)
 
 
 def one_of(*allowed: Any) -> Callable[[Any, Any], Any]:

@@ -100,14 +100,3 @@ def git() -> str | None:
 
 def _written(folder: Path) -> str | None:
     return text_or_nothing(folder / "COMMIT")[:80] or None
-
-
-def oom_kills() -> int:
-    """How often the kernel's out-of-memory killer has struck; 0 where it does not say."""
-    return facts.counter("oom_kill") or 0
-
-
-@functools.cache
-def oom_kills_at_start() -> int:
-    """The kernel's count of out-of-memory kills when this was first asked: before the first child is started."""
-    return oom_kills()

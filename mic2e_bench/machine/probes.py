@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pynvml
 import torch
 
 from mic2e_bench.files import text_or_nothing
@@ -69,13 +70,21 @@ def reset_peak_rss() -> bool:
     return True
 
 
+PEAKS = (
+    "rss_bytes",
+    "vram_allocated_bytes",
+    "vram_reserved_bytes",
+    "device_bytes",  # of the whole device
+    "process_device_bytes",  # of this process, as the driver sees it
+    "beside_allocator_bytes",  # the same less what PyTorch's allocator holds then: the CUDA context and libraries
+)
+
+
 @dataclass
 class Peaks:
     """Peak bytes of a block, and of the phases that it is divided into; ``None`` where the device has no such reading.
 
-    ``phases`` maps a phase to its ``rss_bytes``, ``vram_allocated_bytes``, ``vram_reserved_bytes``, ``device_bytes``
-    (the whole device), ``process_device_bytes`` (this process as the driver sees it) and ``beside_allocator_bytes``
-    (the same less what PyTorch's allocator holds at that moment: the CUDA context and libraries).
+    ``phases`` maps a phase to each of ``PEAKS``.
     """
 
     device: str
@@ -131,13 +140,7 @@ def _start_peaks(device: str) -> bool:
 
 def _device_peaks(device: str) -> dict[str, int | None]:
     """Of the CUDA device since the last reset, by PyTorch and by the driver."""
-    names = (
-        "vram_allocated_bytes",
-        "vram_reserved_bytes",
-        "device_bytes",
-        "process_device_bytes",
-        "beside_allocator_bytes",
-    )
+    _, *names = PEAKS
     if not device.startswith("cuda"):
         return dict.fromkeys(names)
     torch.cuda.synchronize()
@@ -168,8 +171,6 @@ def memory(device: str, phase: str = "") -> Iterator[Peaks]:
 
 def process_device_bytes() -> int | None:
     """GPU memory of this process, the CUDA context included, as the driver sees it; ``None`` where it does not say."""
-    import pynvml
-
     found = nvidia.ask(pynvml.nvmlDeviceGetComputeRunningProcesses) or []
     # in a container the driver may know the process by another number: the only one on the card is this one
     mine = [one for one in found if one.pid == os.getpid()] or (found if len(found) == 1 else [])
@@ -178,16 +179,12 @@ def process_device_bytes() -> int | None:
 
 def energy_j() -> float | None:
     """Joules that the whole GPU has used since its driver was loaded; ``None`` where it does not count them."""
-    import pynvml
-
     used = nvidia.ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
     return None if used is None else used / 1e3
 
 
 def sm_mhz() -> int | None:
     """The clock of the GPU's multiprocessors now; ``None`` where the driver does not say."""
-    import pynvml
-
     return nvidia.ask(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM)
 
 

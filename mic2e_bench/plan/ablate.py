@@ -8,7 +8,7 @@ from typing import Any
 
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
-from mic2e_bench.plan.settings import check, show
+from mic2e_bench.plan.settings import check, words
 
 KEYS = ("best", "pairs")
 Point = dict[str, Any]
@@ -29,17 +29,13 @@ def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) 
     best = {key: value for key, value in checked.items() if base[key] != value}
     if not best:
         raise BadInput(f"{where}: best differs from the baseline in nothing; give it at least one other value.")
-    made = [(f"+ {_words({key: value})}", {key: value}) for key, value in best.items()]
+    made = [(f"+ {words({key: value})}", {key: value}) for key, value in best.items()]
     made.append(("best", best))
     made += [(f"best - {key}", without(best, key)) for key in best]
     if given.get("pairs"):
-        made += [(f"+ {_words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
+        made += [(f"+ {words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
     return made
 
 
 def without(best: Mapping[str, Any], key: str) -> Point:
     return {name: value for name, value in best.items() if name != key}
-
-
-def _words(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={show(value)}" for key, value in point.items())

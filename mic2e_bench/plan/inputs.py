@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import paths
-from mic2e_bench.catalog.pipeline import Item
+from mic2e_bench.catalog.pipeline import Item, Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.files import read_yaml
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from mic2e_bench.catalog.pipeline import Pipeline
 
 BUNDLED = paths.BUNDLED / "inputs"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -75,14 +73,13 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
 def _well_formed(field: str, value: Any) -> bool:
     if field not in FORMS:
         return value is None or (isinstance(value, str) and bool(value.strip()))
-    length = 4 if field == "box" else 3
-    rows = [value] if field == "box" else value
+    rows, length = ([value], 4) if field == "box" else (value, 3)
     return value is None or (
         isinstance(rows, list)
-        and all(isinstance(row, list) and len(row) == length for row in rows)
-        and all(type(number) in (int, float) for row in rows for number in row)
         and bool(rows)
-    )
+        and all(isinstance(row, list) and [type(number) in (int, float) for number in row] == [True] * length
+                for row in rows)
+    )  # fmt: skip
 
 
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
@@ -90,8 +87,7 @@ def _files(folder: Path) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
         stem, _, kind = path.stem.rpartition(".")
-        kind = f".{kind}"
-        name, field = (stem, kind[1:]) if stem and kind in FILES.values() else (path.stem, "image")
+        name, field = (stem, kind) if stem and f".{kind}" in FILES.values() else (path.stem, "image")
         found.setdefault(name, {})[field] = path
     return found
 
@@ -123,23 +119,18 @@ def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: 
                 expected = f"{name}{FILES[need]}.png"
                 raise BadInput(f"{where}: inputs: {pipeline.name} needs a {need}, and {folder} has no {expected}.")
             item[need] = digest(path)
-        elif entry.get(need) is not None:
-            item[need] = entry[need]
-        elif need == "caption" and entry.get("prompt") is not None:
-            item[need] = entry["prompt"]
+        elif value := entry.get(need) or (entry.get("prompt") if need == "caption" else None):
+            item[need] = value
         elif need in ("prompt", "caption"):
             raise BadInput(
                 f"{where}: inputs: {pipeline.name} needs a {need} for '{name}': add it to {folder}/prompts.yaml."
             )
-    _check_pictures(entry["files"], item, where)
-    return item
-
-
-def _check_pictures(files: Mapping[str, Path], item: Mapping[str, Any], where: str) -> None:
-    sizes = {field: _open(files[field], where).size for field in ("image", "mask") if field in item}
-    if len(set(sizes.values())) > 1:
-        given = " but ".join(f"{files[field].name} is {w}x{h}" for field, (w, h) in sizes.items())
+    pictures = [entry["files"][field] for field in ("image", "mask") if field in item]
+    sizes = [_open(path, where).size for path in pictures]
+    if len(set(sizes)) > 1:
+        given = " but ".join(f"{path.name} is {w}x{h}" for path, (w, h) in zip(pictures, sizes, strict=True))
         raise BadInput(f"{where}: inputs: {given}: a mask must have its image's size.")
+    return item
 
 
 def _open(path: Path, where: str) -> Image.Image:
@@ -155,11 +146,11 @@ def _open(path: Path, where: str) -> Image.Image:
 
 def read(inputs: Mapping[str, Any]) -> list[Item]:
     """Decode the inputs of a trial. Raises ``BadInput`` where a file changed since the trial was planned."""
-    folder = BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])
+    folder = _folder(inputs)
     catalogue = _catalogue(folder, str(folder))
     items = []
     for name, planned in inputs["items"].items():
-        values = {field: value for field, value in planned.items() if field not in FILES}
+        values = dict(planned)
         for field in (field for field in planned if field in FILES):
             path = catalogue.get(name, {"files": {}})["files"].get(field)
             if path is None or digest(path) != planned[field]:
@@ -176,5 +167,8 @@ def read(inputs: Mapping[str, Any]) -> list[Item]:
 
 def answers(inputs: Mapping[str, Any], name: str) -> dict[str, Path]:
     """The picture files of an input: ``image``, ``mask`` and the known answers there are (``truth``, ``shadow``)."""
-    folder = BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])
-    return _files(folder).get(name, {})
+    return _files(_folder(inputs)).get(name, {})
+
+
+def _folder(inputs: Mapping[str, Any]) -> Path:
+    return BUNDLED if inputs["source"] == "bundled" else Path(inputs["path"])

@@ -17,7 +17,7 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan import ablate, conflicts, inputs, presets, protocol
-from mic2e_bench.plan.settings import check, resolve, show
+from mic2e_bench.plan.settings import check, resolve, words
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.units import assignment
 
@@ -47,12 +47,10 @@ def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
 
 def read_all(path: str | Path, changes: tuple[str, ...] = ()) -> list[Study]:
     """Every study of a params file, each with the ``key=value`` changes. Raises ``BadInput``."""
-    documents = _documents(path, changes)
-    if len(documents) == 1:
-        return [resolve_study(documents[0], str(path))]
-    found: dict[str, Study] = {}
+    documents, found = _documents(path, changes), {}
     for number, document in enumerate(documents, 1):
-        study = resolve_study(document, where := f"{path}, study {number}")
+        where = f"{path}, study {number}" if len(documents) > 1 else str(path)
+        study = resolve_study(document, where)
         if study.name in found:
             raise BadInput(f"{where}: another study of this file is named '{study.name}' too; give 'study: NAME'.")
         found[study.name] = study
@@ -154,7 +152,7 @@ def _points(
             )
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
         rows = [dict(zip(checked, row, strict=True)) for row in itertools.product(*checked.values())]
-        return [(", ".join(f"{k}={show(v)}" for k, v in row.items()), row) for row in rows]
+        return [(words(row), row) for row in rows]
     if not isinstance(value, list) or not value:
         raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
     if given[0] == "presets":
@@ -166,8 +164,7 @@ def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dic
     if not isinstance(row, dict):
         raise BadInput(f"{where}: write a mapping of settings; given: {row!r}.")
     point = {key: check(key, value, pipeline, where) for key, value in row.items() if key != "label"}
-    label = row.get("label") or ", ".join(f"{k}={show(v)}" for k, v in point.items())
-    return str(label or f"trial {index}"), point
+    return str(row.get("label") or words(point) or f"trial {index}"), point
 
 
 def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:

@@ -61,22 +61,17 @@ def read(preset: str | Path | Mapping[str, Any], pipeline: Pipeline, where: str)
         return {name: check(name, value, pipeline, where) for name, value in preset.items()}
     if isinstance(preset, str) and not preset.endswith((".yaml", ".yml", ".json")):
         return settings_of(preset, pipeline, where)
-    content = _file(find(str(preset)), where)
+    content, form = files.read_yaml(find(str(preset)), where), "write NAME: {pipeline: {setting: value}}"
+    if not isinstance(content, dict) or not content:
+        raise BadInput(f"{where}: {find(str(preset))}: {form}, or setting: value.")
     if not any(isinstance(value, Mapping) for value in content.values()):
         return read(content, pipeline, f"{where}: {preset}")
     if len(content) != 1:
-        raise BadInput(f"{where}: {preset} holds {', '.join(content)}: keep one preset in a file of its own.")
+        raise BadInput(f"{where}: {preset} holds {', '.join(map(str, content))}: keep one preset in a file of its own.")
     ((name, entry),) = content.items()
     if not isinstance(entry, Mapping):
-        raise BadInput(f"{where}: {preset}: write NAME: {{pipeline: {{setting: value}}}}, or setting: value.")
-    return settings_of(name, pipeline, f"{where}: {preset}", {**load(), name: entry})
-
-
-def _file(place: Path, where: str) -> dict[str, Any]:
-    content = files.read_yaml(place, where)
-    if not isinstance(content, dict) or not content:
-        raise BadInput(f"{where}: {place}: write NAME: {{pipeline: {{setting: value}}}}, or setting: value.")
-    return {str(name): value for name, value in content.items()}
+        raise BadInput(f"{where}: {preset}: {form}, or setting: value.")
+    return settings_of(str(name), pipeline, f"{where}: {preset}", {**load(), str(name): entry})
 
 
 def _line(name: Any, presets: Mapping[str, Mapping], where: str) -> list[str]:

@@ -1,18 +1,13 @@
-"""How a trial is measured: the ``protocol`` of a params file, checked, completed and said in words.
+"""How a trial is measured: the ``protocol`` of a params file, checked and completed.
 
-===========  =============================================  ==================================================
-key          values                                         what it decides
-===========  =============================================  ==================================================
-warmup       a whole number, or ``steady``                  calls that are not counted, before those that are
-repeats      a whole number, or ``{until, min, max,         timed calls; with ``until``, as many as it takes
-             budget_s}``
-seeds        whole numbers                                  a picture for each input and seed
-timeout_s    a whole number                                 seconds after which a trial is given up
-retries      a whole number                                 how often an error or a timeout is tried again
-interleave   ``true``                                       rounds: each trial of the study in turn, one call
-cost         ``true``                                       FLOPs, bytes moved and the device's own ceilings
-process      ``kept`` or ``per_call``                       one process for all calls, or a new one for each
-===========  =============================================  ==================================================
+- ``warmup``, a whole number or ``steady``: calls that are not counted, before those that are
+- ``repeats``, a whole number or ``{until, min, max, budget_s}``: timed calls; with ``until``, as many as it takes
+- ``seeds``, whole numbers: a picture for each input and seed
+- ``timeout_s``, a whole number: seconds after which a trial is given up
+- ``retries``, a whole number: how often an error or a timeout is tried again
+- ``interleave``, ``true``: rounds, each trial of the study in turn, one call
+- ``cost``, ``true``: FLOPs, bytes moved and the device's own ceilings
+- ``process``, ``kept`` or ``per_call``: one process for all calls, or a new one for each
 
 ``process`` can be varied like a setting (``vary: {process: [kept, per_call]}``), and then goes before what is here.
 """
@@ -20,8 +15,7 @@ process      ``kept`` or ``per_call``                       one process for all 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mic2e_bench.errors import BadInput, nearest, unknown
 
@@ -32,8 +26,7 @@ UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
 STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
 
 
-@dataclass(frozen=True)
-class Varied:
+class Varied(NamedTuple):
     """A key that trials of one study may have otherwise, as they have settings."""
 
     values: tuple[str, ...]
@@ -112,19 +105,3 @@ def most_calls(protocol: Mapping[str, Any]) -> int:
     """Calls of the time pass, at most."""
     warmup, repeats = protocol["warmup"], protocol["repeats"]
     return (MOST_WARMUP if warmup == STEADY else warmup) + (repeats if isinstance(repeats, int) else repeats["max"])
-
-
-def words(protocol: Mapping[str, Any]) -> str:
-    """The time pass for people: ``1 warm-up call, 5 timed``."""
-    warmup, repeats = protocol["warmup"], protocol["repeats"]
-    texts = ["warm-up until steady" if warmup == STEADY else f"{warmup} warm-up call{'s' if warmup != 1 else ''}"]
-    if isinstance(repeats, int):
-        texts.append(f"{repeats} timed")
-    else:
-        texts.append(
-            f"then repeats until the 95 % interval of the median is within {repeats['until'] * 100:g} %, "
-            f"{repeats['min']} to {repeats['max']} calls, or {repeats['budget_s']} s are spent"
-        )
-    texts += ["the trials interleaved call by call"] if protocol.get("interleave") else []
-    texts += ["each in a process of its own"] if protocol.get("process") == "per_call" else []
-    return ", ".join(texts)

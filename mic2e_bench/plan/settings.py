@@ -54,6 +54,11 @@ def missing(settings: Mapping[str, Any]) -> str:
     return ""
 
 
+def words(settings: Mapping[str, Any]) -> str:
+    """Settings as a label has them: ``steps=4, resolution=512x768``."""
+    return ", ".join(f"{name}={show(value)}" for name, value in settings.items())
+
+
 def show(value: Any) -> str:
     """A value as people write it: sizes as 512x768, the rest as it is."""
     if isinstance(value, (list, tuple)):

@@ -75,17 +75,12 @@ def require_one(records: Iterable[Record], names: Sequence[str] = SAME) -> None:
     first = None
     for one in filter(is_measured, records):
         first = first or one
-        require_same(first, one, names)
-
-
-def require_same(first: Record, one: Record, names: Sequence[str] = SAME) -> None:
-    """The same for two measured records."""
-    for name, other, mine in zip(names, place(first, names), place(one, names), strict=True):
-        if mine != other:
-            raise BadInput(
-                f"{one.study}: records {first.id} and {one.id} were measured in different environments "
-                f"({name}: {_difference(other, mine)}). Measure them again (run --rerun) or ask for it (--mixed)."
-            )
+        for name, other, mine in zip(names, place(first, names), place(one, names), strict=True):
+            if mine != other:
+                raise BadInput(
+                    f"{one.study}: records {first.id} and {one.id} were measured in different environments "
+                    f"({name}: {_difference(other, mine)}). Measure them again (run --rerun) or ask for it (--mixed)."
+                )
 
 
 def _difference(one: Any, other: Any) -> str:

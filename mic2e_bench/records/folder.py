@@ -33,23 +33,23 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def known(path: Path) -> record.Record | None:
+def known(path: Path, rerun: bool) -> record.Record | None:
     """The record of a trial that is to be measured, or ``None``. A damaged file is named and moved to ``damaged/``.
 
-    Raises ``record.Newer`` for a record that only a newer version can read.
+    So is one that only a newer version can read, with ``rerun``; else it raises ``record.Newer``.
     """
     try:
         return record.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except record.Newer:
-        raise
     except record.Damaged as error:
-        set_aside(path, error)
+        if isinstance(error, record.Newer) and not rerun:
+            raise
+        _set_aside(path, error)
         return None
 
 
-def set_aside(path: Path, why: record.Damaged) -> None:
+def _set_aside(path: Path, why: record.Damaged) -> None:
     """Make room for a new record: the old file goes to ``damaged/`` beside it, under a free name, and that is said."""
     folder = path.parent / "damaged"
     names = itertools.chain([path.name], (f"{path.stem}.{number}{path.suffix}" for number in itertools.count(2)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,51 +33,24 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
 
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
-    with _no_collection():
-        for folder in folders(Path(results), study):
-            first = None
-            for path in record.paths(folder):
-                try:
-                    one = record.read(path)
-                    rows.append(row(one, str(path)))
-                except FileNotFoundError:  # a run has just set it aside
-                    continue
-                except record.Damaged as error:
-                    damaged.append(str(error))
-                except (AttributeError, KeyError, TypeError, ValueError) as error:
-                    damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
-                else:
-                    if not mixed and comparable.is_measured(one):
-                        first = first or one
-                        comparable.require_same(first, one)
-        return pandas.DataFrame(_columns(rows)), damaged
-
-
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows turned into columns, ``None`` where a row has no such entry: at once for all rows of the same names."""
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for index, one in enumerate(rows):
-        alike.setdefault(tuple(one), []).append(index)
-    columns: dict[str, list[Any]] = {name: [None] * len(rows) for name in (*FIRST, *itertools.chain(*alike))}
-    for names, indices in alike.items():
-        values = zip(*(rows[index].values() for index in indices), strict=True)
-        for name, found in zip(names, values, strict=True):
-            column = columns[name]
-            for index, value in zip(indices, found, strict=True):
-                column[index] = value
-    return columns
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage collection: reading makes a million small objects, none of them garbage, which it would walk twice."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
+    for folder in folders(Path(results), study):
+        first = None
+        for path in record.paths(folder):
+            try:
+                one = record.read(path)
+                rows.append(row(one, str(path)))
+            except FileNotFoundError:  # a run has just set it aside
+                continue
+            except record.Damaged as error:
+                damaged.append(str(error))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
+            else:
+                if not mixed and comparable.is_measured(one):
+                    first = first or one
+                    comparable.require_one((first, one))
+    names = dict.fromkeys(itertools.chain(FIRST, *rows))
+    return pandas.DataFrame({name: [each.get(name) for each in rows] for name in names}), damaged
 
 
 FIRST = ("study", "id", "label", "pipeline", "model", "status", "reason", "baseline", "path")

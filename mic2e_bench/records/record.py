@@ -22,15 +22,11 @@ MEMORY = (
     "peak_vram_reserved_bytes",
     "peak_device_bytes",
 )
-
-
-PARTS = ("study", "label", "reason", "receipts", "timing", "memory", "images", "quality", "environment")
 SHAPES = {"trial": dict, "receipts": dict, "timing": dict, "memory": dict, "images": list, "quality": dict,
-          "environment": dict}  # fmt: skip
+          "environment": dict, "study": str, "label": str, "reason": str}  # fmt: skip
 TRIAL = ("pipeline", "model", "settings", "inputs", "protocol")
 OWN = ("study", "id", "label", "status", "reason", "receipts", "memory", "images", "quality", "environment")
 TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup_s", "energy_j", "rounds")
-
 
 # from the schema in the key to the next one: a function that returns the record with what that schema added or renamed;
 # it leaves ``id`` and ``trial`` alone, because the one is a hash of the other
@@ -183,9 +179,7 @@ def read(path: Path) -> Record:
     record = _upgraded(record, path)
     if record["id"] != path.stem:
         raise Damaged(f"{path} holds the record of trial {record['id']}")
-    if missing := [part for part in PARTS if part not in record]:
-        raise Damaged(f"{path} is damaged: it has no {', '.join(missing)}")
-    if wrong := [part for part, kind in SHAPES.items() if not isinstance(record[part], kind)]:
+    if wrong := [part for part, kind in SHAPES.items() if not isinstance(record.get(part), kind)]:
         raise Damaged(f"{path} is damaged: its {', '.join(wrong)} cannot be what was written")
     if missing := [part for part in TRIAL if part not in record["trial"]]:
         raise Damaged(f"{path} is damaged: its trial has no {', '.join(missing)}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -38,7 +39,7 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
         ("Trials", f"{len(study.trials)} ({', '.join(counts)})"),
         ("Baseline", ", ".join(f"{key} {show(settings[key])}" for key in _telling(study)) or "all as by default"),
         ("Inputs", f"{len(items)}: {names}"),
-        ("Each trial", f"{protocol.words(trial.protocol)}; seeds {seeds}"),
+        ("Each trial", f"{words(trial.protocol)}; seeds {seeds}"),
         *([("Repeated", text)] if (text := footnotes.repeats(found)) else []),
         ("Stand-ins", found.stand_ins or "none: published weights"),
     ]
@@ -106,3 +107,21 @@ def summary(all_found: Sequence[Findings]) -> Table:
 def _quality(found: Findings, row: object) -> str:
     names = [name for name in found.main_metrics if not missing(row[name])][:2]
     return ", ".join(worded(name, row[name]) for name in names) or NONE
+
+
+def words(given: Mapping[str, Any]) -> str:
+    """The time pass for people: ``1 warm-up call, 5 timed``."""
+    warmup, repeats = given["warmup"], given["repeats"]
+    texts = [
+        "warm-up until steady" if warmup == protocol.STEADY else f"{warmup} warm-up call{'s' if warmup != 1 else ''}"
+    ]
+    if isinstance(repeats, int):
+        texts.append(f"{repeats} timed")
+    else:
+        texts.append(
+            f"then repeats until the 95 % interval of the median is within {repeats['until'] * 100:g} %, "
+            f"{repeats['min']} to {repeats['max']} calls, or {repeats['budget_s']} s are spent"
+        )
+    texts += ["the trials interleaved call by call"] if given.get("interleave") else []
+    texts += ["each in a process of its own"] if given.get("process") == "per_call" else []
+    return ", ".join(texts)

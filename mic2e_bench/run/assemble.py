@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import signal
 import sys
-import time
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from typing import Any
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build
-from mic2e_bench.catalog.toggle import Phase, Toggle
+from mic2e_bench.catalog.toggle import Phase, Seen, Toggle
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.plan import settings
 from mic2e_bench.plan.trial import Trial
@@ -26,31 +22,29 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dict[str, Any]]:
+def make_build(trial: Trial) -> tuple[Build, dict[str, Any]]:
     """Load the pipeline of a trial and apply everything up to the call. Returns it with what loading cost."""
     from mic2e_bench.catalog.models import load
     from mic2e_bench.machine import probes  # with torch, as the next
 
-    if pipe:
-        pipe.send(("stage", "load", 0.0))
     if lacking := settings.missing(trial.settings):
         raise Unavailable(lacking)
     device, pipeline = trial.settings["device"], registry.pipeline(trial.pipeline)
-    build = Build(pipeline, device=device, model=trial.model, settings=trial.settings)
-    parts: dict[str, float] = {}
+    build, ready = Build(pipeline, device, model=trial.model, settings=trial.settings), probes.synchroniser(device)
     with probes.memory("cpu", phase="load") as peaks, probes.clock("cpu") as elapsed:
-        with _timed(parts, "read"):
-            apply(build, trial, Phase.LOAD, Phase.LOAD)
+        with probes.clock("cpu") as reading:
+            apply(build, trial, Phase.LOAD)
             build.pipe = load.load(build, trial.model)
-        with _timed(parts, "modify"):
-            apply(build, trial, Phase.MODIFY, Phase.MODIFY)
+        with probes.clock("cpu") as modifying:
+            apply(build, trial, Phase.MODIFY)
         weights = probes.weights_bytes(build.modules())
-        with _timed(parts, "place"):
-            apply(build, trial, Phase.PLACE, Phase.PLACE)
-            probes.synchroniser(device)()
-        with _timed(parts, "compile"):
-            apply(build, trial, Phase.COMPILE, Phase.COMPILE)
-            probes.synchroniser(device)()
+        with probes.clock("cpu") as placing:
+            apply(build, trial, Phase.PLACE)
+            ready()
+        with probes.clock("cpu") as compiling:
+            apply(build, trial, Phase.COMPILE)
+            ready()
+    clocks = {"read": reading, "modify": modifying, "place": placing, "compile": compiling}
     memory = {
         "weights_bytes": weights,
         "load_peak_rss_bytes": peaks.rss_bytes,
@@ -58,27 +52,21 @@ def make_build(trial: Trial, pipe: Connection | None = None) -> tuple[Build, dic
         "phases": {"load": {**peaks.phases["load"], **probes.vram_since_start()}},
     }
     libraries = sys.modules.get("mic2e_bench.run.preload")
+    parts = {name: clock.seconds for name, clock in clocks.items()}
     timing = {"import_s": getattr(libraries, "IMPORT_S", None), "load_s": elapsed.seconds, "load_parts_s": parts}
     return build, {"timing": timing, "memory": memory}
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - start
 
 
 def next_trial(build: Build, trial: Trial) -> None:
     """Make a build ready for the calls of one of its trials."""
     build.next_trial()
-    apply(build, trial, Phase.CALL, Phase.CALL)
+    apply(build, trial, Phase.CALL)
 
 
-def apply(build: Build, trial: Trial, first: Phase, last: Phase) -> None:
-    """Apply the trial's toggles of these phases, in order."""
+def apply(build: Build, trial: Trial, phase: Phase) -> None:
+    """Apply the trial's toggles of one phase, in order."""
     for toggle, value in _toggles(trial):
-        if first <= toggle.phase <= last:
+        if toggle.phase == phase:
             toggle.apply(build, value)
 
 
@@ -89,7 +77,11 @@ def receipts(build: Build, trial: Trial) -> dict[str, dict[str, Any]]:
 
 def receipt(build: Build, toggle: Toggle, asked: Any) -> dict[str, Any]:
     """What was asked of one toggle and what the live object shows."""
-    seen = toggle.observe(build, asked)
+    return said(asked, toggle.observe(build, asked))
+
+
+def said(asked: Any, seen: Seen) -> dict[str, Any]:
+    """The receipt of what was asked and what was seen."""
     applied = seen.value == asked if seen.applied is None else seen.applied
     found = {"asked": asked, "seen": seen.value, "applied": applied, "how": seen.how}
     return found if applied else {**found, "reason": seen.reason or f"asked {asked}, seen {seen.value}"}

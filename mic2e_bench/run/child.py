@@ -14,7 +14,7 @@ from mic2e_bench.run import forkserver, worker
 from mic2e_bench.run.failures import died
 from mic2e_bench.run.outcomes import Outcomes
 
-HELD = 1 << 30  # bytes of a card: a driver keeps a few hundred MiB of an idle one for itself
+HELD = 1 << 30  # bytes of a card that others must hold to matter: a driver keeps a few hundred MiB for itself
 
 
 def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
@@ -113,8 +113,8 @@ class Child:
         return status == "unavailable" and not any(self.outcomes.cannot_fit(trial) for trial in self.left.values())
 
     def _done(self, id: str, parts: dict[str, Any]) -> None:
-        receipts = parts["receipts"].items()
-        reasons = [f"{name} {r['asked']}: {r['reason']}" for name, r in receipts if not r["applied"]]
+        unapplied = {name: receipt for name, receipt in parts["receipts"].items() if not receipt["applied"]}
+        reasons = [f"{name} {receipt['asked']}: {receipt['reason']}" for name, receipt in unapplied.items()]
         status = "not_applied" if reasons else "ok"
         if invalid := parts.pop("invalid", ""):  # what it made are no pictures
             status, reasons = "invalid", [invalid, *reasons]
@@ -131,13 +131,9 @@ class Child:
         times = {"started": self.started, "finished": environment.now()}
         clocks = parts.get("timing", {}).get("sm_mhz", ())
         parts["environment"] = {"log": log, **self.watch.finish(clocks), **times}
-        if status == "oom" and (held := self._held_by_others()):
+        held = (self.card_before or {}).get("used_bytes") or 0  # before this child was started
+        if status == "oom" and held > HELD:
             parts["environment"]["held_by_others_bytes"] = held
             reason += f"; {held / 2**30:.1f} GiB of the card were taken before it began: free them and run again"
         self.outcomes.write(trial, status, reason, **parts)
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
-
-    def _held_by_others(self) -> int:
-        """Bytes of the card that were in use before this child was started; 0 where they are too few to matter."""
-        used = (self.card_before or {}).get("used_bytes") or 0
-        return used if used > HELD else 0

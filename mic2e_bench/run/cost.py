@@ -6,7 +6,7 @@ Counted in a call of its own, which is slow, so only with ``protocol.cost``.
 from __future__ import annotations
 
 import contextlib
-import time
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,11 +14,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
 from mic2e_bench.catalog.pipeline import Build, Item
-from mic2e_bench.machine import probes
+from mic2e_bench.machine.ceilings import ceilings
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run.kernels import can_count
-from mic2e_bench.run.watch import ENTRIES, replaced
+from mic2e_bench.run.watch import entries, hooked, replaced
 
 # attention on a CPU, which PyTorch's counter does not know
 OF_CPU = {
@@ -26,9 +26,6 @@ OF_CPU = {
         sdpa_flop(query, key, value)
     )
 }
-SIDE = {"cpu": 1024, "cuda": 8192}  # of the square matrices whose product is the ceiling of FLOP/s
-COPIED = {"cpu": 1 << 28, "cuda": 1 << 30}  # bytes of the copy that is the ceiling of bytes/s
-TRIES = 5
 IDLE = (torch.nn.Dropout, torch.nn.Identity)  # they pass on what they get
 
 
@@ -68,28 +65,19 @@ def count(build: Build, item: Item, seed: int) -> dict[str, Any]:
 def _by_component(build: Build, mode: FlopCounterMode, found: dict[str, int]) -> Iterator[None]:
     """Tell the components' shares apart."""
 
-    def counted(label: str) -> Callable[[Callable], Callable]:
-        def make(inner: Callable) -> Callable:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                before = mode.get_total_flops()
-                result = inner(*args, **kwargs)
-                found[label] = found.get(label, 0) + mode.get_total_flops() - before
-                return result
-
-            return call
-
-        return make
+    def counted(label: str, inner: Callable, *args: Any, **kwargs: Any) -> Any:
+        before = mode.get_total_flops()
+        result = inner(*args, **kwargs)
+        found[label] = found.get(label, 0) + mode.get_total_flops() - before
+        return result
 
     with contextlib.ExitStack() as stack:
-        for name, module in build.modules().items():
-            for entry in ENTRIES.get(name, ENTRIES[""]):
-                label = f"{name}.{entry}" if entry != "forward" else name
-                stack.enter_context(replaced(module, entry, counted(label)))
+        for label, module, entry in entries(build.modules()):
+            stack.enter_context(replaced(module, entry, functools.partial(counted, label)))
         yield
 
 
-@contextlib.contextmanager
-def _traffic(build: Build, moved: list[int]) -> Iterator[None]:
+def _traffic(build: Build, moved: list[int]) -> contextlib.AbstractContextManager[None]:
     """Add up what the innermost modules read and write: weights, inputs and outputs, each once a call.
 
     An estimate of the memory traffic: caches save some of it, and what lies between modules is left out.
@@ -100,12 +88,7 @@ def _traffic(build: Build, moved: list[int]) -> Iterator[None]:
         moved[0] += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     inner = {m for whole in build.modules().values() for m in whole.modules() if not next(m.children(), None)}
-    handles = [m.register_forward_hook(add) for m in inner if not isinstance(m, IDLE)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked([m for m in inner if not isinstance(m, IDLE)], add)
 
 
 def _tensors(value: Any) -> Iterable[torch.Tensor]:
@@ -114,31 +97,3 @@ def _tensors(value: Any) -> Iterable[torch.Tensor]:
     elif isinstance(value, (list, tuple)):
         for one in value:
             yield from _tensors(one)
-
-
-def ceilings(device: str, dtype: str) -> dict[str, Any]:
-    """The fastest of five products of two square matrices and of five copies, on this device in this process."""
-    kind, type_ = device.partition(":")[0], getattr(torch, dtype)
-    if not type_.is_floating_point or type_.itemsize < 2:  # of an 8-bit type there is no plain product
-        type_ = torch.bfloat16
-    side, size = SIDE[kind], COPIED[kind]
-    one, other = (torch.randn(side, side, device=device).to(type_) for _ in range(2))
-    source = torch.ones(size, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    product_s, copy_s = _fastest(device, lambda: one @ other), _fastest(device, lambda: target.copy_(source))
-    return {
-        "dtype": str(type_).removeprefix("torch."),
-        "matmul_flops_per_s": 2 * side**3 / product_s,
-        "copy_bytes_per_s": 2 * size / copy_s,  # read and written
-        "threads": torch.get_num_threads() if kind == "cpu" else None,
-    }
-
-
-def _fastest(device: str, act: Callable[[], Any]) -> float:
-    act()
-    seconds, begin = [], time.perf_counter()
-    while len(seconds) < TRIES and (not seconds or time.perf_counter() - begin < 2):
-        with probes.clock(device) as elapsed:
-            act()
-        seconds.append(elapsed.seconds)
-    return min(seconds)

@@ -21,7 +21,7 @@ from typing import Any
 
 from mic2e_bench import files
 from mic2e_bench.errors import BadInput
-from mic2e_bench.machine import environment, fork_safety, visible
+from mic2e_bench.machine import fork_safety, memory_left, visible
 
 why_spawned: list[str] = []  # reasons to spawn children; empty where they are forked
 
@@ -37,16 +37,15 @@ def context() -> Any:
     # waiting threads sleep instead of spinning: on a machine with other work a call is else up to ten times slower
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     visible.look()  # it makes CUDA number the devices as the driver does
-    environment.oom_kills_at_start()  # what it counts from now on may be of our children
+    memory_left.oom_kills_at_start()  # what it counts from now on may be of our children
     if "forkserver" not in multiprocessing.get_all_start_methods():
         spawn_instead("this platform has no fork server")
     if why_spawned:
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mic2e_bench.run.preload"])
+    forkserver.set_forkserver_preload(["mic2e_bench.run.preload"])
     with _without_interrupts():
         forkserver.ensure_running()
-    return context
+    return multiprocessing.get_context("forkserver")
 
 
 def spawn_instead(reason: str) -> None:
@@ -109,8 +108,8 @@ def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Conne
     except OSError as error:
         raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
-    # a spawned child may have to start processes of its own (``restarts``), which Python forbids to daemons
-    process = _started(target=_logged, args=(log, target, *args, sending), daemon=not why_spawned)
+    # no daemon: it may have to start processes of its own (``restarts``), which Python forbids to those
+    process = _started(target=_logged, args=(log, target, *args, sending))
     sending.close()
     return process, receiving
 

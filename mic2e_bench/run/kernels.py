@@ -19,23 +19,18 @@ def can_count(denoiser: Any) -> bool:
     return not (compiled(denoiser) or getattr(denoiser.forward, "opaque", False))
 
 
-@contextlib.contextmanager
-def count_kernels(witness: Witness, denoiser: Any) -> Iterator[None]:
+def count_kernels(witness: Witness, denoiser: Any) -> contextlib.AbstractContextManager[None]:
     """Count the attention kernels of the denoiser's first call in the block.
 
     Every operator then passes through Python, which is slow: one call of the denoiser must do, and no clock may run.
     """
     left = [True]
 
-    def counted(inner: Callable) -> Callable:
-        def count(*args: Any, **kwargs: Any) -> Any:
-            with attention_kernels(witness.attention) if left and left.pop() else contextlib.nullcontext():
-                return inner(*args, **kwargs)
+    def count(inner: Callable, *args: Any, **kwargs: Any) -> Any:
+        with attention_kernels(witness.attention) if left and left.pop() else contextlib.nullcontext():
+            return inner(*args, **kwargs)
 
-        return count
-
-    with replaced(denoiser, "forward", counted) if can_count(denoiser) else contextlib.nullcontext():
-        yield
+    return replaced(denoiser, "forward", count) if can_count(denoiser) else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -16,11 +16,10 @@ from mic2e_bench.run import sampling
 from mic2e_bench.run.memory_pass import Shots, store
 
 Tell = Callable[[str, float], None]
+NextCall = Callable[[str], None]
 
 
-def measure(
-    build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping | None = None) -> dict[str, Any]:
     """The parts of a record: ``timing``, ``memory``, ``images``, ``invalid`` (why they are no pictures, or empty).
 
     The order: a first call, on record as such and witnessed by nobody; the rest of the warm-up; the timed repeats;
@@ -52,17 +51,11 @@ def measure(
         stored["again"] = store(picture, images)
     samples = timed["warmup_s"] + timed["latency_s"]
     timing = {**timed, **shots.timing, "first_call_s": samples[0], "calls_s": sum(samples) + shots.calls_s}
-    return {
-        "timing": {**timing, **sampling.judge(timing)},
-        "memory": shots.memory,
-        "images": shots.images,
-        "invalid": shots.invalid,
-    }
+    timing |= sampling.judge(timing)
+    return {"timing": timing, "memory": shots.memory, "images": shots.images, "invalid": shots.invalid}
 
 
-def time_pass(
-    build: Build, item: Item, protocol: Mapping[str, Any], next_call: Callable[[str], None]
-) -> dict[str, Any]:
+def time_pass(build: Build, item: Item, protocol: Mapping[str, Any], next_call: NextCall) -> dict[str, Any]:
     """The warm-up and the repeats, one after the other on one input with one seed: samples, and what ended both."""
     samples: dict[str, Any] = {name: [] for name in ("warmup_s", "latency_s", "device_latency_s", "energy_j", "sm_mhz")}
     repeats = samples["latency_s"]
@@ -71,14 +64,12 @@ def time_pass(
         return samples
     while not (ended := sampling.enough(protocol["repeats"], repeats)):
         next_call(_numbered("repeat", repeats, protocol["repeats"]))
-        add(samples, timed_call(build, item, protocol["seeds"][0]))
+        sampling.add(samples, timed_call(build, item, protocol["seeds"][0]))
     samples["ended_by"]["repeats"] = ended
     return samples
 
 
-def _warm_up(
-    build: Build, item: Item, protocol: Mapping[str, Any], next_call: Callable[[str], None], seconds: list[float]
-) -> str:
+def _warm_up(build: Build, item: Item, protocol: Mapping, next_call: NextCall, seconds: list[float]) -> str:
     """The calls before those that count; adds to ``seconds`` and returns what ended them.
 
     A compiled denoiser is called on until a call compiled nothing and recorded no CUDA graph (``compiled``): that is
@@ -99,13 +90,6 @@ def _warm_up(
 
 def _numbered(name: str, done: list[float], rule: Any) -> str:
     return f"{name} {len(done) + 1}" + (f"/{rule}" if isinstance(rule, int) else "")
-
-
-def add(samples: dict[str, Any], call: Mapping[str, float | None]) -> None:
-    """Add one timed call to the samples; what the device does not tell stays empty."""
-    for name, value in call.items():
-        if value is not None:
-            samples[name].append(value)
 
 
 def timed_call(build: Build, item: Item, seed: int) -> dict[str, float | None]:

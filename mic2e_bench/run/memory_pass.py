@@ -20,14 +20,6 @@ from mic2e_bench.run.kernels import can_count, count_kernels
 from mic2e_bench.run.watch import watch
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
-NAMES = (
-    "rss_bytes",
-    "vram_allocated_bytes",
-    "vram_reserved_bytes",
-    "device_bytes",
-    "process_device_bytes",
-    "beside_allocator_bytes",
-)
 
 
 class Shots:
@@ -36,17 +28,15 @@ class Shots:
     def __init__(self, build: Build, folder: Path) -> None:
         self.build, self.folder = build, folder
         self.images: list[dict[str, Any]] = []
-        self.memory: dict[str, Any] = {}
-        self.timing: dict[str, Any] = {}
-        self.calls_s = 0.0
+        self.memory, self.timing, self.calls_s = {}, {}, 0.0
 
-    def take(self, item: Item, seed: int, kernels: bool | None = None) -> None:
+    def take(self, item: Item, seed: int, kernels: bool = True) -> None:
         """One call: its peaks raise the trial's, its images are stored; the first call has a witness as well.
 
-        ``kernels``: whether this call counts the attention kernels, which makes it slow (default: the first one does).
+        ``kernels``: whether this call counts the attention kernels, which makes it slow.
         """
         first, build = not self.images, self.build
-        counting = count_kernels(build.witness, build.denoiser) if _default(kernels, first) else nullcontext()
+        counting = count_kernels(build.witness, build.denoiser) if kernels else nullcontext()
         with (
             build.around(),
             counting,
@@ -56,8 +46,9 @@ class Shots:
         ):
             pictures = build.pipeline.call(build, item, seed)
         self.calls_s += elapsed.seconds
-        for name in NAMES:
-            self._raise(f"peak_{name}", getattr(peaks, name))
+        for name in probes.PEAKS:
+            if (peak := getattr(peaks, name)) is not None:
+                self.memory[f"peak_{name}"] = max(peak, self.memory.get(f"peak_{name}", 0))
         if first:
             self.memory |= {"rss_before_call_bytes": peaks.rss_before_bytes, "phases": peaks.phases}
             self.memory |= probes.device_total(build.device)
@@ -69,14 +60,10 @@ class Shots:
 
     def count_kernels(self, item: Item, seed: int) -> None:
         """A call of its own for the count of kernels, where they can be counted; few steps do, as one is looked at."""
-        if can_count(self.build.denoiser):
-            build = self.build
-            with (
-                build.around(),
-                build.shortened(STEPS_COUNTED),
-                count_kernels(build.witness, build.denoiser),
-                probes.clock(build.device) as elapsed,
-            ):
+        build = self.build
+        if can_count(build.denoiser):
+            counting = count_kernels(build.witness, build.denoiser)
+            with build.around(), build.shortened(STEPS_COUNTED), counting, probes.clock(build.device) as elapsed:
                 build.pipeline.call(build, item, seed)
             self.calls_s += elapsed.seconds
 
@@ -89,16 +76,10 @@ class Shots:
         return "; ".join(([] if self.build.witness.finite else ["the VAE decoded NaN or infinity"]) + found)
 
     def _fault(self, picture: Image.Image) -> str:
-        if self.build.pipeline.task == "segmentation":  # an empty mask is an answer
-            return ""
         ranges = picture.convert("RGB").getextrema()
-        if any(low != high for low, high in ranges):
-            return ""
+        if self.build.pipeline.task == "segmentation" or any(low != high for low, high in ranges):
+            return ""  # an empty mask is an answer
         return "of one colour" if any(high for _, high in ranges) else "black"
-
-    def _raise(self, name: str, value: int | None) -> None:
-        if value is not None:
-            self.memory[name] = max(value, self.memory.get(name) or 0)
 
     @contextmanager
     def _witness(self, peaks: probes.Peaks) -> Iterator[None]:
@@ -120,10 +101,6 @@ class Shots:
         self.timing["step_s"] = [after - before for before, after in itertools.pairwise(marks)]
         self.timing["component_s"] = build.witness.component_s
         build.witness.steps = len(marks)
-
-
-def _default(value: bool | None, default: bool) -> bool:
-    return default if value is None else value
 
 
 def store(picture: Image.Image, folder: Path) -> dict[str, str]:

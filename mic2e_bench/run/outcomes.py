@@ -75,15 +75,17 @@ class Outcomes:
                 return group
         return []
 
+    def begins(self, groups: list[list[Trial]]) -> bool:
+        """Whether these fit into the budget, where there is one: as a whole or not at all."""
+        return self.budget is None or self.budget.begins(groups)
+
     def without_skipped(self, group: list[Trial]) -> list[Trial]:
         """The trials that may fit; the others get their record."""
-        left = []
+        reasons = {trial.id: self.cannot_fit(trial) for trial in group}
         for trial in group:
-            if reason := self.cannot_fit(trial):
-                self.write(trial, "skipped", reason)
-            else:
-                left.append(trial)
-        return left
+            if reasons[trial.id]:
+                self.write(trial, "skipped", reasons[trial.id])
+        return [trial for trial in group if not reasons[trial.id]]
 
     def cannot_fit(self, trial: Trial) -> str:
         """Why a trial need not be tried; empty where it may fit, or is to be forced."""

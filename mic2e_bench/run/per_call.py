@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mic2e_bench.catalog.toggle import Seen
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import fork_safety
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.protocol import most_calls
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.run import assemble, failures, sampling
+from mic2e_bench.run import assemble, failures, forkserver, sampling
 
 RAISED_AS = {"unavailable": Unavailable, "oom": MemoryError}
 
@@ -41,7 +40,7 @@ def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any
             samples[kind].append(cycles[-1]["answer_s"])
         samples["ended_by"][rule] = end
     parts = {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
-    return {**samples, "restarts": {**parts, "method": "fork" if fork_safety.may_fork() else "spawn"}}
+    return {**samples, "restarts": {**parts, "method": _method()}}
 
 
 def receipt(asked: str, parts: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -56,56 +55,29 @@ def receipt(asked: str, parts: Mapping[str, Any] | None = None) -> dict[str, Any
         how = f"{calls} timed calls by {processes} processes, each from its start and the loading to the image"
         if parts["method"] == "spawn":
             how += "; spawned, so that each imports the libraries as well"
-    found = {"asked": asked, "seen": seen, "applied": seen == asked, "how": how}
-    return found if found["applied"] else {**found, "reason": f"asked {asked}, seen {seen}"}
+    return assemble.said(asked, Seen(seen, how))
 
 
 def _cycle(trial: Trial) -> dict[str, Any]:
     """One process from its start to its end. Raises what stopped it, as the error of its status."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # or the child prints it again
     start = time.perf_counter()
-    process = _forked(trial, sending) if fork_safety.may_fork() else _spawned(trial, sending)
+    process = multiprocessing.get_context(_method()).Process(target=_one_call, args=(trial, sending))
+    process.start()
     sending.close()
-    try:
-        answer = receiving.recv()
-    except EOFError:
-        answer = None
+    answer = forkserver.receive(receiving)
     answered = time.perf_counter()
-    exitcode = process.end()
+    process.join()
     receiving.close()
     if answer is None:
-        raise RuntimeError(f"the process of one call ended by itself, exit code {exitcode}")
+        raise RuntimeError(f"the process of one call ended by itself, exit code {process.exitcode}")
     if "reason" in answer:
         raise RAISED_AS.get(answer["status"], RuntimeError)(answer["reason"])
     return {**answer, "answer_s": answered - start, "exit_s": time.perf_counter() - answered, "pid": process.pid}
 
 
-@dataclass(frozen=True)
-class Started:
-    """A process of one call: its id, and a function that waits for its end and returns its exit code."""
-
-    pid: int
-    end: Callable[[], int | None]
-
-
-def _forked(trial: Trial, pipe: Connection) -> Started:
-    pid = os.fork()
-    if pid == 0:
-        _one_call(trial, pipe)
-    return Started(pid, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
-def _spawned(trial: Trial, pipe: Connection) -> Started:
-    process = multiprocessing.get_context("spawn").Process(target=_one_call, args=(trial, pipe))
-    process.start()
-
-    def end() -> int | None:
-        process.join()
-        return process.exitcode
-
-    return Started(process.pid, end)
+def _method() -> str:
+    return "fork" if fork_safety.may_fork() else "spawn"
 
 
 def _one_call(trial: Trial, pipe: Connection) -> None:

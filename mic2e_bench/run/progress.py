@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
@@ -13,6 +13,9 @@ from mic2e_bench.plan.trial import Trial
 
 if TYPE_CHECKING:
     from mic2e_bench.tools.budget.budget import Budget
+
+BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}, {remaining} left{postfix}]"
+LINE = "{desc} [{elapsed_s:.0f} s, about {remaining_s:.0f} s left{postfix}]"
 
 # tqdm's own lock is a semaphore, which a runner that is killed would leave behind
 tqdm.set_lock(threading.RLock())
@@ -25,14 +28,12 @@ class Progress:
     """
 
     def __init__(self, trials: list[Trial], budget: Budget | None = None) -> None:
-        self.budget = budget
-        self.places = {trial.id: index for index, trial in enumerate(trials, 1)}
-        self.finished, self.total, self.start = 0.0, sum(trial.work for trial in trials), time.monotonic()
-        layout = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}, {remaining} left]"
+        self.budget, self.finished = budget, 0.0
+        self.names = {one.id: f"{one.study} {n}/{len(trials)} {one.label}" for n, one in enumerate(trials, 1)}
         self.lines = not (sys.stderr.isatty() or "ipykernel" in sys.modules)
-        self.bar = tqdm(
-            total=self.total, bar_format=layout, mininterval=0, miniters=0, dynamic_ncols=True, disable=self.lines
-        )
+        layout = {"bar_format": LINE if self.lines else BAR, "file": io.StringIO() if self.lines else None}
+        total = sum(trial.work for trial in trials)
+        self.bar = tqdm(total=total, smoothing=0, mininterval=0, miniters=0, dynamic_ncols=True, **layout)
 
     def __enter__(self) -> Progress:
         return self
@@ -42,28 +43,18 @@ class Progress:
 
     def at(self, trial: Trial, stage: str, share: float) -> None:
         """This trial has reached ``stage``, with this share of its work behind it."""
-        self._move(self.finished + share * trial.work, f"{self._place(trial)} · {stage}")
+        self._show(trial, stage, self.finished + share * trial.work)
 
     def done(self, trial: Trial, status: str) -> None:
         """This trial has its record."""
         self.finished += trial.work
-        self._move(self.finished, f"{self._place(trial)} · {status}")
+        self._show(trial, status, self.finished)
         if self.lines:
-            elapsed = time.monotonic() - self.start
-            left = elapsed / self.finished * (self.total - self.finished)
-            print(
-                f"{self._place(trial)}: {status} [{elapsed:.0f} s, about {left:.0f} s left{self._rest()}]",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(self.bar, file=sys.stderr, flush=True)
 
-    def _place(self, trial: Trial) -> str:
-        return f"{trial.study} {self.places[trial.id]}/{len(self.places)} {trial.label}"
-
-    def _rest(self) -> str:
-        return f"; {self.budget.left_s:.0f} s of the budget" if self.budget else ""
-
-    def _move(self, position: float, text: str) -> None:
-        self.bar.set_description_str(text + self._rest(), refresh=False)
+    def _show(self, trial: Trial, text: str, position: float) -> None:
+        rest = f"{self.budget.left_s:.0f} s of the budget" if self.budget else ""
+        self.bar.set_description_str(f"{self.names[trial.id]}: {text}", refresh=False)
+        self.bar.set_postfix_str(rest, refresh=False)
         self.bar.update(position - self.bar.n)
         self.bar.refresh()

@@ -24,19 +24,14 @@ def measure(groups: list[Group], outcomes: Outcomes) -> list[Group]:
     mine = [group for group in groups if group[0].is_in_rounds]
     left = [group for group in groups if group not in mine]
     crowded: list[Group] = []
-    while mine and _fits(mine, outcomes):
+    while mine and outcomes.begins(mine):
         mine = _together(mine, outcomes, crowded)
     for group in crowded:
         print(f"{group[0].study} {group[0].label}: no memory beside the other builds; tried alone", file=sys.stderr)
         alone = [group]
-        while alone and _fits(alone, outcomes):
+        while alone and outcomes.begins(alone):
             alone = [each for group in alone for each in _together([group], outcomes)]
     return left
-
-
-def _fits(groups: list[Group], outcomes: Outcomes) -> bool:
-    """Whether these fit into the budget, where there is one: as a whole or not at all."""
-    return outcomes.budget is None or outcomes.budget.begins(groups)
 
 
 def _together(groups: list[Group], outcomes: Outcomes, crowded: list[Group] | None = None) -> list[Group]:
@@ -127,9 +122,7 @@ class Kept(Child):
         if self.turn is None:
             self.parts[id] = parts
             return
-        for name, value in parts.items():
-            if value is not None:
-                self.parts[id]["timing"][name].append(value)
+        sampling.add(self.parts[id]["timing"], parts)
 
     def _write(self, id: str, status: str, reason: str, **parts: Any) -> None:
         self.parts.pop(id, None)

@@ -13,10 +13,9 @@ from mic2e_bench.errors import UsedUp
 from mic2e_bench.machine import versions, visible
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.trial import Trial, grouped
-from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.records.folder import locked
+from mic2e_bench.records.folder import known, locked
 from mic2e_bench.run import forkserver, rounds
 from mic2e_bench.run.child import Child
 from mic2e_bench.run.outcomes import Outcomes, Summary
@@ -89,13 +88,10 @@ def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
     for trial in study.trials:
         path = record.path_of(outcomes.results, study.name, trial.id)
         try:
-            old = records_folder.known(path)
+            old = known(path, rerun)
         except record.Newer as error:
-            if not rerun:
-                print(f"left alone, and not measured: {error}", file=sys.stderr)
-                continue
-            records_folder.set_aside(path, error)
-            old = None
+            print(f"left alone, and not measured: {error}", file=sys.stderr)
+            continue
         if old and is_measured(old) and not rerun:
             summary.records[trial.id] = old
         elif trial.id in study.refused and not outcomes.force:
@@ -116,23 +112,11 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
         versions.warn()
         if hidden := visible.hidden():
             print(hidden, file=sys.stderr)
-        summary.import_s = _start(outcomes.budget)
+        with outcomes.budget.importing() if outcomes.budget else contextlib.nullcontext():
+            summary.import_s = forkserver.start()
     with Progress(pending, outcomes.budget) as progress:
         outcomes.progress = progress
         groups = rounds.measure(grouped(pending), outcomes)
         while group := outcomes.next_group(groups):
             if left := Child(group, outcomes).run():
                 groups.insert(0, left)
-
-
-def _start(budget: Budget | None) -> float:
-    """Start the server; returns the seconds that the import of the libraries took, of which a budget learns."""
-    if not budget:
-        return forkserver.start()
-    begin = time.perf_counter()
-    try:
-        with budget.importing():
-            return forkserver.start()
-    finally:
-        if (seconds := time.perf_counter() - begin) > 1:  # else it was running already
-            budget.durations.imports = [seconds]

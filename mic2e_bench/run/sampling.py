@@ -1,14 +1,4 @@
-"""When enough calls were timed, and what is odd about their seconds. Pure functions of samples in their order.
-
-The rules, for every record:
-
-- A warm-up is **steady** when its last 3 calls are within 5 % of their median.
-- Repeats are **enough** when the 95 % interval of their median (order statistics) is within the asked share of it.
-- An **outlier** lies over 3 interquartile ranges outside the quartiles and over 5 % off the median. It is kept.
-- The spread is **wide** when half the interquartile range is more than 5 % of the median.
-- The samples **drift** when they rise or fall with time (Mann-Kendall test, 5 %) by more than 5 % of the median
-  (Theil-Sen slope over the whole run).
-"""
+"""When enough calls were timed, and what is odd about their seconds. Pure functions of samples in their order."""
 
 from __future__ import annotations
 
@@ -36,9 +26,8 @@ def warm(rule: int | str, samples: Sequence[float]) -> str:
 
 def is_steady(samples: Sequence[float]) -> bool:
     """Whether the last three samples are within 5 % of their median."""
-    last = list(samples)[-LAST:]
-    middle = float(np.median(last)) if last else 0.0
-    return len(last) == LAST and all(abs(value - middle) <= TOLERANCE * middle for value in last)
+    last = samples[-LAST:]
+    return len(last) == LAST and all(abs(value - np.median(last)) <= TOLERANCE * np.median(last) for value in last)
 
 
 def enough(rule: int | Mapping[str, Any], *together: Sequence[float]) -> str:
@@ -66,20 +55,17 @@ def is_narrow(samples: Sequence[float], share: float) -> bool:
 
 
 def outliers(samples: Sequence[float]) -> list[int]:
-    """The places of samples that are far from the others."""
+    """The places of samples over 3 interquartile ranges outside the quartiles and over 5 % off the median."""
     if len(samples) < 4:
         return []
-    low, middle, high = quartiles(list(samples))
+    low, middle, high = quartiles(samples)
     far = 3 * (high - low)
-    return [
-        index
-        for index, value in enumerate(samples)
-        if not low - far <= value <= high + far and abs(value - middle) > TOLERANCE * middle
-    ]
+    outside = [value < low - far or value > high + far for value in samples]
+    return [i for i, value in enumerate(samples) if outside[i] and abs(value - middle) > TOLERANCE * middle]
 
 
 def drift(samples: Sequence[float]) -> float | None:
-    """The change over the run as a share of the median, where it is significant and over 5 %; else ``None``."""
+    """The trend (Theil-Sen) as a share of the median; ``None`` where it is within 5 % or by chance (Mann-Kendall)."""
     count = len(samples)
     if count < 5:  # fewer can never be significant
         return None
@@ -91,17 +77,26 @@ def drift(samples: Sequence[float]) -> float | None:
     return change if stats.kendalltau(range(count), samples).pvalue < 0.05 and abs(change) > TOLERANCE else None
 
 
+def add(samples: Mapping[str, list[float]], call: Mapping[str, float | None]) -> None:
+    """Add one timed call to the samples; what the device does not tell stays empty."""
+    for name, value in call.items():
+        if value is not None:
+            samples[name].append(value)
+
+
 def judge(timing: Mapping[str, Any]) -> dict[str, Any]:
-    """``outliers`` (places in ``latency_s``) and ``warnings`` (one line each) of a record's timing."""
+    """``outliers`` (places in ``latency_s``) and ``warnings`` of a record's timing, a line each.
+
+    The spread is wide when half the interquartile range is more than 5 % of the median.
+    """
     samples = timing["latency_s"]
-    found = {"outliers": outliers(samples), "warnings": []}
-    if len(samples) >= 3 and (wide := spread(list(samples))) > TOLERANCE:
-        found["warnings"].append(f"spread: half the distance between the quartiles is {wide:.0%} of the median")
+    warnings, ended = [], timing.get("ended_by", {})
+    if len(samples) >= 3 and (wide := spread(samples)) > TOLERANCE:
+        warnings.append(f"spread: half the distance between the quartiles is {wide:.0%} of the median")
     if change := drift(samples):
-        found["warnings"].append(f"drift: the calls got {'slower' if change > 0 else 'faster'} by {abs(change):.0%}")
-    ended = timing.get("ended_by", {})
+        warnings.append(f"drift: the calls got {'slower' if change > 0 else 'faster'} by {abs(change):.0%}")
     if ended.get("warmup") == "cap":
-        found["warnings"].append(f"not steady after {MOST_WARMUP} warm-up calls")
+        warnings.append(f"not steady after {MOST_WARMUP} warm-up calls")
     if ended.get("repeats") in ("max", "budget"):
-        found["warnings"].append(f"the interval of the median is wider than asked: the {ended['repeats']} ended it")
-    return found
+        warnings.append(f"the interval of the median is wider than asked: the {ended['repeats']} ended it")
+    return {"outliers": outliers(samples), "warnings": warnings}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from mic2e_bench.plan.settings import show
 from mic2e_bench.plan.trial import Trial, fingerprint, identifying
@@ -28,14 +27,11 @@ def larger(trial: Trial, other: Trial) -> bool:
 
 def _sizes(trial: Trial) -> list[int]:
     """Short side, or height and width; images at once."""
-    found: list[int] = []
-    for name in SIZES:
-        value = trial.settings.get(name, 0)
-        found += value if isinstance(value, list) else [value]
-    return found
+    values = [trial.settings.get(name, 0) for name in SIZES]
+    return [side for value in values for side in (value if isinstance(value, list) else [value])]
 
 
 def _rest(trial: Trial) -> str:
     """All that has a part in how much memory a call needs, but for the sizes."""
-    settings: dict[str, Any] = {name: value for name, value in trial.settings.items() if name not in SIZES}
+    settings = {name: value for name, value in trial.settings.items() if name not in SIZES}
     return fingerprint(identifying([trial.pipeline, dict(trial.model), settings, dict(trial.inputs)]))

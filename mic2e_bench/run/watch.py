@@ -6,9 +6,10 @@ Proof for the receipts. A witness slows the call down a little, so the calls tha
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mic2e_bench.catalog.witness import Witness
@@ -21,11 +22,7 @@ VAE_PARTS = ("tiled_encode", "tiled_decode", "_encode", "_decode")
 
 @contextlib.contextmanager
 def watch(
-    witness: Witness,
-    modules: Mapping[str, Any],
-    denoiser: str,
-    sync: Callable[[], None],
-    phase: Callable[[str], None] = lambda name: None,
+    witness: Witness, modules: Mapping[str, Any], denoiser: str, sync: Callable, phase: Callable = lambda name: None
 ) -> Iterator[Witness]:
     """Fill ``witness`` during the block. ``sync()`` waits for the device, so that component times are true.
 
@@ -36,62 +33,64 @@ def watch(
         stack.enter_context(_projections(modules[denoiser], witness))
         for name in VAE_PARTS if "vae" in modules else ():
             stack.enter_context(_counted(modules["vae"], name, witness.vae_calls))
-        for name, module in modules.items():
-            for entry in ENTRIES.get(name, ENTRIES[""]):
-                is_denoiser = name == denoiser
-                of = "denoise" if is_denoiser and len(modules) > 1 else "forward" if is_denoiser else "encode"
-                of = "decode" if entry == "decode" else of
-                stack.enter_context(_wrapped(module, entry, name, is_denoiser, witness, sync, lambda of=of: phase(of)))
+        for label, module, entry in entries(modules):
+            begun = "decode" if entry == "decode" else "encode"
+            if label == denoiser:
+                begun = "denoise" if len(modules) > 1 else "forward"
+            begin = functools.partial(phase, begun)
+            stack.enter_context(_recorded(module, entry, label, label == denoiser, witness, sync, begin))
         yield witness
 
 
-@contextlib.contextmanager
-def _wrapped(
-    module: Any, entry: str, name: str, is_denoiser: bool, witness: Witness, sync: Callable, begin: Callable
-) -> Iterator[None]:
-    """Put a recording wrapper on one method of one live module, and take it off again."""
+def entries(modules: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Every method that a pipeline calls of its components: its label in a record, the module, the method's name."""
+    for name, module in modules.items():
+        for entry in ENTRIES.get(name, ENTRIES[""]):
+            yield (name if entry == "forward" else f"{name}.{entry}"), module, entry
+
+
+def _recorded(
+    module: Any, entry: str, label: str, is_denoiser: bool, witness: Witness, sync: Callable, begin: Callable
+) -> contextlib.AbstractContextManager[None]:
+    """Record the calls of one method of one live module during the block."""
     from torch import is_inference_mode_enabled, isfinite
 
-    label = f"{name}.{entry}" if entry in ("encode", "decode") else name
+    def record(inner: Callable, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if is_denoiser:
+            batch = first if isinstance(first, (list, tuple)) else [first]  # Z-Image passes a list, one tensor an image
+            size = len(first) if batch is first else first.shape[0]
+            witness.denoiser.append((size, str(batch[0].dtype).removeprefix("torch.")))
+            witness.device, witness.inference_mode = batch[0].device.type, is_inference_mode_enabled()
+            witness.projections.append(0)
+        if entry == "decode":
+            witness.decoder_dtype = str(first.dtype).removeprefix("torch.")
+        sync()
+        begin()
+        start = time.perf_counter()
+        result = inner(*args, **kwargs)
+        sync()
+        witness.component_s.setdefault(label, []).append(time.perf_counter() - start)
+        if entry == "decode":
+            sample = result[0] if isinstance(result, tuple) else result.sample
+            witness.sizes.append((sample.shape[-2], sample.shape[-1]))
+            witness.decoded += sample.shape[0]
+            witness.finite = witness.finite and bool(isfinite(sample).all())
+        return result
 
-    def recorded(inner: Callable) -> Callable:
-        def record(*args: Any, **kwargs: Any) -> Any:
-            first = args[0] if args else next(iter(kwargs.values()), None)
-            if is_denoiser:
-                witness.denoiser.append(_batch(first))
-                witness.device, witness.inference_mode = _device(first), is_inference_mode_enabled()
-                witness.projections.append(0)
-            if entry == "decode":
-                witness.decoder_dtype = str(first.dtype).removeprefix("torch.")
-            sync()
-            begin()
-            start = time.perf_counter()
-            result = inner(*args, **kwargs)
-            sync()
-            witness.component_s.setdefault(label, []).append(time.perf_counter() - start)
-            if entry == "decode":
-                sample = result[0] if isinstance(result, tuple) else result.sample
-                witness.sizes.append((sample.shape[-2], sample.shape[-1]))
-                witness.decoded += sample.shape[0]
-                witness.finite = witness.finite and bool(isfinite(sample).all())
-            return result
-
-        return record
-
-    with replaced(module, entry, recorded):
-        yield
+    return replaced(module, entry, record)
 
 
 @contextlib.contextmanager
-def replaced(module: Any, entry: str, make: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Have ``make(method)`` stand in for a method of one live module during the block.
+def replaced(module: Any, entry: str, call: Callable[..., Any]) -> Iterator[None]:
+    """Have ``call(method, *args, **kwargs)`` stand in for a method of one live module during the block.
 
     An in-place compiled module does not go through ``forward``: there its compiled call is what is replaced.
     """
     if entry == "forward" and getattr(module, "_compiled_call_impl", None) is not None:
         entry = "_compiled_call_impl"
     inner, had_own = getattr(module, entry), entry in vars(module)
-    setattr(module, entry, make(inner))
+    setattr(module, entry, functools.partial(call, inner))
     try:
         yield
     finally:
@@ -107,7 +106,15 @@ def compiled(module: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _projections(denoiser: Any, witness: Witness) -> Iterator[None]:
+def hooked(modules: Iterable[Any], hook: Callable[..., None]) -> Iterator[None]:
+    """Have ``hook(module, args, output)`` called after each call of these modules during the block."""
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(module.register_forward_hook(hook))
+        yield
+
+
+def _projections(denoiser: Any, witness: Witness) -> contextlib.AbstractContextManager[None]:
     """Count the calls of attention's query projections: what a step cache skipped shows there and nowhere else.
 
     A hook would make compiled code compile anew, so there is no count then.
@@ -118,38 +125,14 @@ def _projections(denoiser: Any, witness: Witness) -> Iterator[None]:
             witness.projections[-1] += 1
 
     wanted = [m for name, m in denoiser.named_modules() if name.rpartition(".")[2] in ("to_q", "to_qkv")]
-    handles = [] if compiled(denoiser) else [module.register_forward_hook(count) for module in wanted]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked([] if compiled(denoiser) else wanted, count)
 
 
-@contextlib.contextmanager
-def _counted(module: Any, name: str, counter: Counter) -> Iterator[None]:
+def _counted(module: Any, name: str, counter: Counter) -> contextlib.AbstractContextManager[None]:
     """Count the calls of a method of one live module, where it has it."""
-    if not hasattr(module, name):
-        yield
-        return
 
-    def counted(inner: Callable) -> Callable:
-        def count(*args: Any, **kwargs: Any) -> Any:
-            counter[name] += 1
-            return inner(*args, **kwargs)
+    def count(inner: Callable, *args: Any, **kwargs: Any) -> Any:
+        counter[name] += 1
+        return inner(*args, **kwargs)
 
-        return count
-
-    with replaced(module, name, counted):
-        yield
-
-
-def _device(first: Any) -> str:
-    return (first[0] if isinstance(first, (list, tuple)) else first).device.type
-
-
-def _batch(first: Any) -> tuple[int, str]:
-    """Batch size and dtype of the denoiser's first argument (Z-Image passes a list, one tensor an image)."""
-    if isinstance(first, (list, tuple)):
-        return len(first), str(first[0].dtype).removeprefix("torch.")
-    return first.shape[0], str(first.dtype).removeprefix("torch.")
+    return replaced(module, name, count) if hasattr(module, name) else contextlib.nullcontext()

@@ -9,10 +9,9 @@ import contextlib
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.plan import inputs
@@ -38,47 +37,38 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     from mic2e_bench.run import cost, measure  # with torch
 
+    def tell(text: str, share: float) -> None:
+        pipe.send(("stage", text, share))
+
     with contextlib.suppress(BrokenPipeError):
-        timed = {trial.id: None for trial in trials}
-        if trials[0].restarts:
-            timed = _restarted(trials, pipe)
+        timed = {}
+        # before this process loads anything: what restarts forks must find no threads and no device in use
+        for trial in trials:
+            with _failures(pipe, [trial.id]):
+                timed[trial.id] = per_call.time_pass(trial, tell) if trial.restarts else {}
         trials = [trial for trial in trials if trial.id in timed]
         if not trials:
             return
-        with _failures(pipe, [trial.id for trial in trials]) as loading:
-            build, load = assemble.make_build(trials[0], pipe)
-        if loading:
+        with _failures(pipe, list(timed)) as failed:
+            tell("load", 0.0)
+            build, load = assemble.make_build(trials[0])
+        if failed:
             return
         for trial in trials:
             with _failures(pipe, [trial.id]):
                 assemble.next_trial(build, trial)
-                parts = measure.measure(build, trial, images, _teller(pipe), timed[trial.id])
+                parts = measure.measure(build, trial, images, tell, timed[trial.id])
                 parts["receipts"] = assemble.receipts(build, trial)
-                made_by = (timed[trial.id] or {}).get("restarts")
+                made_by = timed[trial.id].get("restarts")
                 parts["receipts"]["process"] = per_call.receipt(trial.protocol["process"], made_by)
                 parts["timing"].update(load["timing"])
-                parts["memory"] = _with_load(parts["memory"], load["memory"])
+                phases = {**load["memory"]["phases"], **parts["memory"].get("phases", {})}
+                parts["memory"] |= {**load["memory"], "phases": phases}
                 if trial.protocol.get("cost"):
                     parts["cost"] = cost.of_trial(build, trial)
                 pipe.send(("done", trial.id, parts))
         if trials[0].is_in_rounds:
             serve(build, trials, pipe)
-
-
-def _teller(pipe: Connection) -> Callable[[str, float], None]:
-    return lambda text, share: pipe.send(("stage", text, share))
-
-
-def _restarted(trials: list[Trial], pipe: Connection) -> dict[str, Any]:
-    """The time pass of trials whose every call has its own process, by trial id; failed ones are not in it.
-
-    It comes before this process loads anything, because what it forks must find no threads and no device in use.
-    """
-    timed = {}
-    for trial in trials:
-        with _failures(pipe, [trial.id]):
-            timed[trial.id] = per_call.time_pass(trial, _teller(pipe))
-    return timed
 
 
 def serve(build: Build, trials: list[Trial], pipe: Connection) -> None:
@@ -97,11 +87,6 @@ def serve(build: Build, trials: list[Trial], pipe: Connection) -> None:
                     assemble.next_trial(build, trial)
                 ready = trial
                 pipe.send(("done", trial.id, measure.timed_call(build, item, trial.protocol["seeds"][0])))
-
-
-def _with_load(call: dict[str, Any], load: dict[str, Any]) -> dict[str, Any]:
-    """The memory of a call with that of loading, the phases in their order."""
-    return {**call, **load, "phases": {**load["phases"], **call.get("phases", {})}}
 
 
 @contextlib.contextmanager

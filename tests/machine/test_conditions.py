@@ -16,7 +16,7 @@ from PIL import Image
 
 from mic2e_bench.machine import cgroup, conditions, environment, facts, nvidia
 from mic2e_bench.records import determinism, frame
-from mic2e_bench.report import findings, tables
+from mic2e_bench.report import findings, footnotes, tables
 from mic2e_bench.report import header as report_header
 
 QUIET = {
@@ -274,7 +274,7 @@ def test_the_same_image_or_the_difference(tmp_path):
     ):
         made = helpers.made_up({}, images=images)
         assert determinism.is_deterministic(made) is same
-        assert determinism.difference(made, tmp_path) == difference
+        assert footnotes.difference(made, tmp_path) == difference
 
 
 # ---- where people see it

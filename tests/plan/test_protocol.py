@@ -8,6 +8,7 @@ from helpers import tiny
 from mic2e_bench import errors, statistics
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import fingerprint, identifying
+from mic2e_bench.report import header
 from mic2e_bench.run import sampling
 
 
@@ -30,10 +31,10 @@ def test_rules_are_completed():
     assert found["repeats"] == {"until": 0.05, "min": 5, "max": 50, "budget_s": 60}
     assert found["warmup"] == "steady" and found["interleave"] is True
     assert protocol.most_calls(found) == 70 and protocol.most_calls(protocol.resolve({}, "x")) == 6
-    assert protocol.words(protocol.resolve({}, "x")) == "1 warm-up call, 5 timed"
-    alone = protocol.words(protocol.resolve({"process": "per_call"}, "x"))
+    assert header.words(protocol.resolve({}, "x")) == "1 warm-up call, 5 timed"
+    alone = header.words(protocol.resolve({"process": "per_call"}, "x"))
     assert alone == "1 warm-up call, 5 timed, each in a process of its own"
-    assert "within 5 %, 5 to 50 calls, or 60 s are spent, the trials interleaved" in protocol.words(found)
+    assert "within 5 %, 5 to 50 calls, or 60 s are spent, the trials interleaved" in header.words(found)
 
 
 @pytest.mark.parametrize(

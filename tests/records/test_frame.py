@@ -115,10 +115,8 @@ def test_nothing_measured_is_an_empty_table(tmp_path):
 
 def test_torch_is_not_imported(tmp_path):
     write(tmp_path, content("00"))
-    script = (
-        "import sys; from pathlib import Path; from mic2e_bench.records import frame; frame.load(Path(sys.argv[1]));"
-    )
-    script += "assert 'torch' not in sys.modules"
+    script = "import sys; from pathlib import Path; from mic2e_bench.records import frame; "
+    script += "frame.load(Path(sys.argv[1])); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
 
 

@@ -9,7 +9,8 @@ from mic2e_bench.catalog.metrics import cost as metrics
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
-from mic2e_bench.run import assemble, cost, measure, worker
+from mic2e_bench.machine.ceilings import ceilings
+from mic2e_bench.run import assemble, cost, measure, sampling, worker
 
 
 class Small(torch.nn.Module):
@@ -62,10 +63,10 @@ def test_what_the_counter_would_miss_is_not_counted(small):
 
 
 def test_the_ceilings_are_of_this_process():
-    found = cost.ceilings("cpu", "bfloat16")
+    found = ceilings("cpu", "bfloat16")
     assert found["dtype"] == "bfloat16" and found["threads"] == torch.get_num_threads()
     assert found["matmul_flops_per_s"] > 1e6 and found["copy_bytes_per_s"] > 1e6
-    assert cost.ceilings("cpu", "float8_e4m3fn")["dtype"] == "bfloat16"
+    assert ceilings("cpu", "float8_e4m3fn")["dtype"] == "bfloat16"
 
 
 def test_it_is_counted_where_the_protocol_asks(tmp_path):
@@ -114,8 +115,8 @@ def test_energy_and_the_devices_own_clock_are_sampled_with_each_call(monkeypatch
     assert journal == ["synchronise", "event", "call", "event", "synchronise"]
     assert call["device_latency_s"] == 1.5 and call["energy_j"] == 7.5 and call["latency_s"] > 0
     samples = {"latency_s": [], "device_latency_s": [], "energy_j": []}
-    measure.add(samples, call)
-    measure.add(samples, {**call, "energy_j": None})
+    sampling.add(samples, call)
+    sampling.add(samples, {**call, "energy_j": None})
     assert samples["device_latency_s"] == [1.5, 1.5] and samples["energy_j"] == [7.5]
 
 
@@ -133,7 +134,7 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
         patch.setattr(
             assemble,
             "make_build",
-            lambda trial, pipe: (Build(pipeline("sam3")), {"timing": {}, "memory": {"phases": {}}}),
+            lambda trial: (Build(pipeline("sam3")), {"timing": {}, "memory": {"phases": {}}}),
         )
         patch.setattr(assemble, "next_trial", lambda build, trial: None)
         patch.setattr(measure, "measure", lambda *given: order.append("measure") or {"timing": {}, "memory": {}})

@@ -8,7 +8,7 @@ from helpers import on_disk, tiny
 from mic2e_bench.catalog.metrics import cost as metrics
 from mic2e_bench.catalog.metrics import memory
 from mic2e_bench.machine import probes
-from mic2e_bench.run import cost
+from mic2e_bench.machine.ceilings import ceilings
 from mic2e_bench.tools import mincard
 
 pytestmark = pytest.mark.gpu
@@ -51,7 +51,7 @@ def test_a_record_of_a_gpu(tmp_path):
 
 
 def test_the_ceilings_of_the_device():
-    found = cost.ceilings("cuda", "bfloat16")
+    found = ceilings("cuda", "bfloat16")
     assert found["matmul_flops_per_s"] > 1e12 and found["copy_bytes_per_s"] > 1e11
 
 

@@ -4,14 +4,12 @@ does it where a picture is edited, to a short side before and back after.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side
-
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.pipeline import Build, Item
 
 
 def per_image(build: Build, value: Any) -> Any:

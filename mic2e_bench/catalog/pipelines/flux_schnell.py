@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import CLIP_TEXT_L, FLUX_VAE, T5_XXL
-from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.catalog.pipeline import Build, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
 
-if TYPE_CHECKING:
-    from PIL import Image
 
-    from mic2e_bench.catalog.pipeline import Build, Item
-
-
-def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+def call(build: Build, item: Item, seed: int) -> Pictures:
     from mic2e_bench.catalog.models.calling import generators, noise, per_image
 
     height, width = build.call["resolution"]
@@ -37,7 +30,7 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return result.images
 
 
-def written(settings: Mapping[str, Any]) -> Written:
+def written(settings: Settings) -> Written:
     height, width = settings["resolution"]
     latents = plain_code.latents(settings, "pipe.transformer.config.in_channels // 4", str(height), str(width))
     arguments = [f"prompt={plain_code.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]

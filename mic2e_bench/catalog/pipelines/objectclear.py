@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import CLIP_VIT_L, SDXL_PARTS
-from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.catalog.pipeline import Build, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from mic2e_bench.catalog.pipeline import Build, Item
 
 POSTFUSE = ("mic2e_bench.catalog.models.objectclear.postfuse.PostfuseModule", {"text_width": 2048, "image_width": 768})
 
 
-def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+def call(build: Build, item: Item, seed: int) -> Pictures:
     from mic2e_bench.catalog.models.calling import generators, per_image, to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
@@ -35,7 +27,7 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return to_input_size(result.images, item)
 
 
-def written(settings: Mapping[str, Any]) -> Written:
+def written(settings: Settings) -> Written:
     arguments = [f"image={plain_code.several(settings, 'image')}", f"mask_image={plain_code.several(settings, 'mask')}"]
     arguments += ["width=image.width", "height=image.height", *plain_code.numbers(settings), "generator=generator"]
     resize = "from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side as resize"

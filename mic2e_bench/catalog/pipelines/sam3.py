@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mic2e_bench.catalog import plain_code
-from mic2e_bench.catalog.pipeline import Conflict, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Conflict, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
 from mic2e_bench.errors import BadInput
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from mic2e_bench.catalog.pipeline import Build, Item
 
 
 def load(source: str, **arguments: Any) -> Any:
@@ -38,14 +33,14 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
     return Segmenter(model, processor, kind)
 
 
-def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+def call(build: Build, item: Item, seed: int) -> Pictures:
     kind = build.pipe.prompt_kind
     if getattr(item, kind) is None:
         raise BadInput(f"input '{item.name}' has no {kind}: add it to prompts.yaml, or ask with another prompt_kind")
     return build.pipe.batch(item.image, item.text, item.points, item.box, build.call.get("batch", 1))
 
 
-def written(settings: Mapping[str, Any]) -> Written:
+def written(settings: Settings) -> Written:
     kind = settings["prompt_kind"]
     given = {"text": "PROMPT, None, None", "points": "None, PROMPT, None", "box": "None, None, PROMPT"}[kind]
     return Written(

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import SDXL_PARTS
-from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.catalog.pipeline import Build, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from mic2e_bench.catalog.pipeline import Build, Item
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -22,7 +17,7 @@ def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any
     return StableDiffusionXLInpaintPipeline(**components, add_watermarker=False)
 
 
-def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+def call(build: Build, item: Item, seed: int) -> Pictures:
     from mic2e_bench.catalog.models.calling import generators, noise, per_image, to_input_size, to_model_size
 
     image, mask = to_model_size(build, item)
@@ -44,7 +39,7 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return to_input_size(result.images, item)
 
 
-def written(settings: Mapping[str, Any]) -> Written:
+def written(settings: Settings) -> Written:
     latents = plain_code.latents(settings, "pipe.vae.config.latent_channels", "image.height", "image.width")
     arguments = [f"prompt={plain_code.several(settings, 'PROMPT')}", f"image={plain_code.several(settings, 'image')}"]
     arguments += [f"mask_image={plain_code.several(settings, 'mask')}", "width=image.width", "height=image.height"]

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
 from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import FLUX_VAE, QWEN3_4B
-from mic2e_bench.catalog.pipeline import Conflict, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Conflict, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
 
-if TYPE_CHECKING:
-    from PIL import Image
 
-    from mic2e_bench.catalog.pipeline import Build, Item
-
-
-def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
+def call(build: Build, item: Item, seed: int) -> Pictures:
     from mic2e_bench.catalog.models.calling import generators, per_image
 
     height, width = build.call["resolution"]
@@ -32,7 +24,7 @@ def call(build: Build, item: Item, seed: int) -> list[Image.Image]:
     return result.images
 
 
-def written(settings: Mapping[str, Any]) -> Written:
+def written(settings: Settings) -> Written:
     height, width = settings["resolution"]
     arguments = [f"prompt={plain_code.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
     arguments += [*plain_code.numbers(settings), "generator=generator"]

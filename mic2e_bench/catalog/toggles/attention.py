@@ -6,10 +6,9 @@ import importlib.util
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 from mic2e_bench.catalog.toggles.backends.attention import KERNELS, PACKAGES, SERVICE, arranged, put
 
@@ -118,7 +117,7 @@ def _partly(build: Build, value: str) -> str:
     return ""
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code | None:
     """Other kernels than PyTorch's have no plain form on every pipeline."""
     if value == "native":
         return Code()

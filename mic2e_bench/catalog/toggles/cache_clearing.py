@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 
@@ -37,7 +36,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen("each_call" if took else "never", how)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     if value == "never":
         return Code()
     if settings["device"] == "cpu":

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
+from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 PARTS = {"none": (), "denoiser": ("denoiser",), "vae": ("vae",), "both": ("denoiser", "vae")}
 
 
 def parse(value: Any, pipeline: Any) -> str:
     allowed = [name for name, parts in PARTS.items() if "vae" not in parts or "vae" in pipeline.components]
-    if value not in allowed:
-        raise ValueError(f"one of {', '.join(allowed)}")
-    return value
+    return one_of(*allowed)(value, pipeline)
 
 
 def apply(build: Build, value: str) -> None:
@@ -49,7 +46,7 @@ def _strided(weight: Any) -> bool:
     return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     names = [pipeline.denoiser if part == "denoiser" else part for part in PARTS[value]]
     lines = (f"pipe.{name}.to(memory_format=torch.channels_last)" for name in names)
     return Code(lines="\n".join(lines), imports=("import torch",))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 from mic2e_bench.catalog.toggles.backends import compiling
 
@@ -51,7 +49,7 @@ def _nothing(value: str) -> str:
     return f"asked {value}, and no module is compiled: another setting replaced the denoiser's call"
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     """With what ``compile_fullgraph`` and ``compile_dynamic`` ask."""
     if value == "none":
         return Code()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 from mic2e_bench.catalog.toggles.backends import compiling
 
@@ -25,7 +23,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen("fresh" if folder.endswith(f"/{os.getpid()}") else "kept", how)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     if value == "fresh" or settings["compile"] == "none":
         return Code()
     return Code(lines="# compile_cache kept: Inductor's default, a folder that processes share")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, on_off
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.toggle import Phase, Seen, Toggle, on_off, unless
 
 
 def apply(build: Build, value: bool) -> None:
@@ -26,12 +23,6 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(seen, how)
 
 
-def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
-    if not value:
-        return Code()
-    return Code(lines="torch.backends.cudnn.benchmark = True", imports=("import torch",))
-
-
 CUDNN_BENCHMARK = Toggle(
     name="cudnn_benchmark",
     phase=Phase.MODIFY,
@@ -45,5 +36,5 @@ CUDNN_BENCHMARK = Toggle(
     "It pays where sizes repeat: the first call is slower, and a new size is timed anew.",
     source="Speed Optimizations Guide, 2; docs: torch, 'torch.backends.cudnn.benchmark'",
     tolerance=0.02,
-    code=code,
+    code=unless(False, lines="torch.backends.cudnn.benchmark = True", imports=("import torch",)),
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
+from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import environment, nvidia
 
 
 def parse(value: Any, pipeline: Any) -> str:
-    if value not in ("auto", "cpu", "cuda"):
-        raise ValueError("one of auto, cpu, cuda")
+    value = one_of("auto", "cpu", "cuda")(value, pipeline)
     return ("cuda" if environment.gpu() else "cpu") if value == "auto" else value
 
 
@@ -39,7 +37,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(", ".join(devices), "where the parameters are")
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     """An offload places the weights itself, and on the CPU they are from the start."""
     if value == "cpu" or settings.get("offload", "none") != "none":
         return Code()

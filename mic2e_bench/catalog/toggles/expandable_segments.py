@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, on_off
 
 
@@ -28,7 +25,7 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(growing > 0, f"{growing} of {len(segments)} segments of the CUDA allocator are expandable")
 
 
-def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: bool, settings: Settings, pipeline: Pipeline) -> Code:
     if not value or settings["device"] == "cpu":
         return Code()
     lines = 'torch._C._accelerator_setAllocatorSettings("expandable_segments:True")'

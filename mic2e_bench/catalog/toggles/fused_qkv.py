@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, on_off
 
 
@@ -27,7 +25,7 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(fused > 0, how, reason="" if fused else f"{kind} cannot fuse its projections")
 
 
-def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+def code(value: bool, settings: Settings, pipeline: Pipeline) -> Code | None:
     if not value:
         return Code()
     return Code(lines=f"pipe.{pipeline.denoiser}.fuse_qkv_projections()") if pipeline.fuses_qkv else None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.toggle import Phase, Seen, Toggle, one_of, unless
 
 
 def apply(build: Build, value: str) -> None:
@@ -19,12 +16,6 @@ def apply(build: Build, value: str) -> None:
 def observe(build: Build, value: str) -> Seen:
     seen = "inference_mode" if build.witness.inference_mode else "no_grad"
     return Seen(seen, "torch.is_inference_mode_enabled() at the denoiser's first call")
-
-
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
-    if value == "no_grad":
-        return Code()
-    return Code(around="torch.inference_mode()", imports=("import torch",))
 
 
 GRAD_MODE = Toggle(
@@ -40,5 +31,5 @@ GRAD_MODE = Toggle(
     "It saves a little time in each operator, so only small models on a fast device notice.",
     source="Speed Optimizations Guide, 7; docs: torch, 'torch.autograd.grad_mode.inference_mode'",
     tolerance=0.0,
-    code=code,
+    code=unless("no_grad", around="torch.inference_mode()", imports=("import torch",)),
 )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, on_off
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.toggle import Phase, Seen, Toggle, on_off, unless
 
 
 def apply(build: Build, value: bool) -> None:
@@ -46,10 +45,6 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(real == 0, how, reason=reason)
 
 
-def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
-    return Code() if value else Code(load="low_cpu_mem_usage=False")
-
-
 LOW_CPU_MEM_USAGE = Toggle(
     name="low_cpu_mem_usage",
     phase=Phase.LOAD,
@@ -63,5 +58,5 @@ LOW_CPU_MEM_USAGE = Toggle(
     "diffusers and transformers do it by default, so only turning it off changes something.",
     source="Speed & Memory Optimization Guide, 8; Speed Optimizations Guide, 'Configuration'",
     tolerance=0.0,
-    code=code,
+    code=unless(True, load="low_cpu_mem_usage=False"),
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, number
 
 
@@ -35,7 +33,7 @@ def observe(build: Build, value: float) -> Seen:
     return Seen(seen, "torch.cuda.get_per_process_memory_fraction()", applied=math.isclose(seen, value, rel_tol=1e-6))
 
 
-def code(value: float, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: float, settings: Settings, pipeline: Pipeline) -> Code:
     if value == 1 or settings["device"] == "cpu":
         return Code()
     return Code(lines=f"torch.cuda.set_per_process_memory_fraction({value})", imports=("import torch",))

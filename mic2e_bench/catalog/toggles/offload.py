@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 
@@ -80,7 +79,7 @@ def _type(device: Any) -> str:
     return torch.device(device).type
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code | None:
     if value == "none":
         return Code()
     method = {"model": "enable_model_cpu_offload", "sequential": "enable_sequential_cpu_offload"}.get(value)

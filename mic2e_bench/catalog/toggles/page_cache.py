@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 from mic2e_bench.machine import pagecache
 
@@ -54,7 +52,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(seen, f"{share:.1%} of {count} weight files in memory before loading (mincore)", reason=reason)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     return Code(
         lines="" if value == "as-found" else f"# page_cache {value}: the state of the machine's memory, no code"
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -56,7 +54,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(seen, how)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     return Code(load=f"dtype=torch.{DTYPES[value]}", imports=("import torch",))
 
 

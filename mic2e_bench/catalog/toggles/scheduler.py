@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
+from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 # by family of pipeline: the class and what its configuration changes beside what the model brings
 SCHEDULERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
@@ -36,10 +35,7 @@ SCHEDULERS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 def parse(value: Any, pipeline: Pipeline) -> str:
-    known = ("default", *SCHEDULERS[pipeline.family])
-    if value not in known:
-        raise ValueError(f"one of {', '.join(known)}")
-    return value
+    return one_of("default", *SCHEDULERS[pipeline.family])(value, pipeline)
 
 
 def apply(build: Build, value: str) -> None:
@@ -65,7 +61,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(value if same else name, how)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     if value == "default":
         return Code()
     name, changes = SCHEDULERS[pipeline.family][value]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 from mic2e_bench.errors import Unavailable
 
@@ -93,7 +92,7 @@ def observe(build: Build, value: str) -> Seen:
     return Seen(value if ran < all_of_them else "none", how, reason=reason)
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code | None:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code | None:
     if value == "none":
         return Code()
     name, number = value.split(":")

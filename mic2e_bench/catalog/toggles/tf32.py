@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
+from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 FLAGS = {"none": (False, False), "convolutions": (False, True), "all": (True, True)}  # matrix products, convolutions
 DEFAULT = "convolutions"
@@ -15,9 +14,7 @@ DEFAULT = "convolutions"
 def parse(value: Any, pipeline: Any) -> str:
     """``true`` is ``all`` and ``false`` is ``none``."""
     value = {True: "all", False: "none"}.get(value, value) if isinstance(value, bool) else value
-    if value not in FLAGS:
-        raise ValueError(f"one of {', '.join(FLAGS)}")
-    return value
+    return one_of(*FLAGS)(value, pipeline)
 
 
 def apply(build: Build, value: str) -> None:
@@ -50,7 +47,7 @@ def _idle(build: Build) -> str:
     return "" if "float32" in dtypes else f"the denoiser computes in {', '.join(sorted(dtypes))}, not in float32"
 
 
-def code(value: str, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str, settings: Settings, pipeline: Pipeline) -> Code:
     if value == DEFAULT:
         return Code()
     products, convolutions = FLAGS[value]

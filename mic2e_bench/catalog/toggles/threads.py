@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 
 
@@ -30,7 +29,7 @@ def observe(build: Build, value: str | int) -> Seen:
     return Seen(threads, "torch.get_num_threads()", applied=threads == wanted)
 
 
-def code(value: str | int, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: str | int, settings: Settings, pipeline: Pipeline) -> Code:
     if settings["device"] != "cpu":
         return Code()
     count, imports = (str(value), ()) if value != "all" else ("len(os.sched_getaffinity(0))", ("import os",))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mic2e_bench.catalog.pipeline import Build, Pipeline
-from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, on_off
+from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.toggle import Phase, Seen, Toggle, on_off, unless
 
 
 def apply(build: Build, value: bool) -> None:
@@ -23,10 +20,6 @@ def observe(build: Build, value: bool) -> Seen:
     return Seen(vae.use_slicing, how)
 
 
-def code(value: bool, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
-    return Code(lines="pipe.vae.enable_slicing()" if value else "")
-
-
 VAE_SLICING = Toggle(
     name="vae_slicing",
     phase=Phase.MODIFY,
@@ -41,5 +34,5 @@ VAE_SLICING = Toggle(
     source="Speed Optimizations Guide, 5; docs: diffusers, 'Reduce memory usage'",
     fits=lambda pipeline: "vae" in pipeline.components,
     tolerance=0.02,
-    code=code,
+    code=unless(False, lines="pipe.vae.enable_slicing()"),
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench.catalog.pipeline import Build, Pipeline
+from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 
 
@@ -36,7 +35,7 @@ def observe(build: Build, value: bool | int) -> Seen:
     return Seen(False, how, applied=False, reason=reason)
 
 
-def code(value: bool | int, settings: Mapping[str, Any], pipeline: Pipeline) -> Code:
+def code(value: bool | int, settings: Settings, pipeline: Pipeline) -> Code:
     if value is False:
         return Code()
     lines = ["pipe.vae.enable_tiling()"]

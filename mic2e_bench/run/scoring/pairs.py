@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -80,9 +80,16 @@ class Study:
             return None
         return Masks(files["mask"], files.get("shadow") if self.task == "removal" else None)
 
-    def pair(self, image: Mapping[str, Any], reference: Picture, nothing: Picture | None = None) -> Pair:
+    def untouched(self, name: str) -> Picture | None:
+        """The picture that an editing task was given."""
+        return Picture(self.answers[name]["image"]) if self.task in EDITING else None
+
+    def pair(
+        self, image: Mapping[str, Any], reference: Picture, nothing: Picture | None, changed: Picture | None = None
+    ) -> Pair:
+        """A stored image, or what it was ``changed`` to, beside its reference."""
         name = image["input"]
-        return Pair(name, image["seed"], self.picture(image), reference, self.masks(name), nothing)
+        return Pair(name, image["seed"], changed or self.picture(image), reference, self.masks(name), nothing)
 
 
 def known(planned: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
@@ -104,27 +111,24 @@ def with_baseline(record: Record, study: Study) -> Side:
     for image in record.images:
         if key(image) in there:
             reference = study.picture(there[key(image)])
-            pairs.append(study.pair(image, reference, nothing(image) if nothing else None))
+            pairs.append(study.pair(image, reference, nothing.get(key(image))))
         elif not image.get("index"):  # only the first image of a larger batch is one that the baseline makes as well
             missing.append(f"the baseline has no image of input '{image['input']}', seed {image['seed']}")
     noise = [
-        (source, tuple((Pair(one["input"], one["seed"], changed, study.picture(one), study.masks(one["input"])),)
-                       for one, changed in twins))
+        (source, tuple((study.pair(one, study.picture(one), None, changed),) for one, changed in twins))
         for source, twins in twins_of(images, study).items()
         # another seed of a task that invents its picture is another picture, not noise
         if source != SEED or study.task == "removal"
-    ]  # fmt: skip
+    ]
     return Side(study.baseline.id, tuple(pairs), anchor, tuple(missing), tuple(noise))
 
 
 def with_truth(record: Record, study: Study) -> Side:
     """A record's images beside the known answers of their inputs; inputs without one have no pair."""
 
-    def pair(image: Mapping[str, Any], picture: Picture | None = None) -> Pair:
+    def pair(image: Mapping[str, Any], changed: Picture | None = None) -> Pair:
         name = image["input"]
-        untouched = Picture(study.answers[name]["image"]) if study.task in EDITING else None
-        candidate = picture or study.picture(image)
-        return Pair(name, image["seed"], candidate, study.truth(name), study.masks(name), untouched)
+        return study.pair(image, study.truth(name), study.untouched(name), changed)
 
     def answered(record: Record | None) -> list[Mapping[str, Any]]:
         return [image for image in record.images if study.truth(image["input"])] if record else []
@@ -156,26 +160,25 @@ def twins_of(images: Sequence[Mapping[str, Any]], study: Study) -> dict[str, lis
     return {source: twins for source, twins in found.items() if twins}
 
 
-def anchors(study: Study) -> tuple[Callable[[Mapping[str, Any]], Picture] | None, str]:
-    """The picture without information for each of the baseline's images, and what it is in words.
+def anchors(study: Study) -> tuple[dict[tuple[str, int], Picture], str]:
+    """The picture without information for each of the baseline's images (by ``key``), and what it is in words.
 
     For editing it is the untouched input; for generation the baseline's image of the next seed or, where there is one
     seed only, of the next input.
     """
+    images = {key(image): image for image in study.baseline.images}
     if study.task == "segmentation":
-        return None, ""
+        return {}, ""
     if study.task in EDITING:
-        return lambda image: Picture(study.answers[image["input"]]["image"]), "the untouched input"
-    places = {key(image): image for image in study.baseline.images}
-    for which, words in ((1, "the baseline's image of another seed"), (0, "the baseline's image of another input")):
-        values = list(dict.fromkeys(place[which] for place in places))
-        if len(values) > 1:
-            following = dict(zip(values, values[1:] + values[:1], strict=True))
-
-            def next_one(image: Mapping[str, Any], which: int = which, following: Mapping = following) -> Picture:
-                place = list(key(image))
-                place[which] = following[place[which]]
-                return study.picture(places[tuple(place)])
-
-            return next_one, words
-    return None, "missing: the baseline has one input and one seed"
+        return {place: study.untouched(place[0]) for place in images}, "the untouched input"
+    names, seeds = ([*dict.fromkeys(place[which] for place in images)] for which in (0, 1))
+    if len(seeds) > 1:
+        later = dict(zip(seeds, seeds[1:] + seeds[:1], strict=True))
+        others, words = {(name, seed): (name, later[seed]) for name, seed in images}, "another seed"
+    elif len(names) > 1:
+        later = dict(zip(names, names[1:] + names[:1], strict=True))
+        others, words = {(name, seed): (later[name], seed) for name, seed in images}, "another input"
+    else:
+        return {}, "missing: the baseline has one input and one seed"
+    pictures = {place: study.picture(images[other]) for place, other in others.items()}
+    return pictures, f"the baseline's image of {words}"

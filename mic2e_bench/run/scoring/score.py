@@ -40,11 +40,6 @@ class Job:
     stamps: Mapping[str, str]
 
 
-def study(study: Study, results: Path, weights: Path | None = None) -> list[str]:
-    """Score one study; see ``studies``."""
-    return studies([study], results, weights)
-
-
 def studies(
     studies: Iterable[Study], results: Path, weights: Path | None = None, budget: Budget | None = None
 ) -> list[str]:
@@ -84,10 +79,12 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
     for one in measured.values():
         given = [VERSION, study.pipeline.task, baseline and [baseline.id, baseline.images], one.images, seen]
         stamps = {name: _stamp(name, given) for name in study.metrics}
-        old = {name: [entry for key, entry in one.quality.items() if root(key) == name] for name in stamps}
-        stale = {name: stamp for name, stamp in stamps.items() if not _all_made_of(old[name], stamp)}
+        old = {name: {entry.get("stamp") for key, entry in one.quality.items() if root(key) == name} for name in stamps}
+        stale = {name: stamp for name, stamp in stamps.items() if old[name] != {stamp}}
         if stale:
-            jobs.append(Job(study.name, one.id, one.label, _sides(one, compared), stale))
+            truth = pairs.with_truth(one, compared)
+            sides = [*([pairs.with_baseline(one, compared)] if baseline else []), *([truth] if truth.pairs else [])]
+            jobs.append(Job(study.name, one.id, one.label, tuple(sides), stale))
     return jobs
 
 
@@ -95,15 +92,6 @@ def root(key: str) -> str:
     """The metric that an entry of ``quality`` comes from: ``lpips`` of ``lpips.truth.inside`` and of ``quality``."""
     name = key.partition(".")[0]
     return "lpips" if name == "quality" else name
-
-
-def _all_made_of(entries: list[Mapping[str, Any]], stamp: str) -> bool:
-    return bool(entries) and all(entry.get("stamp") == stamp for entry in entries)
-
-
-def _sides(one: record.Record, compared: pairs.Study) -> tuple[pairs.Side, ...]:
-    truth = pairs.with_truth(one, compared)
-    return (*([pairs.with_baseline(one, compared)] if compared.baseline else []), *([truth] if truth.pairs else []))
 
 
 def _stamp(metric: str, given: list[Any]) -> str:

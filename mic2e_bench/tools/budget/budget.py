@@ -178,8 +178,9 @@ class Budget:
 
     @contextlib.contextmanager
     def importing(self, least_s: float = 0.0) -> Iterator[None]:
-        """Bound a wait for the import of the libraries. Raises ``UsedUp``, at once where no ``least_s`` are left.
+        """Bound a wait for the import of the libraries, and learn how long it takes.
 
+        Raises ``UsedUp``, at once where no ``least_s`` are left.
         A server that runs already answers at once, and one that is interrupted then would end.
         """
         if self.left_s <= least_s:
@@ -187,13 +188,15 @@ class Budget:
         if forkserver.context.cache_info().currsize:
             yield
             return
-        others = set(psutil.Process().children())
+        others, begin = set(psutil.Process().children()), time.monotonic()
         try:
             with self.alarm():
                 yield
         except UsedUp:
             end_servers(but=others)
             raise
+        finally:
+            self.durations.imports = [time.monotonic() - begin]
 
     def closing(self, studies: Sequence[Study], results: Path) -> str:
         """What was done within the budget and what is left, in one line."""

@@ -96,7 +96,7 @@ def inline(monkeypatch):
 def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline):
     one = study(tmp_path)
     results = measured(one, tmp_path / "out", blurred)
-    assert score.study(one, results) == []
+    assert score.studies([one], results) == []
     found = quality(one, results, 1)
     pictures = [
         [np.asarray(blurred(number, index, seed)) / np.float32(255) for index in range(2) for seed in (1, 2)]
@@ -129,7 +129,7 @@ def test_regions_and_truth(tmp_path, inline):
         return image
 
     results = measured(one, tmp_path / "out", make)
-    score.study(one, results)
+    score.studies([one], results)
     good, bad = quality(one, results, 0), quality(one, results, 1)
     assert good["psnr.truth"]["value"] == 100
     assert good["quality.truth"]["value"] == 100
@@ -151,18 +151,18 @@ def test_less_than_the_noise_is_no_visible_difference(tmp_path, inline):
         return image
 
     results = measured(one, tmp_path / "grey", make(0.5))
-    score.study(one, results)
+    score.studies([one], results)
     entry = quality(one, results, 1)["psnr"]
     assert (entry["floor_of"], entry["visible"]) == ("one grey level", False)
     results = measured(one, tmp_path / "six", make(6))
-    score.study(one, results)
+    score.studies([one], results)
     assert all(quality(one, results, 1)[name]["visible"] for name in ("psnr", "lpips", "quality"))
     results = measured(one, tmp_path / "repeat", make(6), again=clean(0).point(lambda v: v + 20))
-    score.study(one, results)
+    score.studies([one], results)
     entry = quality(one, results, 1)["psnr"]
     assert (entry["floor_of"], entry["visible"]) == ("a repeat", False)
     results = measured(one, tmp_path / "seed", lambda n, i, seed: clean(i).point(lambda v: v + 6 * n + 20 * seed))
-    score.study(one, results)
+    score.studies([one], results)
     entry = quality(one, results, 1)["psnr"]
     assert (entry["floor_of"], entry["visible"]) == ("another seed", False)
     assert entry["floor"] < entry["value"]
@@ -177,7 +177,7 @@ def test_generation_is_compared_at_the_reference_size_and_anchored_in_another_se
         return image.resize((48, 40)) if number == 1 else image
 
     results = measured(one, tmp_path / "out", make)
-    score.study(one, results)
+    score.studies([one], results)
     found = quality(one, results, 1)
     assert found["lpips"]["resized"] == "48x40 to 96x80"
     assert 0 < found["quality"]["value"] < 100
@@ -204,7 +204,7 @@ def test_inpainting_is_right_where_it_keeps_the_shadow(tmp_path, inline):
         return Image.composite(clean(index), helpers.picture(SIZE, index), helpers.mask(SIZE))
 
     results = measured(one, tmp_path / "out", make)
-    score.study(one, results)
+    score.studies([one], results)
     assert quality(one, results, 1)["psnr.truth"]["value"] == 100
 
 
@@ -212,7 +212,7 @@ def test_masks_are_scored_by_their_overlap(tmp_path, inline):
     one = study(tmp_path, "sam3", seeds=[1])
     assert one.metrics == ("iou",)
     results = measured(one, tmp_path / "out", lambda n, i, s: helpers.mask(SIZE) if n < 2 else Image.new("L", SIZE))
-    score.study(one, results)
+    score.studies([one], results)
     assert {key: entry["value"] for key, entry in quality(one, results, 1).items()} == {"iou": 1, "iou.truth": 1}
     assert {key: entry["value"] for key, entry in quality(one, results, 2).items()} == {"iou": 0, "iou.truth": 0}
 
@@ -220,9 +220,9 @@ def test_masks_are_scored_by_their_overlap(tmp_path, inline):
 def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, inline, monkeypatch):
     one = study(tmp_path, metrics=["psnr", "ssim"])
     results = measured(one, tmp_path / "out", blurred)
-    score.study(one, results)
+    score.studies([one], results)
     before = helpers.frozen(results, "s")
-    score.study(one, results)
+    score.studies([one], results)
     assert helpers.frozen(results, "s") == before
     old = quality(one, results, 1)
     more = study(tmp_path, metrics=["psnr", "ssim", "ms_ssim"])
@@ -234,10 +234,10 @@ def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, i
     changed = record.read(record.path_of(results, "s", one.trials[1].id)).raw
     changed["images"][0] |= stored(results / "s", blurred(2, 0, 1))
     helpers.store(results, changed)
-    score.study(one, results)
+    score.studies([one], results)
     assert quality(one, results, 1)["psnr"]["value"] < old["psnr"]["value"]
     clean(0).rotate(180).save(tmp_path / "in" / "in0.truth.png")
-    score.study(one, results)
+    score.studies([one], results)
     assert quality(one, results, 0)["psnr.truth"]["value"] < 30
 
 
@@ -245,7 +245,7 @@ def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_pat
     one = study(tmp_path, metrics=["psnr", "lpips"], model="random")
     results = measured(one, tmp_path / "out", blurred)
     shutil.rmtree(results / "s" / "images")
-    problems = score.study(one, results)
+    problems = score.studies([one], results)
     assert len(problems) == len(one.trials)
     assert all(problem.endswith("random weights: the picture was not kept") for problem in problems)
     assert quality(one, results, 1)["psnr"]["value"] is None
@@ -258,7 +258,7 @@ def test_what_cannot_be_scored_is_named(tmp_path, inline, capsys):
     lost = results / "s" / images[0]["file"]
     kept = lost.read_bytes()
     lost.unlink()
-    (problem,) = score.study(one, results)
+    (problem,) = score.studies([one], results)
     assert str(lost) in problem and "is missing" in problem and one.trials[1].label in problem
     assert problem in capsys.readouterr().err
     found = quality(one, results, 1)
@@ -266,9 +266,9 @@ def test_what_cannot_be_scored_is_named(tmp_path, inline, capsys):
     assert str(lost) in found["psnr"]["problem"]
     assert quality(one, results, 2)["psnr"]["value"] > 0
     lost.write_bytes(kept[:500])
-    assert "is not a readable image" in score.study(one, results)[0]
+    assert "is not a readable image" in score.studies([one], results)[0]
     lost.write_bytes(kept)
-    assert score.study(one, results) == []
+    assert score.studies([one], results) == []
     assert "problem" not in quality(one, results, 1)["psnr"]
 
 
@@ -277,7 +277,7 @@ def test_without_a_baseline_the_truth_remains(tmp_path, inline):
     results = measured(one, tmp_path / "out", blurred)
     path = record.path_of(results, "s", one.baseline.id)
     path.write_text(json.dumps({**json.loads(path.read_text()), "status": "oom"}))
-    assert score.study(one, results) == ["s: the baseline was not measured, so there is nothing to compare with"]
+    assert score.studies([one], results) == ["s: the baseline was not measured, so there is nothing to compare with"]
     found = quality(one, results, 1)
     assert "psnr" not in found
     assert found["psnr.truth"]["value"] > 10
@@ -298,11 +298,11 @@ from mic2e_bench.plan import params
 from mic2e_bench.run.scoring import score
 if __name__ == "__main__":
     one = params.resolve_study({dict(one.params)!r})
-    assert score.study(one, Path({str(results)!r})) == []
+    assert score.studies([one], Path({str(results)!r})) == []
     assert "torch" not in sys.modules
     score.scores = os._exit
     score.VERSION += 1
-    for problem in score.study(one, Path({str(results)!r})):
+    for problem in score.studies([one], Path({str(results)!r})):
         print(problem)
 """
     (tmp_path / "script.py").write_text(script)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build
 
 # PyTorch's kernels behind scaled_dot_product_attention: name in SDPBackend, operator that the witness counts
 KERNELS = {

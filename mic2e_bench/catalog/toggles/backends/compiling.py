@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mic2e_bench import paths
-
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build
 
 BACKEND = "inductor"
 

@@ -12,18 +12,16 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
 from mic2e_bench import paths
-
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build
 
 PROVIDERS = {"onnxruntime-cpu": "CPUExecutionProvider", "onnxruntime-cuda": "CUDAExecutionProvider"}
 PACKAGES = ("torch", "diffusers", "onnx", "onnxruntime", "onnxscript")
@@ -102,8 +100,7 @@ class OnnxEngine:
         part.replace(path.parent)
 
 
-@contextlib.contextmanager
-def size_embedding(module: torch.nn.Module) -> Iterator[None]:
+def size_embedding(module: torch.nn.Module) -> contextlib.AbstractContextManager[Any]:
     """SDXL's size embedding in the module's own dtype while it is exported.
 
     It is float32 and meets 16-bit text embeddings in a ``concat``, where the exporter forgets PyTorch's promotion; the
@@ -111,13 +108,8 @@ def size_embedding(module: torch.nn.Module) -> Iterator[None]:
     """
     embedding = getattr(module, "add_time_proj", None)
     if embedding is None:
-        yield
-        return
-    handle = embedding.register_forward_hook(lambda hooked, args, output: output.to(module.dtype))
-    try:
-        yield
-    finally:
-        handle.remove()
+        return contextlib.nullcontext()
+    return embedding.register_forward_hook(lambda hooked, args, output: output.to(module.dtype))
 
 
 class Flat(torch.nn.Module):

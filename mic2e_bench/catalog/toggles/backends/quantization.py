@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build
 
 PARTS = {"denoiser": ("denoiser",), "text_encoders": ("text_encoders",), "both": ("denoiser", "text_encoders")}
 # what the widths of a layer, in and out, must be multiples of. nf4: blocks of 64 weights within a row, and its CPU
