@@ -107,6 +107,6 @@ def apply(
     applied: ``receipts``, ``call`` (arguments for the pipeline's call), ``conflicts``, and ``around()``, which every
     call belongs in. Raises ``BadInput``.
     """
-    from mic2e_bench.tools.apply import apply as apply_apply
+    from mic2e_bench.tools.apply.apply import apply as put_in_force
 
-    return apply_apply.apply(pipe, preset, pipeline, force)
+    return put_in_force(pipe, preset, pipeline, force)

@@ -10,8 +10,7 @@ from typing import Any
 import pandas
 from IPython.display import HTML
 
-from mic2e_bench import api
-from mic2e_bench import paths as _paths
+from mic2e_bench import api, paths
 from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
@@ -42,8 +41,8 @@ class Bench:
 
     def _complete(self) -> bool:
         """Whether every trial has a record, and every measured one its scores."""
-        paths = (record.path_of(self.results, self.study.name, trial.id) for trial in self.study.trials)
-        found = [record.read_if_there(path) for path in paths]
+        files = (record.path_of(self.results, self.study.name, trial.id) for trial in self.study.trials)
+        found = [record.read_if_there(path) for path in files]
         scored = (one and (one.quality or not is_measured(one)) for one in found)
         return all(scored) if self.study.metrics else all(found)
 
@@ -115,14 +114,14 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    return Bench(resolve_study(given, "parameters"), Path(results) if results else _paths.results(), mixed)
+    return Bench(resolve_study(given, "parameters"), Path(results) if results else paths.results(), mixed)
 
 
 def _from_root(value: Any) -> Any:
     """A folder as a params file names it, relative to the workbench, also where the kernel runs in notebooks/."""
     if isinstance(value, Mapping):
         return {**value, "source": _from_root(value.get("source", "bundled"))}
-    under = _paths.root() / str(value)
+    under = paths.root() / str(value)
     return str(under) if not Path(str(value)).exists() and under.is_dir() else value
 
 
@@ -158,4 +157,4 @@ def choice(studies: str | Sequence[str], results: str | None = None, **asked: An
     Raises ``BadInput``.
     """
     names = [studies] if isinstance(studies, str) else list(studies)
-    return Choice(*ask(names, Path(results) if results else _paths.results(), **asked))
+    return Choice(*ask(names, Path(results) if results else paths.results(), **asked))

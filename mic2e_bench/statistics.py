@@ -19,7 +19,7 @@ SEED = 0
 ENOUGH = 6  # rounds: fewer cannot give a 95 % interval by ranks
 Samples = Sequence[Sequence[float]]  # a list of samples for each round
 Interval = list[float] | None
-Estimate = tuple[float, Interval, str]
+WithInterval = tuple[float, Interval, str]
 
 
 def _bootstrap(statistic: Callable[..., np.ndarray], *samples: Sequence[float], paired: bool) -> list[float]:
@@ -98,7 +98,7 @@ def median(samples: Sequence[float]) -> tuple[float, Interval]:
     return float(np.median(ordered)), [ordered[rank - 1], ordered[count - rank]] if rank else None
 
 
-def change(base: Samples, head: Samples, taking_turns: bool = True, noise: float | None = None) -> Estimate:
+def change(base: Samples, head: Samples, taking_turns: bool = True, noise: float | None = None) -> WithInterval:
     """``head / base`` of the rounds' medians, its 95 % interval (``None``: it cannot be had), and a remark.
 
     ``noise`` is what single values without samples are uncertain by, as a share; ``None`` where that is not known.
@@ -148,13 +148,15 @@ def signed_rank_tail(count: int, share: float = 0.025) -> int:
     return int(np.searchsorted(np.cumsum(chances), share, side="right"))
 
 
-def difference(base: Sequence[float], head: Sequence[float], groups: Sequence[str]) -> Estimate:
+def difference(base: Sequence[float], head: Sequence[float], groups: Sequence[str]) -> WithInterval:
     """The mean of ``head - base`` over pictures, with its 95 % interval from drawing inputs; ``groups`` names them."""
     value, ends = mean(np.subtract(head, base), groups)
     return value, ends, "" if ends else "one picture: no interval"
 
 
-def of_means(base: float, head: float, base_ci: Sequence[float] | None, head_ci: Sequence[float] | None) -> Estimate:
+def of_means(
+    base: float, head: float, base_ci: Sequence[float] | None, head_ci: Sequence[float] | None
+) -> WithInterval:
     """The difference of two stored means whose pictures are not at hand, as of independent ones."""
     if not base_ci or not head_ci:
         return head - base, None, "no stored interval"
@@ -165,7 +167,7 @@ def of_means(base: float, head: float, base_ci: Sequence[float] | None, head_ci:
 
 def ratio_to_own(
     base: Samples, base_own: Samples, head: Samples, head_own: Samples, noise: float | None = None
-) -> Estimate:
+) -> WithInterval:
     """``change`` of each side's ratio to its own baseline, on two machines; rounds of one side by their order."""
     single = all(len(samples) == 1 for side in (base, base_own, head, head_own) for samples in side)
     parts = (head, head_own, base, base_own)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mic2e_bench import commands
-from mic2e_bench import paths as _paths
+from mic2e_bench import commands, paths
 from mic2e_bench.commands import report, tables
 from mic2e_bench.errors import BadInput
 
@@ -14,11 +13,11 @@ arguments = commands.add_results
 
 
 def execute(options: argparse.Namespace) -> int:
-    folder = _paths.root() / "params" / "demo"
-    paths = sorted(folder.glob("*.yaml"))
-    if not paths:
+    folder = paths.root() / "params" / "demo"
+    studies = sorted(folder.glob("*.yaml"))
+    if not studies:
         raise BadInput(f"no params files in {folder}: run the demo from the workbench's folder.")
     where = ["--results", str(options.results)] if options.results else []
-    code = commands.call(report, [*map(str, paths), *where]) or commands.call(tables, where)
+    code = commands.call(report, [*map(str, studies), *where]) or commands.call(tables, where)
     print(f"Open {commands.results(options) / 'report.html'}")
     return code

@@ -22,10 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.tools.export import entries, python
-    from mic2e_bench.tools.export import find as export_find
+    from mic2e_bench.tools.export import entries, find, python
 
-    found = export_find.find(options.what, options.pipeline, commands.results(options))
+    found = find.find(options.what, options.pipeline, commands.results(options))
     if options.form == "python":
         print(python.snippet(found, options.input), end="")
     else:

@@ -26,11 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.tools.fit import fit as fit_fit
+    from mic2e_bench.tools.fit.fit import answer, cards_of
 
-    found = fit_fit.answer(
+    found = answer(
         options.pipeline, options.settings, options.preset, options.model, options.image,
-        cards=fit_fit.cards_of(options.gpu, options.vram), results=commands.results(options),
+        cards=cards_of(options.gpu, options.vram), results=commands.results(options),
     )  # fmt: skip
     print(json.dumps(found.json(), indent=1) if options.json else found.text())
     return commands.OK if found.fits_somewhere else commands.NOT_OK

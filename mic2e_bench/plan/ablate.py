@@ -11,10 +11,10 @@ from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan.settings import check, words
 
 KEYS = ("best", "pairs")
-Point = dict[str, Any]
+Changes = dict[str, Any]
 
 
-def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, Point]]:
+def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) -> list[tuple[str, Changes]]:
     """The trials of ``ablate:`` beside the baseline: each setting added to it, the best, the best without each setting
     and, where ``pairs`` asks for them, all pairs. Settings of ``best`` that the baseline has already play no part.
     """
@@ -37,5 +37,5 @@ def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) 
     return made
 
 
-def without(best: Mapping[str, Any], key: str) -> Point:
+def without(best: Mapping[str, Any], key: str) -> Changes:
     return {name: value for name, value in best.items() if name != key}

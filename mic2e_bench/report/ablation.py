@@ -17,7 +17,7 @@ import numpy as np
 
 from mic2e_bench import statistics
 from mic2e_bench.catalog.metrics.latency import spread
-from mic2e_bench.plan.ablate import Point, without
+from mic2e_bench.plan.ablate import Changes, without
 from mic2e_bench.records.comparable import unapplied
 from mic2e_bench.records.ratios import speedup
 from mic2e_bench.records.record import Record
@@ -47,7 +47,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Pair:
+class SettingPair:
     """Two settings: the speed-up of both, what their own would multiply to, and how the two compare."""
 
     names: tuple[str, str]
@@ -64,7 +64,7 @@ class Ablation:
     same, because the ratio of two owes nothing to what is in force in neither.
     """
 
-    def __init__(self, baseline: Point, best: Point, records: Iterable[Record]) -> None:
+    def __init__(self, baseline: Changes, best: Changes, records: Iterable[Record]) -> None:
         """``baseline`` is resolved; ``best`` holds what differs from it."""
         self.baseline, self.best = dict(baseline), dict(best)
         self.records = [(one.settings, one) for one in records]
@@ -95,7 +95,7 @@ class Ablation:
             why += f" (among the others {', '.join(sorted(self.idle))} was not in force)"
         return Effect(name, value, alone, inside, interaction, why)
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[SettingPair]:
         """The pairs that were measured."""
         found = []
         for one, other in itertools.combinations(self.best.items(), 2):
@@ -104,17 +104,17 @@ class Ablation:
                 found.append(self._pair(one, other, together))
         return found
 
-    def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Record) -> Pair:
+    def _pair(self, one: tuple[str, Any], other: tuple[str, Any], both: Record) -> SettingPair:
         base, first, second = self.record({}), self.record(dict([one])), self.record(dict([other]))
         names = (one[0], other[0])
         if idle := [name for name in names if name in self.idle]:
-            return Pair(names, None, None, "", f"{' and '.join(idle)} was not in force even alone")
+            return SettingPair(names, None, None, "", f"{' and '.join(idle)} was not in force even alone")
         gains = [self._speedup(base, first), self._speedup(base, second)]
         expected = gains[0].value * gains[1].value if all(gains) else None
         if self._ran(first) and self._ran(second) and not self._ran(both):
-            return Pair(names, None, expected, BREAK, f"each runs as asked alone; together: {_end(both)}")
+            return SettingPair(names, None, expected, BREAK, f"each runs as asked alone; together: {_end(both)}")
         # (first / both) / (base / second): what the second setting gains beside the first, over what it gains alone
-        return Pair(names, self._speedup(base, both), expected, *self._compared((first, both), (base, second)))
+        return SettingPair(names, self._speedup(base, both), expected, *self._compared((first, both), (base, second)))
 
     def _ran(self, one: Record | None) -> bool:
         """Whether a trial ran as asked, apart from what is idle anyway."""

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from mic2e_bench.plan.settings import show
 from mic2e_bench.report import markup
-from mic2e_bench.report.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Pair, Ratio
+from mic2e_bench.report.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Ratio, SettingPair
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
 from mic2e_bench.report.tabular import Table
@@ -52,7 +52,7 @@ def _of_effect(effect: Effect) -> str:
     return ""
 
 
-def _of_pair(pair: Pair) -> str:
+def _of_pair(pair: SettingPair) -> str:
     names = " and ".join(pair.names)
     if pair.interaction == BREAK:
         return f"{names} break each other: {pair.why}."

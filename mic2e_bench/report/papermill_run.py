@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from tqdm.auto import tqdm
 
-from mic2e_bench import paths as _paths
+from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
@@ -50,7 +50,7 @@ def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
 
     Raises ``BadInput`` with a line for each notebook that failed, when all have ended.
     """
-    sources = [_paths.root() / "notebooks" / notebook_of(study) for study in studies]
+    sources = [paths.root() / "notebooks" / notebook_of(study) for study in studies]
     if missing := [source for source in sources if not source.is_file()]:
         raise BadInput(f"no notebook {missing[0]}: run from the workbench's folder.")
     problems = []
@@ -81,11 +81,11 @@ def surroundings() -> Iterator[dict[str, str]]:
         kernel.parent.mkdir(parents=True)
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
-        package = str(_paths.PACKAGE.parent)
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        package = str(paths.PACKAGE.parent)
+        searched = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         own = {"JUPYTER_PATH": folder, "JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
         quiet = {"PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        yield {**os.environ, **own, **quiet, "PYTHONPATH": os.pathsep.join(paths)}
+        yield {**os.environ, **own, **quiet, "PYTHONPATH": os.pathsep.join(searched)}
 
 
 def one(source: Path, study: Study, results: Path, mixed: bool, environment: dict[str, str]) -> str:

@@ -22,7 +22,7 @@ PER_ROW = 6
 
 
 @dataclass(frozen=True)
-class Cell:
+class StripCell:
     """One place of a strip: an image under its name, and a second one below (the difference); both may lack."""
 
     name: str
@@ -85,9 +85,9 @@ def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.
     return None
 
 
-def _input_cell(found: Findings, name: str, item: Item | None) -> Cell:
+def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
     if item is None:
-        return Cell("input", note="the input file changed or is gone")
+        return StripCell("input", note="the input file changed or is gone")
     image = pixels.outlined(item.image, item.mask) if item.mask else item.image
     texts = [f"“{text}”" for text in (item.text, item.prompt) if text]
     note = " · ".join([*(["mask outlined"] if item.mask else []), *texts[:1]])
@@ -95,26 +95,26 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> Cell:
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
     truth = [Image.open(path).convert("RGB"), "the known answer"] if path else []
-    return Cell("input", image, note, *truth)
+    return StripCell("input", image, note, *truth)
 
 
-def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> Cell:
+def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> StripCell:
     """A trial's image with its difference, its metrics and, where it did not run as asked, its status."""
     marked, masks = row["status"] != "ok", found.study.pipeline.task == "segmentation"
     status = "NOT APPLIED" if row["status"] == "not_applied" else row["status"]
     if image is None:
         if row["images"] and sources.pictures_may_lack(found.study.baseline.model):
-            return Cell(row["label"], note=sources.NOT_KEPT, marked=marked)
+            return StripCell(row["label"], note=sources.NOT_KEPT, marked=marked)
         why = f"{status}: {row['reason']}" if marked else "no image of this input and seed"
-        return Cell(row["label"], note=why, marked=True)
+        return StripCell(row["label"], note=why, marked=True)
     shown = pixels.overlaid(image, item.image if item else None) if masks else image
     names = [name for name in found.main_metrics[:2] if not missing(row[name])]
     metrics = [worded(name, row[name]) for name in names]
     note = " · ".join([*([status] if marked else []), *metrics])
     if row["baseline"]:
-        return Cell(row["label"], shown, note, below="the reference", marked=marked)
+        return StripCell(row["label"], shown, note, below="the reference", marked=marked)
     if reference is None:
-        return Cell(row["label"], shown, note, below="the baseline has no image", marked=marked)
+        return StripCell(row["label"], shown, note, below="the baseline has no image", marked=marked)
     apart = pixels.difference(image, reference, None if masks else gain)
     below = "" if image.size == reference.size else f"resized from {image.width}×{image.height}"
-    return Cell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked)
+    return StripCell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked)

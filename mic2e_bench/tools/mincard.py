@@ -22,7 +22,7 @@ Probe = Callable[[float], bool]
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class MinimumCard:
     """The answer for one trial: ``fraction`` of a card of ``card_bytes``; ``None`` and a ``reason`` where it fails.
 
     ``card_bytes`` are those that CUDA counts, of which PyTorch takes its share; the driver's total is a little more.
@@ -70,7 +70,7 @@ def _least(least: int, most: int, passes: Callable[[int], bool]) -> int:
     return most
 
 
-def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[Found]:
+def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[MinimumCard]:
     """The smallest card for each trial, or for those with these labels; every probe is a record of ``<study>-mincard``.
 
     Raises ``BadInput`` where there is no CUDA device, or a trial does not use it, or a label is unknown.
@@ -93,7 +93,7 @@ def of_study(study: Study, results: Path, labels: tuple[str, ...] = ()) -> list[
     return [_of_trial(study, trial, results, card["memory_bytes"]) for trial in chosen if trial.id not in study.refused]
 
 
-def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Found:
+def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> MinimumCard:
     records: dict[float, record.Record] = {}
 
     def passes(fraction: float) -> bool:
@@ -104,10 +104,10 @@ def _of_trial(study: Study, trial: Trial, results: Path, card_bytes: int) -> Fou
     fraction = smallest(passes)
     if fraction is None:
         whole = records[1.0]
-        return Found(trial, card_bytes, reason=f"{whole.status} with the whole card: {whole.reason}")
+        return MinimumCard(trial, card_bytes, reason=f"{whole.status} with the whole card: {whole.reason}")
     memory = records[fraction].memory
     beside = memory.get("peak_beside_allocator_bytes")
-    return Found(trial, memory.get("device_total_bytes") or card_bytes, fraction, beside)
+    return MinimumCard(trial, memory.get("device_total_bytes") or card_bytes, fraction, beside)
 
 
 def probe_of(study: Study, trial: Trial, fraction: float) -> Study:

@@ -28,7 +28,7 @@ IDENTITY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass
-class Findings:
+class Verification:
     """What was found: a line for each problem and each remark, and how much was looked at."""
 
     problems: list[str] = field(default_factory=list)
@@ -38,12 +38,12 @@ class Findings:
     not_kept: int = 0  # images of random weights
 
 
-def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Findings:
+def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Verification:
     """Check every study under ``results``, those that are kept as evidence too.
 
     ``tell(count)`` is called with the number of files just looked at.
     """
-    found = Findings()
+    found = Verification()
     for folder in frame.stored(Path(results)):
         images: dict[str, str] = {}
         needed: set[str] = set()
@@ -62,7 +62,7 @@ def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> 
     return found
 
 
-def _record(path: Path, found: Findings, images: dict[str, str], needed: set[str]) -> None:
+def _record(path: Path, found: Verification, images: dict[str, str], needed: set[str]) -> None:
     """One file: its problems, the images that it names, and those of them that must be there."""
     try:
         one = record.read(path)

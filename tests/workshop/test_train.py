@@ -12,7 +12,7 @@ from mic2e_bench.workshop.scenes import object_mask, render
 from mic2e_bench.workshop.train import __main__ as command
 from mic2e_bench.workshop.train import bundle, evaluate, picture_check, text
 from mic2e_bench.workshop.train.latents import SHARD, LatentPool, growing
-from mic2e_bench.workshop.train.loop import Run, read_checkpoint, train
+from mic2e_bench.workshop.train.loop import Training, read_checkpoint, train
 from mic2e_bench.workshop.train.noise import flow, v_prediction
 from mic2e_bench.workshop.train.samples import scene_of
 
@@ -43,7 +43,7 @@ class ToyTask:
 
 
 def run_toy(folder, steps, stop_at=None, resume=False, **configuration):
-    run = Run(ToyTask(stop_at, **configuration), folder / "state", 0, CPU)
+    run = Training(ToyTask(stop_at, **configuration), folder / "state", 0, CPU)
     if resume:
         assert run.load()
     train(run, folder / "models", minutes=None, steps=steps, say=lambda line: None)
@@ -250,10 +250,10 @@ def test_a_generation_model_learns_guidance_from_its_own_empty_caption(name, tmp
 
 def test_a_prompt_for_the_segmenter_lies_on_the_thing_that_is_meant():
     from mic2e_bench.workshop.train.sam3_parts import SIZE
-    from mic2e_bench.workshop.train.sam3_samples import LOW, Sample
+    from mic2e_bench.workshop.train.sam3_samples import LOW, SceneSample
 
     rng = np.random.default_rng(0)
-    sample = Sample(rng, 5, least=3)
+    sample = SceneSample(rng, 5, least=3)
     assert len(sample.masks) == 3
     for k, mask in enumerate(sample.masks):
         for _ in range(4):

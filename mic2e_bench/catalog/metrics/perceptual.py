@@ -99,9 +99,9 @@ def _features(image: np.ndarray) -> list[Any]:
 @functools.cache
 def _network(found: tuple[str, Path] | None) -> tuple[Any, Any]:
     """From an image to layers of features, and from a layer's squared differences to a map of distance."""
-    from mic2e_bench.catalog.metrics.backbones import lpips as backbones_lpips
+    from mic2e_bench.catalog.metrics.backbones import lpips as networks
 
-    return backbones_lpips.pretrained(*found) if found else backbones_lpips.stand_in()
+    return networks.pretrained(*found) if found else networks.stand_in()
 
 
 LPIPS_DISTANCE = Metric(

@@ -33,7 +33,7 @@ from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.run.scoring.pairs import Pair, Side
+from mic2e_bench.run.scoring.pairs import PicturePair, PicturePairs
 from mic2e_bench.run.scoring.regions import Masks, Picture
 
 Entries = dict[str, dict[str, Any]]
@@ -43,7 +43,7 @@ class Failed(RuntimeError):
     """A picture that cannot be compared, and why, in one line."""
 
 
-def score(metric: Metric, side: Side, stamp: str) -> Entries:
+def score(metric: Metric, side: PicturePairs, stamp: str) -> Entries:
     """Entries of one metric against one reference; of LPIPS ``quality`` as well."""
     suffix = ".truth" if side.against == "truth" else ""
     about = {
@@ -66,7 +66,7 @@ def score(metric: Metric, side: Side, stamp: str) -> Entries:
     return {key: {**about, **entry} for key, entry in made.items()}
 
 
-def _regions(metric: Metric, side: Side) -> Entries:
+def _regions(metric: Metric, side: PicturePairs) -> Entries:
     """Entries over the whole picture (``""``) and each region (``".inside"``)."""
     rows = [values(metric.name, pair) for pair in side.pairs]
     floors = _floors(metric, side)
@@ -92,7 +92,7 @@ def _visible(metric: Metric, value: float, floor: float | None, own: float | Non
     return value > floor if metric.better == "lower" else value < floor
 
 
-def _floors(metric: Metric, side: Side) -> Mapping[str, tuple[float, str]]:
+def _floors(metric: Metric, side: PicturePairs) -> Mapping[str, tuple[float, str]]:
     """The largest noise in each region, and its source."""
     # against the baseline a *worse* value is the larger noise
     larger = min if metric.better == "higher" and side.against != "truth" else max
@@ -103,7 +103,7 @@ def _floors(metric: Metric, side: Side) -> Mapping[str, tuple[float, str]]:
     return found
 
 
-def _noise(metric: Metric, pairs: tuple[Pair, ...]) -> Mapping[str, float]:
+def _noise(metric: Metric, pairs: tuple[PicturePair, ...]) -> Mapping[str, float]:
     first, *second = [values(metric.name, pair) for pair in pairs]
     return {region: abs(first[region] - second[0][region]) for region in first} if second else first
 
@@ -116,7 +116,7 @@ def _means(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return {region: float(np.mean(found)) for region, found in collected.items()}
 
 
-def _percent(side: Side, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _percent(side: PicturePairs, raw: Mapping[str, Any]) -> dict[str, Any]:
     """The entry of ``quality`` from that of LPIPS."""
     entry = {"unit": "%", "better": "higher", "anchor": side.anchor, "value": None, "ci95": None, "n": 0}
     entry |= {"floor": None, "floor_of": raw["floor_of"], "visible": raw["visible"]}
@@ -135,7 +135,7 @@ def _percent(side: Side, raw: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "value": 100 * (1 - ratio), "ci95": ci95, "n": len(above), "floor": floor}
 
 
-def warm(sides: Mapping[str, Iterable[Side]]) -> None:
+def warm(sides: Mapping[str, Iterable[PicturePairs]]) -> None:
     """Have the values of metrics on many sides ready, input by input, so that what images share is computed once."""
     for name, some in sides.items():
         pairs = dict.fromkeys(pair for side in some for pair in _all(side, name))
@@ -144,7 +144,7 @@ def warm(sides: Mapping[str, Iterable[Side]]) -> None:
                 values(name, pair)
 
 
-def _all(side: Side, name: str) -> Iterator[Pair]:
+def _all(side: PicturePairs, name: str) -> Iterator[PicturePair]:
     yield from side.pairs
     yield from side.baseline
     yield from (pair for _, twins in side.noise for pairs in twins for pair in pairs)
@@ -152,7 +152,7 @@ def _all(side: Side, name: str) -> Iterator[Pair]:
         yield from (replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing)
 
 
-def values(name: str, pair: Pair) -> Mapping[str, float]:
+def values(name: str, pair: PicturePair) -> Mapping[str, float]:
     """One metric on one pair: over the whole picture (``""``) and over each region that there is."""
     return _values(name, pair.candidate, pair.reference, pair.masks)
 
@@ -177,7 +177,7 @@ def _values(name: str, candidate_of: Picture, reference_of: Picture, masks: Mask
     return {"": metric.compute(one, other)}
 
 
-def _resized(pair: Pair) -> str | None:
+def _resized(pair: PicturePair) -> str | None:
     """From which size to which a candidate was resized."""
     (height, width), (to_height, to_width) = _read(pair.candidate).shape[:2], _read(pair.reference).shape[:2]
     return None if (height, width) == (to_height, to_width) else f"{width}x{height} to {to_width}x{to_height}"

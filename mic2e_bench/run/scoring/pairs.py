@@ -17,7 +17,7 @@ EDITING = ("removal", "inpainting")  # tasks with a mask
 
 
 @dataclass(frozen=True)
-class Pair:
+class PicturePair:
     """One comparison. ``nothing`` is the picture that a candidate without any information would be."""
 
     input: str
@@ -29,7 +29,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Side:
+class PicturePairs:
     """All pairs of one record against one reference.
 
     ``against`` is the baseline's id or ``truth``; ``anchor`` says what every pair's ``nothing`` is, or that there is
@@ -39,15 +39,15 @@ class Side:
     """
 
     against: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PicturePair, ...]
     anchor: str = ""
     missing: tuple[str, ...] = ()
-    noise: tuple[tuple[str, tuple[tuple[Pair, ...], ...]], ...] = ()
-    baseline: tuple[Pair, ...] = ()
+    noise: tuple[tuple[str, tuple[tuple[PicturePair, ...], ...]], ...] = ()
+    baseline: tuple[PicturePair, ...] = ()
 
 
 @dataclass(frozen=True)
-class Study:
+class StoredStudy:
     """The baseline's record (``None``: not measured), the task, the folder of the images and the inputs' files.
 
     ``noise``: the weights are random, and the images need not be kept.
@@ -86,10 +86,10 @@ class Study:
 
     def pair(
         self, image: Mapping[str, Any], reference: Picture, nothing: Picture | None, changed: Picture | None = None
-    ) -> Pair:
+    ) -> PicturePair:
         """A stored image, or what it was ``changed`` to, beside its reference."""
         name = image["input"]
-        return Pair(name, image["seed"], changed or self.picture(image), reference, self.masks(name), nothing)
+        return PicturePair(name, image["seed"], changed or self.picture(image), reference, self.masks(name), nothing)
 
 
 def known(planned: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
@@ -102,7 +102,7 @@ def key(image: Mapping[str, Any]) -> tuple[str, int]:
     return image["input"], image["seed"] + image.get("index", 0)
 
 
-def with_baseline(record: Record, study: Study) -> Side:
+def with_baseline(record: Record, study: StoredStudy) -> PicturePairs:
     """A record's images beside the baseline's of the same input and seed."""
     images = study.baseline.images
     there = {key(image): image for image in images}
@@ -120,13 +120,13 @@ def with_baseline(record: Record, study: Study) -> Side:
         # another seed of a task that invents its picture is another picture, not noise
         if source != SEED or study.task == "removal"
     ]
-    return Side(study.baseline.id, tuple(pairs), anchor, tuple(missing), tuple(noise))
+    return PicturePairs(study.baseline.id, tuple(pairs), anchor, tuple(missing), tuple(noise))
 
 
-def with_truth(record: Record, study: Study) -> Side:
+def with_truth(record: Record, study: StoredStudy) -> PicturePairs:
     """A record's images beside the known answers of their inputs; inputs without one have no pair."""
 
-    def pair(image: Mapping[str, Any], changed: Picture | None = None) -> Pair:
+    def pair(image: Mapping[str, Any], changed: Picture | None = None) -> PicturePair:
         name = image["input"]
         return study.pair(image, study.truth(name), study.untouched(name), changed)
 
@@ -139,10 +139,12 @@ def with_truth(record: Record, study: Study) -> Side:
         for source, twins in twins_of(images, study).items()
     ]
     anchor = "the untouched input" if study.task in EDITING else ""
-    return Side("truth", tuple(map(pair, answered(record))), anchor, (), tuple(noise), tuple(map(pair, images)))
+    return PicturePairs("truth", tuple(map(pair, answered(record))), anchor, (), tuple(noise), tuple(map(pair, images)))
 
 
-def twins_of(images: Sequence[Mapping[str, Any]], study: Study) -> dict[str, list[tuple[Mapping[str, Any], Picture]]]:
+def twins_of(
+    images: Sequence[Mapping[str, Any]], study: StoredStudy
+) -> dict[str, list[tuple[Mapping[str, Any], Picture]]]:
     """The baseline's images, each with one that differs by noise alone, by the source of the noise.
 
     ``one grey level`` is the same image with every value raised or lowered by at most one of its 256 levels, which
@@ -160,7 +162,7 @@ def twins_of(images: Sequence[Mapping[str, Any]], study: Study) -> dict[str, lis
     return {source: twins for source, twins in found.items() if twins}
 
 
-def anchors(study: Study) -> tuple[dict[tuple[str, int], Picture], str]:
+def anchors(study: StoredStudy) -> tuple[dict[tuple[str, int], Picture], str]:
     """The picture without information for each of the baseline's images (by ``key``), and what it is in words.
 
     For editing it is the untouched input; for generation the baseline's image of the next seed or, where there is one

@@ -30,13 +30,13 @@ BATCH = 16  # records that are scored together, input by input: a reference is t
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoringJob:
     """One record to score. ``stamps`` maps each metric that is out of date to what its new scores are made of."""
 
     study: str
     id: str
     label: str
-    sides: tuple[pairs.Side, ...]
+    sides: tuple[pairs.PicturePairs, ...]
     stamps: Mapping[str, str]
 
 
@@ -60,7 +60,7 @@ def studies(
     return problems
 
 
-def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
+def _jobs(study: Study, results: Path, problems: list[str]) -> list[ScoringJob]:
     """The records of a study whose scores are missing or out of date."""
     found = (record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials)
     measured = {one.id: one for one in found if one and is_measured(one)}
@@ -74,7 +74,7 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
         problems.append(f"{study.name}: its inputs cannot be read ({error})")
         return []
     noise = sources.pictures_may_lack(study.baseline.model)
-    compared = pairs.Study(baseline, study.pipeline.task, results / study.name, answers, noise)
+    compared = pairs.StoredStudy(baseline, study.pipeline.task, results / study.name, answers, noise)
     jobs = []
     for one in measured.values():
         given = [VERSION, study.pipeline.task, baseline and [baseline.id, baseline.images], one.images, seen]
@@ -84,7 +84,7 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[Job]:
         if stale:
             truth = pairs.with_truth(one, compared)
             sides = [*([pairs.with_baseline(one, compared)] if baseline else []), *([truth] if truth.pairs else [])]
-            jobs.append(Job(study.name, one.id, one.label, tuple(sides), stale))
+            jobs.append(ScoringJob(study.name, one.id, one.label, tuple(sides), stale))
     return jobs
 
 
@@ -99,7 +99,7 @@ def _stamp(metric: str, given: list[Any]) -> str:
     return fingerprint([metric, backbone and backbone(), *given])
 
 
-def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget | None) -> list[str]:
+def _score(jobs: list[ScoringJob], results: Path, weights: Path | None, budget: Budget | None) -> list[str]:
     """Run the child, write what it finds; returns the problems."""
     waiting = {(job.study, job.id): job for job in jobs}
     problems: list[str] = []
@@ -123,7 +123,7 @@ def _score(jobs: list[Job], results: Path, weights: Path | None, budget: Budget 
     return problems
 
 
-def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
+def _write(results: Path, job: ScoringJob, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
     with records_folder.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
@@ -131,7 +131,7 @@ def _write(results: Path, job: Job, quality: Mapping[str, Any]) -> None:
         record.write(results, one.with_quality({**kept, **quality}))
 
 
-def scores(jobs: list[Job]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def scores(jobs: list[ScoringJob]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """``(study, id, quality)`` of each record. For the scoring child."""
     from mic2e_bench.run.scoring import entries as quality
 

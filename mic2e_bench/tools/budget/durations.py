@@ -42,7 +42,7 @@ WAYS = ("compile", "compile_cache", "engine", "quantize", "offload", "process", 
 
 
 @dataclass(frozen=True)
-class Sample:
+class Pace:
     """What one record says: the work of a call (see ``unit``), the calls, and the seconds for them."""
 
     unit: float
@@ -59,7 +59,7 @@ class Durations:
     """What is known of durations: ``add`` records; ``load_s``, ``trial_s`` and ``import_s`` are estimates."""
 
     loads: dict[Any, list[float]] = field(default_factory=dict)
-    samples: dict[Any, list[Sample]] = field(default_factory=dict)
+    samples: dict[Any, list[Pace]] = field(default_factory=dict)
     failed: dict[str, float] = field(default_factory=dict)  # seconds to the end of a trial without figures, by its id
     imports: list[float] = field(default_factory=list)
     bounds: dict[str, float] = field(default_factory=dict)  # seconds that were too few, by trial, build or rounds
@@ -86,7 +86,7 @@ class Durations:
         if during and not trial.is_in_rounds:  # in rounds it is the time of all; else with the load, for the first one
             whole = max(whole, _seconds(during) - load)
         made = len(one.warmup_s) + len(latency) + pictures(trial)
-        sample = Sample(unit(trial), made, max(whole - cold, calls - cold), cold)
+        sample = Pace(unit(trial), made, max(whole - cold, calls - cold), cold)
         self.failed.pop(trial.id, None)
         self.bounds.pop(trial.id, None)
         # from a cold build, other kinds of builds of the same weights learn nothing
@@ -177,7 +177,7 @@ def rounds_key(groups: Iterable[Iterable[Trial]]) -> str:
     return "rounds " + " ".join(sorted(trial.id for group in groups for trial in group))
 
 
-def _nearest(known: Iterable[Sample], trial: Trial) -> float:
+def _nearest(known: Iterable[Pace], trial: Trial) -> float:
     """The seconds that the sample of the nearest work gives a trial; of several the slowest."""
     mine = unit(trial)
     one = min(known, key=lambda one: (abs(math.log(one.unit / mine)), -one.seconds / one.calls))

@@ -73,7 +73,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Evidence:
     """A record for a claim, with the one it is compared to; ``problem`` says why nothing may be credited to it."""
 
     after: Stored
@@ -102,7 +102,7 @@ def load(results: Path) -> tuple[list[Stored], list[str]]:
     return found, damaged
 
 
-def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Answer], str]:
+def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Evidence], str]:
     """Answers to a claim, the best first; where there is none, why.
 
     The order of devices and weights is in the package's docstring; then come the claim's own settings before those that
@@ -141,7 +141,7 @@ def _open(claim: Claim) -> set[str]:
 
 def _of(
     claim: Claim, before: Mapping[str, Any], after: Mapping[str, Any], remark: str, mine: Sequence[Stored]
-) -> Iterator[Answer]:
+) -> Iterator[Evidence]:
     wanted = [one for one in mine if _has(one, after)]
     if claim.before is None:
         default, free = defaults(claim.pipeline.name), {*after, *_open(claim), *FREE}
@@ -168,9 +168,9 @@ def _frame(one: Stored, free: set[str]) -> str:
     return fingerprint([identifying(trial), settings])
 
 
-def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> Answer:
+def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> Evidence:
     if not after.is_measured:
-        return Answer(after, problem=f"{after.record.status}: {after.record.reason}")
+        return Evidence(after, problem=f"{after.record.status}: {after.record.reason}")
     remarks = [remark] if remark else []
     for one in (after, *([before] if before else [])):
         for name, receipt in comparable.unapplied(one.record).items():
@@ -179,9 +179,9 @@ def _answer(claim: Claim, after: Stored, before: Stored | None, remark: str) -> 
             text = f"{name} {receipt['asked']} was not in force"
             if name not in claim.besides:
                 reason = receipt.get("reason", "")
-                return Answer(after, before, problem=f"not applied: {text}{f' ({reason})' if reason else ''}")
+                return Evidence(after, before, problem=f"not applied: {text}{f' ({reason})' if reason else ''}")
             remarks.append(text)
-    return Answer(after, before, ", ".join(dict.fromkeys(remarks)))
+    return Evidence(after, before, ", ".join(dict.fromkeys(remarks)))
 
 
 def _alike(name: str, one: Stored, other: Stored) -> bool:
@@ -190,7 +190,7 @@ def _alike(name: str, one: Stored, other: Stored) -> bool:
     return bool(mine and its) and [mine["asked"], mine["seen"]] == [its["asked"], its["seen"]]
 
 
-def _rank(claim: Claim, answer: Answer, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
+def _rank(claim: Claim, answer: Evidence, variant: int, named: Mapping[str, Any]) -> tuple[Any, ...]:
     one = answer.after
     place = not one.is_on(claim.devices), not one.is_full_size, not one.on_gpu
     default = defaults(one.record.pipeline)

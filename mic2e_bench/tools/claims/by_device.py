@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from mic2e_bench.tools.claims.answers import Stored
 from mic2e_bench.tools.claims.claims_file import Claim
 from mic2e_bench.tools.claims.judge import judge
-from mic2e_bench.tools.claims.sheet import NOTHING, Cell, Sheet, judged
+from mic2e_bench.tools.claims.sheet import NOTHING, MeasuredCell, Sheet, judged
 
 TITLE, GUIDE = "The same claims by device", "All guides"
 
@@ -27,16 +27,16 @@ def sheets(claims: Sequence[Claim], records: Sequence[Stored]) -> list[Sheet]:
     answered = []
     for claim in claims if len(devices) > 1 else ():
         cells = {device: _cell(claim, of_one) for device, of_one in devices.items()}
-        if sum(isinstance(cell, Cell) for cell in cells.values()) > 1:
+        if sum(isinstance(cell, MeasuredCell) for cell in cells.values()) > 1:
             answered.append((claim, cells))
-    able = [device for device in devices if any(isinstance(cells[device], Cell) for _, cells in answered)]
+    able = [device for device in devices if any(isinstance(cells[device], MeasuredCell) for _, cells in answered)]
     rows = [[c.section, c.what, c.pipeline.name, c.claimed, *map(cells.get, able)] for c, cells in answered]
     return [Sheet(TITLE, GUIDE, ["section", "optimisation", "pipeline", "claimed", *able], rows)] if rows else []
 
 
-def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | Cell:
+def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | MeasuredCell:
     """The best figure of one device, its verdict and its weights."""
     outcome = judge(claim, of_one)
     if outcome.value is None:
         return NOTHING
-    return Cell(outcome, f"{judged(outcome).text}; {outcome.records[0].weights}")
+    return MeasuredCell(outcome, f"{judged(outcome).text}; {outcome.records[0].weights}")

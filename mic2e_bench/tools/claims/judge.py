@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mic2e_bench.tools.claims.answers import Answer, Stored, answers
+from mic2e_bench.tools.claims.answers import Evidence, Stored, answers
 from mic2e_bench.tools.claims.claims_file import ABSOLUTE, QUANTITIES, Claim
 from mic2e_bench.tools.claims.quantities import MEASURES
 from mic2e_bench.units import digits
@@ -15,7 +15,7 @@ SLACK = 0.02  # where there is no interval
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JudgedClaim:
     """A claim with what was measured: ``value`` and ``ci95`` in the quantity's unit, the records, the verdict."""
 
     claim: Claim
@@ -42,10 +42,10 @@ class Outcome:
         return self.records[0].place if self.records and self.value is not None else ""
 
 
-def judge(claim: Claim, stored: Sequence[Stored]) -> Outcome:
+def judge(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
     """The best answer that the records have for a claim, and the verdict on it."""
     if claim.obstacle:
-        return Outcome(claim, UNKNOWN, claim.obstacle)
+        return JudgedClaim(claim, UNKNOWN, claim.obstacle)
     if claim.together:
         return _together(claim, stored)
     found, why = answers(claim, stored)
@@ -54,12 +54,12 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> Outcome:
         value, ci95, problem = (None, None, answer.problem) if answer.problem else MEASURES[claim.of](answer)
         if value is not None:
             verdict, why = _verdict(claim, answer, value, ci95)
-            return Outcome(claim, verdict, why, value, ci95, answer.records, answer.remark)
-        first = first or Outcome(claim, UNKNOWN, problem, records=answer.records)
-    return first or Outcome(claim, UNKNOWN, why)
+            return JudgedClaim(claim, verdict, why, value, ci95, answer.records, answer.remark)
+        first = first or JudgedClaim(claim, UNKNOWN, problem, records=answer.records)
+    return first or JudgedClaim(claim, UNKNOWN, why)
 
 
-def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
+def _together(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
     """Pipelines side by side: no record holds several, but no peak of all is above the sum of their own.
 
     All on one device: the first that the rule prefers and that has them all.
@@ -70,7 +70,7 @@ def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
     parts = next((each for each in tried if all(part.value is not None for part in each)), tried[0])
     for part in parts:
         if part.value is None:
-            return Outcome(claim, UNKNOWN, f"{part.claim.pipeline.name}: {part.why}", records=part.records)
+            return JudgedClaim(claim, UNKNOWN, f"{part.claim.pipeline.name}: {part.why}", records=part.records)
     records = tuple(part.records[0] for part in parts)
     value, remark = sum(part.value for part in parts), "the sum of separate peaks, an upper bound"
     small = next((one for one in records if not one.is_full_size), None)
@@ -78,11 +78,11 @@ def _together(claim: Claim, stored: Sequence[Stored]) -> Outcome:
     if small:
         why = f"weights of the published size are needed; measured with the {small.place}"
     elif compare(claim, value, None)[0] == HOLDS:
-        return Outcome(claim, HOLDS, "", value, None, records, remark)
-    return Outcome(claim, UNKNOWN, why, value, None, records, remark)
+        return JudgedClaim(claim, HOLDS, "", value, None, records, remark)
+    return JudgedClaim(claim, UNKNOWN, why, value, None, records, remark)
 
 
-def _verdict(claim: Claim, answer: Answer, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:
+def _verdict(claim: Claim, answer: Evidence, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:
     one = answer.after
     if not claim.has_figure:
         return NO_FIGURE, ""

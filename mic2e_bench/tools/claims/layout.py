@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mic2e_bench.plan.settings import show
-from mic2e_bench.tools.claims.judge import Outcome
-from mic2e_bench.tools.claims.sheet import MEASURED, NOTHING, PLACE, Cell, Sheet, judged, listing, row, told_apart
+from mic2e_bench.tools.claims.judge import JudgedClaim
+from mic2e_bench.tools.claims.sheet import (
+    MEASURED,
+    NOTHING,
+    PLACE,
+    MeasuredCell,
+    Sheet,
+    judged,
+    listing,
+    row,
+    told_apart,
+)
 from mic2e_bench.units import digits
 
-Found = Mapping[tuple[str, str], Outcome]  # by the claim's key and quantity; of several pipelines the first
+Judged = Mapping[tuple[str, str], JudgedClaim]  # by the claim's key and quantity; of several pipelines the first
 
 
-def sheets(outcomes: Sequence[Outcome]) -> list[Sheet]:
+def sheets(outcomes: Sequence[JudgedClaim]) -> list[Sheet]:
     """Every table, in the order of the guides."""
-    found: dict[tuple[str, str], Outcome] = {}
+    found: dict[tuple[str, str], JudgedClaim] = {}
     for outcome in outcomes:
         found.setdefault((outcome.claim.key, outcome.claim.of), outcome)
     comparison, notes, server = "Performance Comparison", "Model Optimization Notes", "Speed Optimizations Guide"
@@ -44,11 +54,11 @@ SETTINGS = {"Inference Steps": "steps", "Resolution": "resolution", "Guidance Sc
 FIGURES = {"Est. Speed": ("speed", "1.0x"), "Est. VRAM": ("vram", "100%"), "Quality": ("quality", "100%")}
 
 
-def _presets(title: str, guide: str, columns: Mapping[str, str], found: Found) -> Sheet:
+def _presets(title: str, guide: str, columns: Mapping[str, str], found: Judged) -> Sheet:
     """Presets side by side, a measured column beside each."""
     claims = [found[key, "speed"].claim for key in columns.values()]
     header = ["Metric", "Original", *(text for name in columns for text in (name, "measured"))]
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | MeasuredCell]] = []
     for name, setting in SETTINGS.items():
         if any(setting in claim.after for claim in claims):
             values = [show(claim.after.get(setting, NOTHING)) for claim in claims]
@@ -60,7 +70,7 @@ def _presets(title: str, guide: str, columns: Mapping[str, str], found: Found) -
     return Sheet(title, guide, header, rows)
 
 
-def _sam3(guide: str, found: Found) -> Sheet:
+def _sam3(guide: str, found: Judged) -> Sheet:
     rows = [
         [what, applied, found[key].claim.says, *row(found[key])]
         for what, applied, key in (
@@ -72,12 +82,12 @@ def _sam3(guide: str, found: Found) -> Sheet:
     return Sheet("SAM3 Models", guide, ["Optimization", "Applied", "Impact", *MEASURED], rows)
 
 
-def _steps(guide: str, found: Found) -> Sheet:
+def _steps(guide: str, found: Judged) -> Sheet:
     """20, 30 and 50 steps: seconds, and the ratio to the 30 steps that are the default."""
     rows = []
     for steps, quality in ((20, "Good"), (30, "High (default)"), (50, "Best")):
         seconds = found[f"sdxl-steps-{steps}", "seconds"]
-        ratios: list[str | Cell] = ["1× (reference)", "100 % (reference)"]
+        ratios: list[str | MeasuredCell] = ["1× (reference)", "100 % (reference)"]
         if steps != 30:
             ratios = [judged(found[f"sdxl-steps-30-to-{steps}", of]) for of in ("speed", "quality")]
         rows.append([str(steps), quality, seconds.claim.says, judged(seconds), *ratios])
@@ -93,9 +103,9 @@ GPUS = (
 )
 
 
-def _gpus(guide: str, found: Found) -> Sheet:
+def _gpus(guide: str, found: Judged) -> Sheet:
     """The cards as the guide gives them, and whether the measured peak is below their memory."""
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | MeasuredCell]] = []
     for name, memory, status, key in GPUS:
         outcome = found[key, "vram_gb"]
         cell, verdict, place = row(outcome)
@@ -120,7 +130,7 @@ SERVER = {
 }
 
 
-def _server(guide: str, found: Found) -> Sheet:
+def _server(guide: str, found: Judged) -> Sheet:
     rows = []
     for name, key in SERVER.items():
         speed, memory = found[key, "speed"], found[key, "vram"]

@@ -18,7 +18,7 @@ from mic2e_bench.tools import claims
 from mic2e_bench.tools.claims import answers, by_device, claims_file
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
-from mic2e_bench.tools.claims.sheet import Cell, Sheet
+from mic2e_bench.tools.claims.sheet import MeasuredCell, Sheet
 
 TITLE = "The guides' tables, measured"
 SCHEMA = 1
@@ -101,7 +101,7 @@ CELLS = {
 
 
 def _table(sheet: Sheet) -> Table:
-    def linked(cell: str | Cell) -> str:
+    def linked(cell: str | MeasuredCell) -> str:
         return cell if isinstance(cell, str) else Linked.to(cell.text, [quote(one.path) for one in cell.records])
 
     rows = [list(map(linked, row)) for row in sheet.rows]
@@ -135,7 +135,7 @@ def _json(made: Sequence[Sheet]) -> str:
     return json.dumps({"schema": SCHEMA, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _cell(cell: str | Cell) -> dict[str, Any]:
+def _cell(cell: str | MeasuredCell) -> dict[str, Any]:
     """The figure, to six digits so that processors that round differently agree, and the records by id and path."""
     if isinstance(cell, str):
         return {"text": cell}

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from mic2e_bench.records import frame
 from mic2e_bench.tools.claims.answers import Stored
-from mic2e_bench.tools.claims.judge import Outcome
+from mic2e_bench.tools.claims.judge import JudgedClaim
 
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class Cell:
+class MeasuredCell:
     """A measured place of a table: the outcome behind it and its text."""
 
-    outcome: Outcome
+    outcome: JudgedClaim
     text: str
 
     @property
@@ -26,19 +26,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table of a guide. Its cells are texts, or ``Cell`` where records speak."""
+    """One table of a guide. Its cells are texts, or ``MeasuredCell`` where records speak."""
 
     title: str
     guide: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | MeasuredCell]]
 
     @property
-    def cells(self) -> Iterable[Cell]:
-        return (cell for row in self.rows for cell in row if isinstance(cell, Cell))
+    def cells(self) -> Iterable[MeasuredCell]:
+        return (cell for row in self.rows for cell in row if isinstance(cell, MeasuredCell))
 
     @property
-    def shown(self) -> list[Outcome]:
+    def shown(self) -> list[JudgedClaim]:
         """The outcomes with a figure."""
         return [cell.outcome for cell in self.cells if cell.outcome.value is not None]
 
@@ -69,20 +69,20 @@ class Sheet:
 QUALITY = "Quality: LPIPS in %, 100 the reference's picture, 0 one without information; the guides name no measure."
 
 
-def judged(outcome: Outcome) -> Cell:
+def judged(outcome: JudgedClaim) -> MeasuredCell:
     """A figure with its verdict, for tables without a column of verdicts."""
     if outcome.value is None:
-        return Cell(outcome, f"{outcome.verdict}: {outcome.why}")
+        return MeasuredCell(outcome, f"{outcome.verdict}: {outcome.why}")
     why = f" ({outcome.why})" if outcome.why else ""
-    return Cell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
+    return MeasuredCell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
 
 
-def row(outcome: Outcome) -> list[str | Cell]:
+def row(outcome: JudgedClaim) -> list[str | MeasuredCell]:
     """What was measured, the verdict, and with what."""
     if outcome.value is None:
-        return [Cell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
+        return [MeasuredCell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
     verdict = f"{outcome.verdict}: {outcome.why}" if outcome.why else outcome.verdict
-    return [Cell(outcome, outcome.measured), verdict, outcome.place]
+    return [MeasuredCell(outcome, outcome.measured), verdict, outcome.place]
 
 
 def told_apart(sheet: Sheet) -> Sheet:
@@ -90,7 +90,7 @@ def told_apart(sheet: Sheet) -> Sheet:
     if PLACE in sheet.header or len({one.place for one in sheet.shown}) < 2:
         return sheet
 
-    def placed(cell: str | Cell) -> str | Cell:
+    def placed(cell: str | MeasuredCell) -> str | MeasuredCell:
         if isinstance(cell, str) or cell.outcome.value is None:
             return cell
         return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
@@ -102,7 +102,7 @@ PLACE = "measured with"
 MEASURED = ("measured", "verdict", PLACE)
 
 
-def listing(title: str, guide: str, outcomes: Sequence[Outcome], is_all: bool = False) -> Sheet:
+def listing(title: str, guide: str, outcomes: Sequence[JudgedClaim], is_all: bool = False) -> Sheet:
     """A claim a row."""
     header, rows = ["optimisation", "claimed", *MEASURED], []
     if is_all:

@@ -10,7 +10,7 @@ from mic2e_bench import statistics, units
 from mic2e_bench.records.comparable import RSS, memory_of
 from mic2e_bench.tools.compare import images, thresholds
 from mic2e_bench.tools.compare.images import Values
-from mic2e_bench.tools.compare.match import Match, Side, Trial
+from mic2e_bench.tools.compare.match import Match, Results, Rounds
 from mic2e_bench.tools.recommend.recommend import RSS_NOISE
 from mic2e_bench.units import digits
 
@@ -43,12 +43,12 @@ class Pairing:
     """A match with its two sides and how they are compared."""
 
     match: Match
-    base: Side
-    head: Side
+    base: Results
+    head: Results
     across: bool  # machines: only ratios to each side's own baseline
 
     @property
-    def baselines(self) -> tuple[Trial | None, Trial | None]:
+    def baselines(self) -> tuple[Rounds | None, Rounds | None]:
         return self.base.baseline_of(self.match.base), self.head.baseline_of(self.match.head)
 
     @property
@@ -106,7 +106,7 @@ def _ratio(metric: str, pairing: Pairing) -> Change | None:
     return Change(metric, (value - 1) * 100, percent, "%", *words, note=note)
 
 
-def samples(trial: Trial, metric: str) -> list[list[float]]:
+def samples(trial: Rounds, metric: str) -> list[list[float]]:
     """The samples of each measured round; a single value is one sample."""
     read = {
         "latency": lambda r: r.latency_s,
@@ -119,7 +119,7 @@ def samples(trial: Trial, metric: str) -> list[list[float]]:
     return [values for values in found if values and None not in values]
 
 
-def _noise(metric: str, trial: Trial) -> float | None:
+def _noise(metric: str, trial: Rounds) -> float | None:
     """The share by which a single value is uncertain; ``None`` where only samples tell."""
     if metric == "memory":
         return RSS_NOISE if memory_of(trial.record) == RSS else 0.0

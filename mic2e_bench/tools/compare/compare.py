@@ -15,7 +15,7 @@ from mic2e_bench.tools.compare import changes, images, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing
 from mic2e_bench.tools.compare.images import Values
-from mic2e_bench.tools.compare.match import Matches, Side
+from mic2e_bench.tools.compare.match import Matches, Results
 from mic2e_bench.tools.compare.thresholds import RATIOS, Threshold
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.units import digits
@@ -71,7 +71,7 @@ def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines
     return Comparison(str(base), str(head), machine, tuple(verdicts), tuple(remarks), lost, "; ".join(stand_ins))
 
 
-def _machine(one: Side, other: Side, across: bool) -> str:
+def _machine(one: Results, other: Results, across: bool) -> str:
     """The machine of all records in words. Raises ``BadInput`` where there are several and that was not asked for."""
     seen = []
     for side in (one, other):
@@ -142,7 +142,7 @@ def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Ver
     )  # fmt: skip
 
 
-def _remarks(one: Side, other: Side, matches: Matches, across: bool) -> list[str]:
+def _remarks(one: Results, other: Results, matches: Matches, across: bool) -> list[str]:
     """Trials of one side only, versions that differ, disturbed rounds, damaged files."""
     found = [f"only in the base: {trial.study} {trial.label} ({reason})" for trial, reason in matches.gone]
     found += [f"only in the head: {trial.study} {trial.label}" for trial, _ in matches.new]
@@ -157,6 +157,6 @@ def _remarks(one: Side, other: Side, matches: Matches, across: bool) -> list[str
     return [*found, "each trial is a ratio to its own side's baseline"] if across else found
 
 
-def _versions(side: Side) -> dict[str, str]:
+def _versions(side: Results) -> dict[str, str]:
     here = side.trials[0].record.environment
     return {"Python": here.get("python"), **here.get("packages", {})}

@@ -15,7 +15,7 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.records.record import Record
 from mic2e_bench.run.scoring import child, pairs
-from mic2e_bench.tools.compare.match import Match, Run, Side, Trial
+from mic2e_bench.tools.compare.match import Match, Results, Rounds, StoredRecord
 
 PERFECT = {"quality": 100.0, "iou": 1.0, "lpips": 0.0}  # of a picture against itself
 
@@ -30,18 +30,18 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Job:
+class ComparingJob:
     """The pairs of pictures of one match by metric: (base, head); for ``.base`` metrics the base is ``None``.
 
     ``problems`` names pictures that only one side has.
     """
 
     number: int
-    sides: Mapping[str, tuple[pairs.Side | None, pairs.Side]]
+    sides: Mapping[str, tuple[pairs.PicturePairs | None, pairs.PicturePairs]]
     problems: tuple[str, ...] = ()
 
 
-def same(one: Trial | None, other: Trial | None) -> bool:
+def same(one: Rounds | None, other: Rounds | None) -> bool:
     """Whether two trials have the very same pictures."""
     if one is None or other is None:
         return False
@@ -49,10 +49,10 @@ def same(one: Trial | None, other: Trial | None) -> bool:
     return mine == theirs and bool(mine)
 
 
-def job(number: int, match: Match, base: Side, head: Side, metrics: Sequence[str]) -> Job:
+def job(number: int, match: Match, base: Results, head: Results, metrics: Sequence[str]) -> ComparingJob:
     """What to score of a match. ``metrics`` are keys of a record's ``quality``."""
     mine, theirs = (_sides(trial, side) for trial, side in ((match.base, base), (match.head, head)))
-    found: dict[str, tuple[pairs.Side | None, pairs.Side]] = {}
+    found: dict[str, tuple[pairs.PicturePairs | None, pairs.PicturePairs]] = {}
     for metric in metrics:
         which = "truth" if ".truth" in metric else ""
         if which in mine and which in theirs:
@@ -61,10 +61,12 @@ def job(number: int, match: Match, base: Side, head: Side, metrics: Sequence[str
     if across.pairs:
         is_mask = registry.pipeline(match.head.record.pipeline).task == "segmentation"
         found["iou.base" if is_mask else "quality.base" if across.pairs[0].nothing else "lpips.base"] = (None, across)
-    return Job(number, found, tuple(f"{match.head.study} {match.head.label}: {text}" for text in across.missing))
+    return ComparingJob(
+        number, found, tuple(f"{match.head.study} {match.head.label}: {text}" for text in across.missing)
+    )
 
 
-def _sides(trial: Trial, side: Side) -> dict[str, pairs.Side]:
+def _sides(trial: Rounds, side: Results) -> dict[str, pairs.PicturePairs]:
     """A trial's pictures beside its own baseline's (``""``) and the known answers (``truth``), where there are such."""
     baseline = side.baseline_of(trial)
     found = {"": _with(trial.last, baseline.last)} if baseline else {}
@@ -73,21 +75,21 @@ def _sides(trial: Trial, side: Side) -> dict[str, pairs.Side]:
     return {name: made for name, made in found.items() if made.pairs and not made.missing}
 
 
-def _with(run: Run, baseline: Run) -> pairs.Side:
+def _with(run: StoredRecord, baseline: StoredRecord) -> pairs.PicturePairs:
     return pairs.with_baseline(_absolute(run), _study(baseline))
 
 
-def _study(run: Run) -> pairs.Study:
+def _study(run: StoredRecord) -> pairs.StoredStudy:
     one = run.record
     try:
         answers = pairs.known(one.inputs)
     except OSError:  # the inputs' folder is gone: nothing is known of them
         answers = {name: {} for name in one.inputs["items"]}
     task, noise = registry.pipeline(one.pipeline).task, sources.pictures_may_lack(one.model)
-    return pairs.Study(_absolute(run), task, Path("/"), answers, noise)
+    return pairs.StoredStudy(_absolute(run), task, Path("/"), answers, noise)
 
 
-def _absolute(run: Run) -> Record:
+def _absolute(run: StoredRecord) -> Record:
     """The record with whole paths of its pictures: the two sides lie in different folders."""
 
     def placed(image: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _absolute(run: Run) -> Record:
     return replace(run.record, images=[placed(image) for image in run.record.images])
 
 
-def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]], list[str]]:
+def score(jobs: Sequence[ComparingJob], log: Path) -> tuple[dict[int, dict[str, Values]], list[str]]:
     """Score in a child; returns the values by match and metric, and what could not be scored, a line each."""
     found: dict[int, dict[str, Values]] = {}
     problems: list[str] = []
@@ -110,7 +112,7 @@ def score(jobs: Sequence[Job], log: Path) -> tuple[dict[int, dict[str, Values]],
     return found, list(dict.fromkeys(problems))
 
 
-def scores(jobs: list[Job]) -> Iterator[tuple[int, dict[str, Values], list[str]]]:
+def scores(jobs: list[ComparingJob]) -> Iterator[tuple[int, dict[str, Values], list[str]]]:
     """The values and the problems of each job, by its number. For the scoring child."""
     from mic2e_bench.run.scoring import entries
 
@@ -128,7 +130,7 @@ def scores(jobs: list[Job]) -> Iterator[tuple[int, dict[str, Values], list[str]]
         yield one.number, values, problems
 
 
-def each(metric: str, side: pairs.Side) -> list[float]:
+def each(metric: str, side: pairs.PicturePairs) -> list[float]:
     """A metric of every pair of pictures; of ``quality`` shares whose mean is the study's value."""
     from mic2e_bench.run.scoring import entries
 

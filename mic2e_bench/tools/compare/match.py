@@ -26,7 +26,7 @@ NAME = re.compile(r"[0-9a-f]{16}\.json\Z")
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRecord:
     """One record and the folder of its study, which its images' names start from."""
 
     record: Record
@@ -34,20 +34,20 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Rounds:
     """A trial of one side: its rounds in the order of time; the last one that was scored speaks for the others."""
 
     study: str
     id: str
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[StoredRecord, ...]
 
     @property
-    def measured(self) -> tuple[Run, ...]:
+    def measured(self) -> tuple[StoredRecord, ...]:
         return tuple(run for run in self.runs if run.record.status == "ok")
 
     @property
-    def last(self) -> Run:
+    def last(self) -> StoredRecord:
         scored = tuple(run for run in self.measured if run.record.quality)
         return (scored or self.measured or self.runs)[-1]
 
@@ -58,14 +58,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Side:
+class Results:
     """The trials of one folder, in the order of their studies and ids."""
 
     folder: Path
-    trials: tuple[Trial, ...]
+    trials: tuple[Rounds, ...]
     damaged: tuple[str, ...]
 
-    def baseline_of(self, trial: Trial) -> Trial | None:
+    def baseline_of(self, trial: Rounds) -> Rounds | None:
         """The trial that a trial's study is measured against."""
         return next((one for one in self.trials if one.study == trial.study and is_baseline(one.record)), None)
 
@@ -74,8 +74,8 @@ class Side:
 class Match:
     """One trial on both sides, and what differs beside the code."""
 
-    base: Trial
-    head: Trial
+    base: Rounds
+    head: Rounds
     notes: tuple[str, ...] = ()
 
 
@@ -84,21 +84,21 @@ class Matches:
     """``gone`` are trials of the base that the head lacks, ``new`` those that the base lacks; with the reason."""
 
     matches: tuple[Match, ...]
-    gone: tuple[tuple[Trial, str], ...] = field(default=())
-    new: tuple[tuple[Trial, str], ...] = field(default=())
+    gone: tuple[tuple[Rounds, str], ...] = field(default=())
+    new: tuple[tuple[Rounds, str], ...] = field(default=())
 
 
-def read(folder: Path) -> Side:
+def read(folder: Path) -> Results:
     """Every record of a results folder, a study's folder, or a folder of such rounds. Raises ``BadInput``."""
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder. Give a results folder or a study's folder under it.")
-    runs: dict[tuple[str, str], list[Run]] = {}
+    runs: dict[tuple[str, str], list[StoredRecord]] = {}
     damaged = []
     for path in _files(folder):
         try:
             one = record.read(path)
-            runs.setdefault((one.study, one.id), []).append(Run(one, path.parent))
+            runs.setdefault((one.study, one.id), []).append(StoredRecord(one, path.parent))
         except record.Damaged as error:
             damaged.append(str(error))
     if not runs:
@@ -106,8 +106,8 @@ def read(folder: Path) -> Side:
         raise BadInput(f"{folder}: no records{said}. Measure first: mic2e-bench run PARAMS --results {folder}.")
     time = lambda run: (str(run.record.environment.get("started", "")), str(run.folder))  # noqa: E731
     ordered = {key: sorted(some, key=time) for key, some in sorted(runs.items())}
-    trials = [Trial(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]
-    return Side(folder, tuple(trials), tuple(damaged))
+    trials = [Rounds(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]
+    return Results(folder, tuple(trials), tuple(damaged))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -117,7 +117,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in named if not {"images", "logs", "damaged"} & {*path.relative_to(folder).parts})
 
 
-def match(base: Side, head: Side) -> Matches:
+def match(base: Results, head: Results) -> Matches:
     """The trials of the base in order, each with the same one of the head. Raises ``BadInput`` where none are the same.
 
     Where each side is one study, its name plays no part.
@@ -125,7 +125,7 @@ def match(base: Side, head: Side) -> Matches:
     one_study = all(len({trial.study for trial in side.trials}) == 1 for side in (base, head))
     by_id = {(one_study or trial.study, trial.id): trial for trial in head.trials}
     found: list[Match] = []
-    left: list[Trial] = []
+    left: list[Rounds] = []
     for trial in base.trials:
         same = by_id.get((one_study or trial.study, trial.id))
         found.append(Match(trial, same)) if same else left.append(trial)
@@ -144,12 +144,12 @@ def match(base: Side, head: Side) -> Matches:
     return Matches(tuple(found), tuple(gone), tuple((trial, "not in the base") for trial in free))
 
 
-def _some(side: Side) -> str:
+def _some(side: Results) -> str:
     names = [f"{trial.study} {trial.label}" for trial in side.trials[:3]]
     return f"{side.folder.name}: {', '.join(names)}{', ...' if len(side.trials) > 3 else ''}."
 
 
-def _unlike(base: Trial, head: Trial) -> str:
+def _unlike(base: Rounds, head: Rounds) -> str:
     """Why two trials of one label are not the same; empty where they are."""
     one, other = base.record, head.record
     if one.pipeline != other.pipeline:
@@ -162,7 +162,7 @@ def _unlike(base: Trial, head: Trial) -> str:
     return "" if one.inputs["items"] == other.inputs["items"] else "its namesake has other inputs"
 
 
-def _differences(base: Trial, head: Trial) -> Iterator[str]:
+def _differences(base: Rounds, head: Rounds) -> Iterator[str]:
     """What differs between two trials that count as the same."""
     one, other = base.record, head.record
     if names := sorted(set(one.settings) ^ set(other.settings)):

@@ -44,7 +44,7 @@ DECIDE = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Fit:
     """Whether an estimate fits a memory. ``tight``: only once cached memory is given back, which PyTorch does."""
 
     fits: Literal["yes", "tight", "no"]
@@ -73,17 +73,17 @@ class Estimate:
     def on_card(self) -> int:
         return self.reserved + CONTEXT
 
-    def on(self, memory: float, workspace: int = WORKSPACE) -> Verdict:
+    def on(self, memory: float, workspace: int = WORKSPACE) -> Fit:
         """Whether it fits a card with so many bytes, on which cuBLAS takes this workspace."""
         # the share that PyTorch may take is of the whole card, and the context lies beside it
         capacity = min(memory - CONTEXT, memory * self.settings.get("memory_fraction", 1.0))
         allocated, reserved = self.peaks(workspace)
         if reserved <= capacity:
-            return Verdict("yes", capacity - reserved)
+            return Fit("yes", capacity - reserved)
         if self.settings.get("expandable_segments"):
-            return Verdict("no", capacity - reserved)
+            return Fit("no", capacity - reserved)
         least = _replay(self.rehearsed, workspace, capacity)
-        return Verdict("no" if least.failed else "tight", capacity - allocated)
+        return Fit("no" if least.failed else "tight", capacity - allocated)
 
     def peaks(self, workspace: int) -> tuple[int, int]:
         """Bytes allocated and reserved at most, where cuBLAS takes this workspace."""

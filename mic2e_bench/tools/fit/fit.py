@@ -33,7 +33,7 @@ RELIEF: tuple[dict[str, Any], ...] = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class FitReport:
     """An estimate, the same for the presets, the cards, what would help, and the error against records."""
 
     made: Estimate
@@ -70,7 +70,7 @@ def answer(
     image: str | None,
     cards: Mapping[str, float],
     results: Path,
-) -> Answer:
+) -> FitReport:
     """Everything that ``fit`` tells. Raises ``BadInput``."""
     pipeline = registry.pipeline(name)
     given = presets.settings_of(preset, pipeline, "--preset") if preset else {}
@@ -94,7 +94,7 @@ def answer(
                 except BadInput:
                     columns[other] = "conflict"
         relief = _relief(pipeline, source, settings, size, made, cards) if len(cards) == 1 else ""
-        return Answer(made, columns, cards, label, *accuracy.records(pipeline, results), relief)
+        return FitReport(made, columns, cards, label, *accuracy.records(pipeline, results), relief)
 
 
 def _on_gpu(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mic2e_bench.plan.settings import show
 from mic2e_bench.report.tabular import columns
 from mic2e_bench.tools.fit.accuracy import Compared
 from mic2e_bench.tools.fit.cards import workspace
-from mic2e_bench.tools.fit.estimate import ASSUMED, Estimate, Verdict
+from mic2e_bench.tools.fit.estimate import ASSUMED, Estimate, Fit
 from mic2e_bench.units import gib
 
 SHOWN = ("precision", "resolution", "batch", "guidance", "attention", "quantize", "offload", "vae_tiling",
@@ -36,7 +36,7 @@ def head(made: Estimate, model: str) -> str:
     return "\n\n".join(parts)
 
 
-def verdict(found: Verdict | str) -> str:
+def verdict(found: Fit | str) -> str:
     """A verdict in a word or two; a text stays as it is."""
     if isinstance(found, str):
         return found

@@ -15,7 +15,7 @@ MOVED = 0.005  # of the hypervolume: less is no movement of the front
 
 
 @dataclass(frozen=True)
-class Budget:
+class Allowance:
     """Trials, or seconds of measuring; the other is ``None``."""
 
     trials: int | None = None
@@ -25,13 +25,13 @@ class Budget:
         return f"{self.trials} trials" if self.trials else f"{self.seconds / 60:g} minutes"
 
 
-def parse(text: str, where: str = "--budget") -> Budget:
+def parse(text: str, where: str = "--budget") -> Allowance:
     """``40`` (trials) or a time such as ``30m``. Raises ``BadInput``."""
     if text.strip().isdecimal():
         if not int(text):
             raise BadInput(f"{where}: {text} trials find nothing: write a number from 1, or a time such as 30m.")
-        return Budget(trials=int(text))
-    return Budget(seconds=units.working_time(text, where, "a number of trials such as 40, or a time such as 30m"))
+        return Allowance(trials=int(text))
+    return Allowance(seconds=units.working_time(text, where, "a number of trials such as 40, or a time such as 30m"))
 
 
 def still(costs: np.ndarray, patience: int, worst: Sequence[float] | None = None) -> bool:

@@ -19,11 +19,11 @@ from mic2e_bench.tools.tune import hypervolume
 from mic2e_bench.tools.tune.measuring import Columns, Measuring
 from mic2e_bench.tools.tune.sampler import params_of, point_of
 from mic2e_bench.tools.tune.search import Search
-from mic2e_bench.tools.tune.space import Point
+from mic2e_bench.tools.tune.space import GridPoint
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Remeasured:
     """The finalists as measured again, by latency; where each stands, and its latency in the search (s)."""
 
     finalists: tuple[recommend.Point, ...]
@@ -42,7 +42,7 @@ class Outcome:
         return [p for p in self.finalists if self.standing[p.id] in kept and not p.beyond(self.limits)]
 
 
-def finish(search: Search, full: Measuring, why: str) -> Outcome:
+def finish(search: Search, full: Measuring, why: str) -> Remeasured:
     """Measure what survives; what was measured so in an earlier call is not measured once more."""
     _say(f"the search ended: {why}")
     baseline = full.baseline()
@@ -65,14 +65,14 @@ def finish(search: Search, full: Measuring, why: str) -> Outcome:
     points.sort(key=lambda one: one.values[LATENCY])
     standing = recommend.standings(points, columns.names)
     reference = columns.point(baseline)
-    return Outcome(tuple(points), settings, standing, before, reference, columns, why, dict(search.limits))
+    return Remeasured(tuple(points), settings, standing, before, reference, columns, why, dict(search.limits))
 
 
 def _say(text: str) -> None:
     print(f"tune: {text}", file=sys.stderr, flush=True)
 
 
-def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
+def _chosen(search: Search, full: Measuring, columns: Columns) -> list[GridPoint]:
     """The finalists: of the trials so far chosen once, and then kept."""
     kept = search.study.user_attrs.get("finalists", {})
     if kept.get("of") == search.tried:
@@ -92,9 +92,9 @@ def _chosen(search: Search, full: Measuring, columns: Columns) -> list[Point]:
 
 
 def _best(
-    values: Mapping[Point, recommend.Point], columns: Columns, limits: Mapping[str, float], most: int,
+    values: Mapping[GridPoint, recommend.Point], columns: Columns, limits: Mapping[str, float], most: int,
     places: Sequence[str],
-) -> list[Point]:  # fmt: skip
+) -> list[GridPoint]:  # fmt: skip
     """At most ``most`` points of the front (within the limits where any is), those that span most of its volume."""
     fitting = {point: one for point, one in values.items() if not one.beyond(limits)} or dict(values)
     standing = recommend.standings(list(fitting.values()), columns.names)

@@ -16,7 +16,7 @@ from mic2e_bench.run import runner
 from mic2e_bench.run.scoring import score
 from mic2e_bench.run.scoring.pairs import EDITING
 from mic2e_bench.tools.recommend import candidates, recommend
-from mic2e_bench.tools.tune.space import Point, Space
+from mic2e_bench.tools.tune.space import GridPoint, Space
 
 PROXY_REPEATS = 3  # timed calls of a proxy, at most
 
@@ -30,7 +30,7 @@ class Measuring:
     results: Path
     lpips_weights: Path | None = None
 
-    def trial(self, point: Point) -> Trial:
+    def trial(self, point: GridPoint) -> Trial:
         given = self.space.settings(point)
         settings = {name: check(name, value, self.study.pipeline, self.study.name) for name, value in given.items()}
         label = ", ".join(f"{name}={show(value)}" for name, value in settings.items())
@@ -39,13 +39,13 @@ class Measuring:
         trial = Trial.of(base.study, label, content)
         return base if trial.id == base.id else trial
 
-    def measure(self, points: Sequence[Point]) -> dict[Point, Record]:
+    def measure(self, points: Sequence[GridPoint]) -> dict[GridPoint, Record]:
         """The scored records of points; those that share a build share a process, and what is stored stays."""
         trials = {point: self.trial(point) for point in points}
         self.run(sorted(trials.values(), key=lambda trial: trial.build_key))
         return {point: self.read(trial) for point, trial in trials.items()}
 
-    def again(self, point: Point) -> Record:
+    def again(self, point: GridPoint) -> Record:
         """The record of a point, measured anew in a process of its own."""
         trial = self.trial(point)
         runner.run([self._study([trial])], self.results, rerun=True)

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mic2e_bench.tools.tune.space import OFF, Axis, Point, Space
+from mic2e_bench.tools.tune.space import OFF, Axis, GridPoint, Space
 
 START = 10  # trials, first guesses among them, before the sampler looks at what was measured
 ASKS = 25  # proposals for one trial; a sampler knows nothing of what was tried, or of what conflicts
@@ -33,14 +33,14 @@ def sampler(seed: int = 0) -> optuna.samplers.BaseSampler:
         )
 
 
-def propose(study: optuna.Study, space: Space, taken: Collection[Point], bad: Blame) -> tuple[Trial, Point]:
+def propose(study: optuna.Study, space: Space, taken: Collection[GridPoint], bad: Blame) -> tuple[Trial, GridPoint]:
     """The next trial that can be measured and was not yet.
 
     After ``ASKS`` proposals that are ``taken``, that conflict or that have a ``bad`` value, any point that is left.
     Raises ``Exhausted`` where none is.
     """
 
-    def useful(point: Point) -> bool:
+    def useful(point: GridPoint) -> bool:
         if point in taken or space.why_not(point):
             return False
         return not any(value in bad.get(name, ()) for name, value in params_of(space, point).items())
@@ -59,7 +59,7 @@ def propose(study: optuna.Study, space: Space, taken: Collection[Point], bad: Bl
     return trial, suggest(trial, space)
 
 
-def suggest(trial: Trial, space: Space) -> Point:
+def suggest(trial: Trial, space: Space) -> GridPoint:
     """Ask a sampler, whichever it is, for a point: axis by axis, those without their condition left out."""
 
     def index(axis: Axis) -> int:
@@ -71,13 +71,13 @@ def suggest(trial: Trial, space: Space) -> Point:
     return space.point(index)
 
 
-def params_of(space: Space, point: Point) -> dict[str, Any]:
+def params_of(space: Space, point: GridPoint) -> dict[str, Any]:
     """A point as a trial's parameters."""
     pairs = zip(space.axes, point, strict=True)
     return {axis.name: i if axis.is_ordered else axis.choices[i] for axis, i in pairs if i != OFF}
 
 
-def point_of(space: Space, params: Mapping[str, Any]) -> Point:
+def point_of(space: Space, params: Mapping[str, Any]) -> GridPoint:
     """The point of a trial's parameters."""
 
     def index(axis: Axis) -> int:

@@ -22,11 +22,11 @@ from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
 from mic2e_bench.tools.recommend.recommend import QUALITY
-from mic2e_bench.tools.tune.budget import Budget, still
+from mic2e_bench.tools.tune.budget import Allowance, still
 from mic2e_bench.tools.tune.guesses import guesses
 from mic2e_bench.tools.tune.measuring import Columns, Measuring
 from mic2e_bench.tools.tune.sampler import START, Exhausted, bad_values, params_of, point_of, propose, sampler
-from mic2e_bench.tools.tune.space import Point, Space
+from mic2e_bench.tools.tune.space import GridPoint, Space
 
 BATCH = 4  # points that are asked for at once, so that those of one build share a process
 
@@ -42,7 +42,7 @@ class Search:
     space: Space
     columns: Columns
     limits: Mapping[str, float]
-    budget: Budget
+    budget: Allowance
     patience: int
     folder: Path  # of the journal
     final_cost: float = 1.0  # of a finalist, in trials: an estimate from the work of both protocols
@@ -106,14 +106,14 @@ class Search:
         found = [[_cost(*pair) for pair in zip(names, trial.values, strict=True)] for trial in self.measured]
         return f"the front has not moved for {self.patience} trials" if still(found, self.patience, self.worst) else ""
 
-    def _ask(self) -> list[tuple[Trial, Point]]:
+    def _ask(self) -> list[tuple[Trial, GridPoint]]:
         """The next points, first guesses before others; within a number of trials all initial points at once."""
         count = BATCH
         if self.budget.trials:
             count = min(max(BATCH, START - self.tried), self.budget.trials - self.tried)
         tried = [*self.measured, *self.failed]
         taken, bad = {point_of(self.space, trial.params) for trial in tried}, bad_values(tried)
-        batch: list[tuple[Trial, Point]] = []
+        batch: list[tuple[Trial, GridPoint]] = []
         with contextlib.suppress(Exhausted):
             for _ in range(count):
                 batch.append(propose(self.study, self.space, taken, bad))
@@ -169,7 +169,7 @@ class Search:
     def spent_s(self) -> float:
         return self.study.user_attrs.get("spent_s", 0.0)
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[GridPoint]:
         """The points that were measured, in the order of their trials."""
         return list(dict.fromkeys(point_of(self.space, trial.params) for trial in self.measured))
 

@@ -22,7 +22,7 @@ from mic2e_bench.plan.settings import show
 WHOLE = 20_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn
 OFF = -1  # the index of an axis whose condition is not met
 
-Point = tuple[int, ...]  # for each axis the index of its value, or OFF
+GridPoint = tuple[int, ...]  # for each axis the index of its value, or OFF
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Space:
         """The number of points, at most: conditions and conflicts take some away."""
         return math.prod(len(axis.values) for axis in self.axes)
 
-    def settings(self, point: Point) -> dict[str, Any]:
+    def settings(self, point: GridPoint) -> dict[str, Any]:
         """What a point sets; the rest is the baseline's."""
         found: dict[str, Any] = {}
         for axis, index in zip(self.axes, point, strict=True):
@@ -79,7 +79,7 @@ class Space:
                 found[axis.setting] = f"{axis.head}:{show(value)}" if axis.head else value
         return found
 
-    def point(self, index: Callable[[Axis], int]) -> Point:
+    def point(self, index: Callable[[Axis], int]) -> GridPoint:
         """The point that ``index`` chooses, axis by axis; axes whose condition is not met are off and not asked for."""
         chosen: dict[str, Any] = {}
         found = []
@@ -90,7 +90,7 @@ class Space:
                 chosen[axis.name] = axis.values[found[-1]]
         return tuple(found)
 
-    def why_not(self, point: Point) -> str:
+    def why_not(self, point: GridPoint) -> str:
         """Why a point cannot be measured: a known conflict, or something that this machine lacks; else empty."""
         given, known = self.settings(point), registry.toggles()
         whole = {**self.baseline, **given}
@@ -102,9 +102,9 @@ class Space:
         return ""
 
     @functools.cached_property
-    def _looked_at(self) -> tuple[list[Point], Counter]:
+    def _looked_at(self) -> tuple[list[GridPoint], Counter]:
         """Points that can be measured, and the reasons of the others with their number."""
-        found: list[Point] = []
+        found: list[GridPoint] = []
         reasons: Counter = Counter()
         lengths = [len(axis.values) for axis in self.axes]
         rows = itertools.product(*map(range, lengths))
@@ -119,7 +119,7 @@ class Space:
         return found, reasons
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[GridPoint]:
         """Every point that can be measured; of a space with more than ``WHOLE`` points, a sample drawn evenly."""
         return self._looked_at[0]
 
@@ -133,10 +133,10 @@ class Space:
         """Whether ``points`` are all there are."""
         return self.size <= WHOLE
 
-    def _of(self, indices: Mapping[str, int]) -> Point:
+    def _of(self, indices: Mapping[str, int]) -> GridPoint:
         return self.point(lambda axis: indices[axis.name])
 
-    def nearest(self, settings: Mapping[str, Any]) -> Point:
+    def nearest(self, settings: Mapping[str, Any]) -> GridPoint:
         """The point that is most like given settings; what they do not name is the baseline's.
 
         Numbers that are not in the space become the nearest one there; words become the baseline's, or the first.

@@ -19,7 +19,7 @@ from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.recommend import FIELDS, LATENCY, MEMORY, QUALITY
-from mic2e_bench.tools.tune.budget import Budget
+from mic2e_bench.tools.tune.budget import Allowance
 from mic2e_bench.tools.tune.space import Space
 from mic2e_bench.units import NONE
 
@@ -31,7 +31,7 @@ def tune(
     study: Study,
     space: Space,
     results: Path,
-    budget: Budget,
+    budget: Allowance,
     asked: Mapping[str, float] | None = None,
     *,
     patience: int = PATIENCE,
@@ -45,8 +45,8 @@ def tune(
     ``front.md`` beside the search's journal. Raises ``BadInput``, without Optuna as well.
     """
     require_optuna()
-    from mic2e_bench.tools.tune import finalists as tune_finalists
     from mic2e_bench.tools.tune import measuring
+    from mic2e_bench.tools.tune.finalists import finish
     from mic2e_bench.tools.tune.search import Search
 
     results, asked = Path(results), dict(asked or {})
@@ -60,7 +60,7 @@ def tune(
             raise BadInput(f"{study.name}: no {lacking[0]} is scored, so it cannot be limited: add metrics: [lpips].")
         final_cost = 1 if cheap is full else 2 * full.study.baseline.work / cheap.study.baseline.work
         search = Search(cheap, space, columns, asked, budget, patience, folder, final_cost, most=finalists)
-        outcome = tune_finalists.finish(search, full, search.run())
+        outcome = finish(search, full, search.run())
         table = _table(outcome)
         content = _content(study, space, search, outcome)
         files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -53,7 +53,7 @@ class Quiet:
 
 
 @dataclass
-class Outcome:
+class KilledRun:
     """One killed and resumed run. ``ended_s``: from the signal to the runner's end."""
 
     killed: str
@@ -87,11 +87,11 @@ def table(results: Path) -> dict[str, Any]:
     return found
 
 
-def kill_and_resume(results: Path, seed: int, quiet: Quiet, target: str = "") -> Outcome:
+def kill_and_resume(results: Path, seed: int, quiet: Quiet, target: str = "") -> KilledRun:
     """Kill at a moment drawn from ``seed``, run again, and look for losses. ``target``: Ctrl-C instead of a kill."""
     drawn = random.Random(seed)
     killed = target or drawn.choice(("runner", "worker"))
-    outcome = Outcome(killed, signal.SIGINT if target else signal.SIGKILL, drawn.uniform(0.02, 0.95))
+    outcome = KilledRun(killed, signal.SIGINT if target else signal.SIGKILL, drawn.uniform(0.02, 0.95))
     with running(results) as process:
         process.join(outcome.share * quiet.seconds)
         start = time.perf_counter()
@@ -178,7 +178,7 @@ def main(kills: int = KILLS) -> int:
     return int(late or any(one.problems for one in outcomes))
 
 
-def report(quiet: Quiet, outcomes: list[Outcome]) -> str:
+def report(quiet: Quiet, outcomes: list[KilledRun]) -> str:
     """The figures as a Markdown section."""
     killed = [one for one in outcomes if one.signal == signal.SIGKILL]
     stopped = [one.ended_s for one in outcomes if one.signal == signal.SIGINT]

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from mic2e_bench import paths as _paths
+from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.report.tabular import Table
@@ -27,7 +27,7 @@ from mic2e_bench.tools.tune import hypervolume
 from mic2e_bench.tools.tune.guesses import guesses
 from mic2e_bench.tools.tune.sampler import params_of, propose, sampler, suggest
 from mic2e_bench.tools.tune.search import BATCH
-from mic2e_bench.tools.tune.space import Point
+from mic2e_bench.tools.tune.space import GridPoint
 from mic2e_bench.workshop.command import one_line, parser
 from mic2e_bench.workshop.proof import landscape_file
 from mic2e_bench.workshop.proof.landscape_file import Landscape
@@ -36,13 +36,13 @@ LIMIT, AT, SEEDS = 0.95, 0.2, 20  # of the true front's hypervolume, with this s
 SHARES = (0.05, 0.1, AT, 0.3)
 ASKS = 3  # for each trial, at most: a sampler may propose again what was tried, or what cannot be measured
 
-Replay = Callable[[Landscape, int, int], list[Point]]
+Replay = Callable[[Landscape, int, int], list[GridPoint]]
 
 
-def ours(landscape: Landscape, count: int, seed: int) -> list[Point]:
+def ours(landscape: Landscape, count: int, seed: int) -> list[GridPoint]:
     """What ``tune`` does: first guesses, then batches of its sampler, each point once."""
     study = _study(landscape, sampler(seed), first=True)
-    order: dict[Point, None] = {}
+    order: dict[GridPoint, None] = {}
     while len(order) < count:
         batch = []
         for _ in range(min(BATCH, count - len(order))):
@@ -57,13 +57,13 @@ def ours(landscape: Landscape, count: int, seed: int) -> list[Point]:
     return list(order)
 
 
-def default(landscape: Landscape, count: int, seed: int, first: bool = False) -> list[Point]:
+def default(landscape: Landscape, count: int, seed: int, first: bool = False) -> list[GridPoint]:
     """Optuna's default sampler for several objectives; ``first``: with the first guesses of ``tune``."""
     kind = type(optuna.create_study(directions=["minimize"] * 3).sampler)
     return replay(landscape, count, kind(seed=seed), first)
 
 
-def random(landscape: Landscape, count: int, seed: int) -> list[Point]:
+def random(landscape: Landscape, count: int, seed: int) -> list[GridPoint]:
     return replay(landscape, count, optuna.samplers.RandomSampler(seed=seed))
 
 
@@ -75,7 +75,9 @@ SAMPLERS: dict[str, Replay] = {
 }
 
 
-def replay(landscape: Landscape, count: int, sampler: optuna.samplers.BaseSampler, first: bool = False) -> list[Point]:
+def replay(
+    landscape: Landscape, count: int, sampler: optuna.samplers.BaseSampler, first: bool = False
+) -> list[GridPoint]:
     """The first ``count`` different points that a sampler has measured, in order; failed ones are trials too.
 
     Points that were tried already, and those that cannot be measured, cost nothing: a run would find the record or
@@ -106,7 +108,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, costs: Sequence[float] | Non
     study.tell(trial, costs or None, None if costs else TrialState.FAIL)
 
 
-def reached(landscape: Landscape, order: Sequence[Point], counts: Sequence[int]) -> list[float]:
+def reached(landscape: Landscape, order: Sequence[GridPoint], counts: Sequence[int]) -> list[float]:
     """The share of the true front's hypervolume that the first ``counts`` points of an order dominate."""
     reference, ideal = landscape.box()
     whole = hypervolume.share(landscape.costs, reference, ideal)
@@ -162,20 +164,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     read.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
     read.add_argument("--seeds", type=int, default=SEEDS)
     options = read.parse_args(arguments)
-    results = options.results or _paths.results()
+    results = options.results or paths.results()
     if options.pack:
         if len(options.pack) != 2 or options.pack[0] != "pack":
             read.error("write: pack PARAMS")
         path = landscape_file.write(landscape_file.pack(params.read(options.pack[1]), results), results / "landscape")
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
         return 0
-    paths = sorted((results / "landscape").glob("*.json.gz"))
-    if not paths:
+    files = sorted((results / "landscape").glob("*.json.gz"))
+    if not files:
         raise BadInput(
             f"no landscape in {results / 'landscape'}: mic2e-bench run PARAMS, then ... landscape pack PARAMS."
         )
     medians = []
-    for path in paths:
+    for path in files:
         landscape = landscape_file.load(path)
         found = compare(landscape, options.seeds)
         print(report(landscape, found))

@@ -25,7 +25,7 @@ from mic2e_bench.records.record import Record
 from mic2e_bench.tools.recommend.recommend import QUALITY
 from mic2e_bench.tools.tune import hypervolume, space_file
 from mic2e_bench.tools.tune.measuring import Columns
-from mic2e_bench.tools.tune.space import Point, Space
+from mic2e_bench.tools.tune.space import GridPoint, Space
 
 SCHEMA = 1
 
@@ -103,9 +103,9 @@ def load(path: Path) -> Landscape:
 class Known(Space):
     """A space of which exactly the points of a table can be measured."""
 
-    values: Mapping[Point, tuple[float, ...] | None] = field(default_factory=dict)
+    values: Mapping[GridPoint, tuple[float, ...] | None] = field(default_factory=dict)
 
-    def why_not(self, point: Point) -> str:
+    def why_not(self, point: GridPoint) -> str:
         return "" if point in self.values else "not in the landscape"
 
 

@@ -62,7 +62,7 @@ def read_checkpoint(path: Path, configuration: dict) -> dict | None:
     return state
 
 
-class Run:
+class Training:
     """One training: the task, its moving average, its optimiser and where it stands."""
 
     def __init__(self, task, out: Path, seed: int, device: torch.device):
@@ -163,7 +163,7 @@ class Run:
         write_json(where / self.task.name / "training.json", facts)
 
 
-def train(run: Run, where: Path, *, minutes: float | None, steps: int | None, say=print) -> None:
+def train(run: Training, where: Path, *, minutes: float | None, steps: int | None, say=print) -> None:
     """Train up to the budget (CPU minutes or steps, counted over all resumptions), then install the model in `where`.
 
     Validates and saves along the way, and installs what there is every ten minutes of work.

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from mic2e_bench.workshop.scenes import TRAINING_SEEDS
 from mic2e_bench.workshop.scenes.words import COLOURS, SHAPES
 from mic2e_bench.workshop.train import architectures, bundle, sam3_parts, text
-from mic2e_bench.workshop.train.sam3_samples import Sample
+from mic2e_bench.workshop.train.sam3_samples import SceneSample
 
 BATCH = 6  # pictures a step
 ALONE = 0.2  # share of the training in which the tracker's decoder learns on features as drawn
@@ -40,7 +40,7 @@ def overlap(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (a & b).sum((-1, -2)) / (a | b).sum((-1, -2)).clamp(min=1)
 
 
-def draw_things(sample: Sample, count: int, rng: np.random.Generator) -> list[int]:
+def draw_things(sample: SceneSample, count: int, rng: np.random.Generator) -> list[int]:
     """Which things of a picture are asked for; the same one may come again."""
     return [(k + int(rng.integers(9))) % len(sample.masks) for k in range(count)]
 
@@ -65,16 +65,18 @@ class Sam3Task:
         }
         self.tracker.to(device)
         rng = np.random.default_rng(1)
-        self.held_out = [Sample(rng, TRAINING_SEEDS.stop + 1000 * i, least=2) for i in range(24)]
+        self.held_out = [SceneSample(rng, TRAINING_SEEDS.stop + 1000 * i, least=2) for i in range(24)]
 
     def tokens(self, phrases: list[str]) -> dict:
         tokens = self.tokenizer(phrases, padding="max_length", max_length=32, return_tensors="pt")
         return {k: tokens[k].to(self.device) for k in ("input_ids", "attention_mask")}
 
-    def images(self, samples: list[Sample]) -> torch.Tensor:
+    def images(self, samples: list[SceneSample]) -> torch.Tensor:
         return torch.stack([s.image for s in samples]).to(self.device)
 
-    def answer(self, samples: list[Sample], points: np.ndarray, boxes: np.ndarray, several=False, *, as_drawn=False):
+    def answer(
+        self, samples: list[SceneSample], points: np.ndarray, boxes: np.ndarray, several=False, *, as_drawn=False
+    ):
         """The tracker asked by points, then by boxes: two outputs, masks as (pictures, prompts, 1 or 3, h, w).
 
         points: (pictures, prompts, 2); boxes: (pictures, prompts, 4), in the model's pixels. The second call takes the
@@ -93,12 +95,12 @@ class Sam3Task:
 
     def loss(self, batch) -> torch.Tensor:
         rng, alone = batch.numpy, batch.progress < ALONE
-        samples = [Sample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least=2) for _ in range(BATCH)]
+        samples = [SceneSample(rng, int(rng.integers(TRAINING_SEEDS.stop)), least=2) for _ in range(BATCH)]
         if batch.step % 2 and not alone:
             return self.detector_loss(samples, rng)
         return self.tracker_loss(samples, rng, several=batch.step % 4 in (0, 1), as_drawn=alone)
 
-    def tracker_loss(self, samples: list[Sample], rng, *, several: bool, as_drawn: bool) -> torch.Tensor:
+    def tracker_loss(self, samples: list[SceneSample], rng, *, several: bool, as_drawn: bool) -> torch.Tensor:
         """Each picture is asked for some of its things, by points and by boxes.
 
         Features stay of the size of the code of positions: where they outgrow it, a prompt's place is lost in them,
@@ -120,7 +122,7 @@ class Sam3Task:
         sure = (output.iou_scores.float() - overlap(logits, target[:, :, None])).pow(2).mean()
         return each.min(2).values.mean() + 0.05 * each.mean() + sure
 
-    def detector_loss(self, samples: list[Sample], rng) -> torch.Tensor:
+    def detector_loss(self, samples: list[SceneSample], rng) -> torch.Tensor:
         """Each picture is asked for some of its things, by phrases; the cheapest query learns the thing."""
         absent = rng.random(BATCH * NAMED) < 0.25
         asked = [(s, k) for s in samples for k in draw_things(s, NAMED, rng)]
@@ -146,7 +148,7 @@ class Sam3Task:
         matched = each_mask[row, chosen] + each_box[row, chosen]
         return (there * matched).mean() + whole.mean() * 0.5 + score + presence
 
-    def seen_again(self, samples: list[Sample]):
+    def seen_again(self, samples: list[SceneSample]):
         """The detector's features of the pictures, each NAMED times."""
         seen = self.detector.vision_encoder(self.images(samples))
         for key in ("fpn_hidden_states", "fpn_position_encoding"):

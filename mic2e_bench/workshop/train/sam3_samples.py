@@ -13,7 +13,7 @@ LOW = 4 * sam3_parts.GRID  # side of a predicted mask
 ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 1.5)
 
 
-class Sample:
+class SceneSample:
     """A scene as the model sees it: picture, and for each thing a soft mask, a box, points and a phrase."""
 
     def __init__(self, rng: np.random.Generator, seed: int, least: int = 1):

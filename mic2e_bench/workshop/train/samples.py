@@ -16,7 +16,7 @@ SIDE, START, EVERY = 256, 1536, 2.0  # the side that is asked for most; how the 
 
 
 @dataclass(frozen=True)
-class Sample:
+class LatentSample:
     """Latents (n, 4, side/8, side/8), their scenes, and the share of each latent pixel that the thing covers."""
 
     latents: torch.Tensor
@@ -55,16 +55,16 @@ class Pictures:
     def latents(self, scene: Scene, side: int) -> dict[str, torch.Tensor]:
         return {"latents": encode(self.vae, [render(scene, side)])[0]}
 
-    def batch(self, batch) -> Sample:
+    def batch(self, batch) -> LatentSample:
         side = side_of(batch)
         held = growing(min(START, MOST[side]), MOST[side], batch.step, EVERY)
         self.pools[side].grow(held, say=print if not self.pools[side].samples else None)
         numbers = batch.numpy.integers(0, held, BATCHES[side])
         scenes = [scene_of(int(n)) for n in numbers]
-        return Sample(self.pools[side].take(numbers)["latents"], scenes, covered(scenes, side))
+        return LatentSample(self.pools[side].take(numbers)["latents"], scenes, covered(scenes, side))
 
-    def held_out(self, count: int) -> Sample:
+    def held_out(self, count: int) -> LatentSample:
         """Samples that the pools never reach."""
         scenes = [scene_of(10**9 + i) for i in range(count)]
         latents = torch.stack([self.latents(s, SIDE)["latents"] for s in scenes]).float()
-        return Sample(latents, scenes, covered(scenes, SIDE))
+        return LatentSample(latents, scenes, covered(scenes, SIDE))

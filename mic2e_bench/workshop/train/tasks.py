@@ -8,7 +8,7 @@ import torch
 
 from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
-from mic2e_bench.workshop.train.loop import Run, train
+from mic2e_bench.workshop.train.loop import Training, train
 
 TASKS = {
     "vae": "vae.VaeTask",
@@ -60,7 +60,7 @@ def train_one(name: str, options, default_minutes: float) -> None:
 
 def carry_out(task, where: Path, options, *, minutes: float | None = None, steps: int | None = None) -> None:
     """Train to a budget of steps or of minutes, going on where it stopped, and install what came of it in `where`."""
-    run = Run(task, options.out / task.name, options.seed, task.device)
+    run = Training(task, options.out / task.name, options.seed, task.device)
     resumed = options.resume and run.load()
     print(
         f"{task.name}: {sum(p.numel() for p in run.parameters) / 1e6:.2f} M parameters on {task.device}, "
