@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench.machine import visible
+import pynvml
+
+from mic2e_bench.machine import nvidia, visible
 
 starts: list[str] = []  # places in libraries' code that have started CUDA in this process all the same
 
@@ -51,7 +53,7 @@ def _answered(handles: Sequence[Any]) -> Iterator[None]:
         "device_count": lambda: len(handles),
         "current_device": lambda: 0,
         "get_device_capability": lambda device=None: _capability(handles[_index(device)]),
-        "get_device_name": lambda device=None: _name(handles[_index(device)]),
+        "get_device_name": lambda device=None: pynvml.nvmlDeviceGetName(handles[_index(device)]),
     }
     with contextlib.ExitStack() as stack:
         for name, answer in answers.items():
@@ -75,18 +77,10 @@ def _index(device: Any) -> int:
 
 
 def _capability(handle: Any) -> tuple[int, int]:
-    import pynvml
-
     with contextlib.suppress(pynvml.NVMLError):
         if pynvml.nvmlDeviceIsMigDeviceHandle(handle):  # an instance has the capability of its card
             handle = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
     return tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle))
-
-
-def _name(handle: Any) -> str:
-    import pynvml
-
-    return pynvml.nvmlDeviceGetName(handle)
 
 
 @contextlib.contextmanager
@@ -113,10 +107,6 @@ def _noted(owner: Any, name: str) -> contextlib.AbstractContextManager[None]:
 
 def _forget_driver() -> None:
     """What a forked child inherits of the driver is not its own: it asks anew."""
-    import pynvml
-
-    from mic2e_bench.machine import nvidia
-
     nvidia.handle.cache_clear()
     with contextlib.suppress(pynvml.NVMLError):
         pynvml.nvmlShutdown()

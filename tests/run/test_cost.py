@@ -141,4 +141,4 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
         patch.setattr(assemble, "receipts", lambda *given: order.append("receipts") or {})
         patch.setattr(cost, "of_trial", lambda *given: order.append("cost") or {})
         worker.main([trial], tmp_path, Pipe())
-    assert order == ["measure", "receipts", "cost", "done"]
+    assert order == ["stage", "measure", "receipts", "cost", "done"]

@@ -33,10 +33,6 @@ def compile_seconds(record: Record) -> float | None:
 
 
 COMPILE_SECONDS = Metric(
-    "compile_s",
-    "record",
-    "s",
-    "lower",
-    "seconds that the first call took longer, to compile or export",
+    "compile_s", "record", "s", "lower", "seconds that the first call took longer, to compile or export",
     compile_seconds,
-)
+)  # fmt: skip

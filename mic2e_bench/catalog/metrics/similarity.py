@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -27,29 +28,26 @@ def psnr_within(candidate: np.ndarray, reference: np.ndarray, regions: Mapping[s
 
 def ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
     """Structural similarity: Gaussian window of 11 pixels, sigma 1.5 (Wang et al. 2004)."""
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    from torchmetrics.functional.image import structural_similarity_index_measure as measure
 
-    if min(candidate.shape[:2]) < SMALLEST_SSIM:
-        raise ValueError(f"ssim needs images of at least {SMALLEST_SSIM} pixels a side, not {_size(candidate)}")
-    from mic2e_bench.catalog.metrics.backbones.lpips import tensors
-
-    return float(structural_similarity_index_measure(*tensors(candidate, reference), data_range=1.0))
+    return float(measure(*_tensors("ssim", SMALLEST_SSIM, candidate, reference), data_range=1.0))
 
 
 def ms_ssim(candidate: np.ndarray, reference: np.ndarray) -> float:
     """Multi-scale structural similarity with the published five scales. ``ValueError`` for smaller images."""
-    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as measure
 
-    if min(candidate.shape[:2]) < SMALLEST_MS_SSIM:
-        raise ValueError(f"ms_ssim needs images of at least {SMALLEST_MS_SSIM} pixels a side, not {_size(candidate)}")
+    given = _tensors("ms_ssim", SMALLEST_MS_SSIM, candidate, reference)
+    return float(measure(*given, data_range=1.0, normalize="relu"))
+
+
+def _tensors(name: str, smallest: int, candidate: np.ndarray, reference: np.ndarray) -> list[Any]:
     from mic2e_bench.catalog.metrics.backbones.lpips import tensors
 
-    measure = multiscale_structural_similarity_index_measure
-    return float(measure(*tensors(candidate, reference), data_range=1.0, normalize="relu"))
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
+    height, width = candidate.shape[:2]
+    if min(height, width) < smallest:
+        raise ValueError(f"{name} needs images of at least {smallest} pixels a side, not {width}x{height}")
+    return tensors(candidate, reference)
 
 
 PSNR = Metric(

@@ -47,10 +47,8 @@ def to_model_size(build: Build, item: Item) -> tuple[Image.Image, Image.Image]:
     """Image and mask at the size that the model works at; the mask by nearest neighbour, so that it stays binary."""
     filter = Image.Resampling[build.call["resample"].upper()]
     build.call["resampled_by"] = filter.name.lower()
-    side = build.call["resolution"]
-    return resize_by_short_side(item.image, side, filter), resize_by_short_side(
-        item.mask, side, Image.Resampling.NEAREST
-    )
+    chosen = ((item.image, filter), (item.mask, Image.Resampling.NEAREST))
+    return tuple(resize_by_short_side(picture, build.call["resolution"], by) for picture, by in chosen)
 
 
 def to_input_size(pictures: list[Image.Image], item: Item) -> list[Image.Image]:

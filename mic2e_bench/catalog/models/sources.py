@@ -110,19 +110,14 @@ def fingerprint(folder: Path) -> str:
 
 
 @functools.cache
-def _digest(path: Path, *stat: int) -> bytes:
+def _digest(path: Path, size: int, *stat: int) -> bytes:
     """The digest of a file's content, read again when its size, time or inode changes."""
-    return hashlib.sha256(_content(path)).digest()
-
-
-def _content(path: Path) -> bytes:
-    size = path.stat().st_size
     with path.open("rb") as file:
-        if size <= WHOLE_FILE_BYTES:
-            return file.read()
-        start = file.read(END_BYTES)
-        file.seek(size - END_BYTES)
-        return start + file.read()
+        content = file.read(END_BYTES if size > WHOLE_FILE_BYTES else -1)
+        if size > WHOLE_FILE_BYTES:
+            file.seek(size - END_BYTES)
+            content += file.read()
+    return hashlib.sha256(content).digest()
 
 
 def pictures_may_lack(model: Mapping[str, Any]) -> bool:

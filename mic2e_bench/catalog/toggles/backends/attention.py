@@ -66,25 +66,21 @@ def package(build: Build, value: str) -> None:
 
 def xformers(build: Build) -> None:
     """xFormers, or where it cannot run the service's fallback, attention slicing; the receipt names it."""
+    import torch
+
     try:
         if build.pipeline.family == "unet":
             build.pipe.enable_xformers_memory_efficient_attention()
         elif build.pipeline.family == "transformer":
             # the pipeline's own method puts a wrong processor on Z-Image; the dispatcher is honoured by both
-            _require_cuda()
+            if not torch.cuda.is_available():
+                raise ValueError("xFormers needs a CUDA device")
             build.denoiser.set_attention_backend("xformers")
         else:
             raise ValueError("transformers' SAM3 has no xFormers attention")
     except (ValueError, ModuleNotFoundError, RuntimeError) as error:
         build.notes["attention"] = " ".join(str(error).split())
         slice_heads(build, "auto")
-
-
-def _require_cuda() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ValueError("xFormers needs a CUDA device")
 
 
 def slice_heads(build: Build, size: str) -> None:

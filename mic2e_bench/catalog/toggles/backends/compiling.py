@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,20 +110,16 @@ def _so_far() -> dict[str, Counter]:
 
 
 def _since(now: dict[str, Counter], before: dict[str, Counter]) -> Compiled:
-    new = {name: values - before.get(name, Counter()) for name, values in now.items()}
-    new = {name: new.get(name, Counter()) for name in ("stats", "graph_break", "recompilations", "inductor", AOT)}
+    new = defaultdict(Counter, {name: values - before.get(name, Counter()) for name, values in now.items()})
     return Compiled(
         graphs=new["stats"]["unique_graphs"],
         breaks=Counter({_line(reason): count for reason, count in new["graph_break"].items()}),
         recompilations=list(new["recompilations"].elements()),
         cudagraphs_skipped=new["inductor"]["cudagraph_skips"],
         # a hit of the outer cache never asks the inner one
-        hits=new[AOT]["autograd_cache_hit"] + new["inductor"]["fxgraph_cache_hit"],
+        hits=new["aot_autograd"]["autograd_cache_hit"] + new["inductor"]["fxgraph_cache_hit"],
         misses=new["inductor"]["fxgraph_cache_miss"],
     )
-
-
-AOT = "aot_autograd"
 
 
 def _line(reason: str) -> str:

@@ -62,9 +62,11 @@ class OnnxEngine:
         outputs = run(self.sessions[key], tensors)
         self.runs += 1
         if self.capture is not None:
-            attn = captured_layer(self.module)
+            from mic2e_bench.catalog.models.objectclear.capture import first_cross_attention
+
+            _, attn = first_cross_attention(self.module)
             self.capture.query = (attn.to_q, outputs[1])
-            self.capture.key = (key_projection(attn), outputs[2])
+            self.capture.key = (attn.to_kv if getattr(attn, "fused_projections", False) else attn.to_k, outputs[2])
         return (outputs[0],)
 
     def _session(self, key: str, leaves: list[Any], spec: Any) -> Any:
@@ -130,18 +132,6 @@ class Flat(torch.nn.Module):
         if self.capture is None:
             return (sample,)
         return sample, self.capture.query[1], self.capture.key[1]
-
-
-def captured_layer(unet: torch.nn.Module) -> Any:
-    """The attention layer whose queries and keys ObjectClear's fusion needs."""
-    from mic2e_bench.catalog.models.objectclear.capture import first_cross_attention
-
-    return first_cross_attention(unet)[1]
-
-
-def key_projection(attn: Any) -> Any:
-    """The module that makes the layer's keys."""
-    return attn.to_kv if getattr(attn, "fused_projections", False) else attn.to_k
 
 
 def run(session: Any, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
