@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
-import sys
+import runpy
 
 import helpers
 import pytest
@@ -15,6 +14,7 @@ import yaml
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
+from mic2e_bench.run import forkserver
 from mic2e_bench.tools.export import entries, python
 from mic2e_bench.tools.export import find as export_find
 
@@ -65,14 +65,20 @@ def export(results, record, **arguments):
 
 
 def run_alone(text, folder):
-    """Run a snippet in a fresh interpreter; its last line."""
-    (folder / "snippet.py").write_text(text)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "snippet.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()[-1]
+    """Run a snippet in a process of its own, which has the libraries already (test_sixth_pipeline: one that has not).
+
+    Returns the last line that it prints.
+    """
+    process, _ = forkserver.call(run_file, folder / "log", helpers.file(folder / "snippet.py", text))
+    process.join(280)
+    said = (folder / "log").read_text()
+    assert process.exitcode == 0, said[-2000:]
+    return said.splitlines()[-1]
+
+
+def run_file(path, pipe):
+    os.chdir(path.parent)
+    runpy.run_path(path.name, run_name="__main__")
 
 
 @pytest.mark.parametrize(("name", "label"), [(name, t["label"]) for name, trials in TRIALS.items() for t in trials])
