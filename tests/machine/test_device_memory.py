@@ -14,7 +14,7 @@ from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.toggles import memory_fraction
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import conflicts
-from mic2e_bench.run import child, failures, measure, outcomes, progress
+from mic2e_bench.run import failures, measure
 
 GIB = 2**30
 
@@ -153,27 +153,6 @@ def test_the_words_of_a_device_without_memory(card, monkeypatch, text, reserved,
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: share)
     card.take(reserved)
     assert failures.classify(RuntimeError(text)) == status
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "goes_on"),
-    [
-        ("unavailable", "quantize torchao-fp8dyn: no float8 matrix units", True),
-        ("oom", "OutOfMemoryError: CUDA out of memory", False),
-        ("error", "RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", False),
-        ("error", "RuntimeError: CUBLAS_STATUS_EXECUTION_FAILED", False),
-        ("error", "AcceleratorError: CUDA error: an illegal memory access was encountered", False),
-        ("error", "ValueError: anything that a call ended half-way with", False),
-    ],
-)
-def test_a_process_that_a_call_left_half_way_measures_nothing_more(status, reason, goes_on, tmp_path, monkeypatch):
-    """The worker fails in both of its trials; where it cannot go on, the second one is left for another."""
-    first, second = helpers.study(helpers.tiny()).trials
-    helpers.saying(monkeypatch, ("failed", first.id, status, reason), ("failed", second.id, status, reason))
-    done = outcomes.Outcomes(tmp_path, outcomes.Summary())
-    done.progress = progress.Progress([first, second])
-    assert child.Child([first, second], done).run() == ([] if goes_on else [second])
-    assert [(one.status, one.reason) for one in done.summary.records.values()] == [(status, reason)] * (1 + goes_on)
 
 
 # ---- CUDA graphs

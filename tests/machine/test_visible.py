@@ -9,7 +9,6 @@ from pretended import GIB, card
 
 from mic2e_bench.commands import plan
 from mic2e_bench.machine import environment, facts, nvidia, visible
-from mic2e_bench.run import child, outcomes, progress
 from mic2e_bench.tools.doctor import doctor
 
 
@@ -119,17 +118,3 @@ def test_the_doctor_names_every_card_and_the_one_for_trials(driver, monkeypatch)
     assert [one["name"] for one in found] == ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]
     assert found[1]["memory_free_bytes"] == GIB and found[1]["processes"] == 3
     assert doctor.trials_on() == {"device": "NVIDIA H100 80GB HBM3", "problem": ""}
-
-
-def test_a_card_that_others_hold_is_told_from_a_setting_that_does_not_fit(driver, monkeypatch, tmp_path):
-    """It ran out of memory because of them: the next size is tried all the same."""
-    driver(card(used=79 * GIB))
-    study = helpers.study(tiny(baseline={**tiny()["baseline"], "device": "cuda"}, vary={"resolution": [64, 128]}))
-    done = outcomes.Outcomes(tmp_path, outcomes.Summary())
-    done.progress = progress.Progress(list(study.trials))
-    helpers.saying(monkeypatch, ("failed", study.trials[0].id, "oom", "OutOfMemoryError: CUDA out of memory"))
-    assert child.Child(list(study.trials), done).run() == [study.trials[1]]
-    (record,) = done.summary.records.values()
-    assert record.status == "oom" and record.environment["held_by_others_bytes"] == 79 * GIB
-    assert record.reason.endswith("; 79.0 GiB of the card were taken before it began: free them and run again")
-    assert done.too_large == [] and not done.cannot_fit(study.trials[1])

@@ -10,7 +10,8 @@ from helpers import tiny
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
-from mic2e_bench.records import record
+from mic2e_bench.records import frame, record
+from mic2e_bench.tools.claims import answers
 
 
 def trial():
@@ -118,3 +119,30 @@ def test_no_record_where_there_can_be_none(tmp_path):
 def test_registry_names_are_what_records_store():
     made = record.make(trial(), "ok")
     assert set(made.settings) == {*registry.toggles_of(registry.pipeline("objectclear")), "process"}
+
+
+def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
+    made = record.make(helpers.study(tiny()).baseline, "ok").raw
+    path = helpers.store(tmp_path, {key: value for key, value in made.items() if key != "images"})
+    monkeypatch.setattr(record, "SCHEMA", 3)
+    upgrades = {
+        1: lambda old: {**old, "pictures": [{"file": "a"}]},
+        2: lambda old: {"images": old.pop("pictures"), **old},
+    }
+    monkeypatch.setattr(record, "UPGRADES", upgrades)
+    read = record.read(path)
+    assert (read.raw["schema"], read.images, read.id) == (3, [{"file": "a"}], made["id"]) and "pictures" not in read.raw
+    monkeypatch.setattr(record, "UPGRADES", {1: lambda old: {**old, "images": old["absent"]}, 2: dict})
+    with pytest.raises(record.Damaged, match="is damaged: no record of schema 1: KeyError 'absent'"):
+        record.read(path)
+    path.write_text(json.dumps({**made, "schema": "one"}))
+    with pytest.raises(record.Damaged, match="has schema 'one', which never was"):
+        record.read(path)
+
+
+@pytest.mark.parametrize("parts", [{"trial": []}, {"trial": {}}, {"timing": None}, {"images": {}}])
+def test_parts_of_another_shape_are_damage(parts, tmp_path):
+    path = helpers.store(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok").raw, **parts})
+    with pytest.raises(record.Damaged, match=f"{path.name} is damaged: its {next(iter(parts))}"):
+        record.read(path)
+    assert frame.load(tmp_path)[1] and answers.load(tmp_path)[1]

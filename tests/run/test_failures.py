@@ -1,6 +1,5 @@
 """Failure is data: skipping, retries, spoilt processes, no memory, no disk, files that cannot be read, kills."""
 
-import json
 import os
 import resource
 import shutil
@@ -17,8 +16,8 @@ from helpers import on_disk, tiny
 from mic2e_bench import cli, files
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.records import frame, record
-from mic2e_bench.report import feasibility, findings
-from mic2e_bench.run import failures, skipping, worker
+from mic2e_bench.report import findings
+from mic2e_bench.run import failures, worker
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.tools.claims import answers
 from mic2e_bench.workshop.proof import kills
@@ -113,59 +112,6 @@ def test_what_cannot_fit_is_skipped_and_can_be_forced(tmp_path, monkeypatch):
     helpers.run(grid(), tmp_path, force=True)
     forced = {label: one["status"] for label, one in on_disk(tmp_path).items()}
     assert forced["resolution=72, batch=2"] == "oom" and forced["resolution=80, batch=1"] == "ok"
-
-
-def test_only_what_is_larger_and_else_equal_is_skipped():
-    study = helpers.study(tiny(vary={**SIZES, "steps": [1, 2]}))
-    by_setting = {tuple(t.settings[name] for name in ("resolution", "batch", "steps")): t for t in study.trials}
-    failed = by_setting[72, 2, 1]
-    assert {key for key, trial in by_setting.items() if skipping.larger(trial, failed)} == {(80, 2, 1)}
-    assert skipping.why(by_setting[80, 1, 1], [failed]) == ""
-    assert skipping.why(failed, [failed]) == ""
-
-
-def test_sizes_of_two_sides():
-    content = {"pipeline": "flux-schnell", "vary": {"resolution": [[256, 512], [512, 256], [512, 512]]}}
-    wide, high, both = helpers.study({**content, "inputs": helpers.photos()}).trials[1:]
-    assert skipping.larger(both, wide) and skipping.larger(both, high)
-    assert not skipping.larger(wide, high) and not skipping.larger(high, wide)
-
-
-# ---- the map
-
-
-@pytest.fixture
-def mapped(tmp_path):
-    study = helpers.study(tiny(vary={**SIZES, "precision": ["fp32", "bf16"]}))
-    for trial in study.trials:
-        side, batch, precision = (trial.settings[name] for name in ("resolution", "batch", "precision"))
-        status = "ok" if side < 80 else "oom" if batch == 1 else "skipped"
-        if precision == "bf16" and side == 64:
-            continue
-        measured = {"timing": {"latency_s": [0.5]}, "memory": {"peak_rss_bytes": side * 2**20}}
-        reason, parts = ("", measured) if status == "ok" else ("because", {})
-        record.write(tmp_path, record.make(trial, status, reason, **parts))
-    return study, findings.read(study, tmp_path)
-
-
-def test_the_map_of_what_fits(mapped):
-    _, found = mapped
-    (made,) = feasibility.maps(found)
-    assert made.table.header == (
-        "resolution", "batch 1, precision fp32", "batch 1, precision bf16",
-        "batch 2, precision fp32", "batch 2, precision bf16",
-    )  # fmt: skip
-    rows = {row[0]: row[1:] for row in made.table.rows}
-    assert list(rows) == ["64", "72", "80"]
-    assert rows["64"][0].startswith("64.0 MiB") and rows["64"][1] == "not measured yet"
-    assert rows["80"] == ("out of memory", "out of memory", "skipped", "skipped")
-    assert feasibility.html(found).count("out of memory</td>") == 2
-    assert "out of memory" in feasibility.text(found)
-
-
-def test_no_map_of_one_axis(tmp_path):
-    study = helpers.study(tiny(vary={"resolution": [64, 72]}))
-    assert feasibility.html(findings.read(study, tmp_path)) == feasibility.text(findings.read(study, tmp_path)) == ""
 
 
 # ---- retries
@@ -358,33 +304,6 @@ def test_a_newer_record_is_left_alone(tmp_path, capsys):
     helpers.run(tiny(), tmp_path, rerun=True)
     assert (path.parent / "damaged" / path.name).read_bytes() == newer
     assert on_disk(tmp_path)["baseline"]["status"] == "ok"
-
-
-def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
-    made = record.make(helpers.study(tiny()).baseline, "ok").raw
-    path = helpers.store(tmp_path, {key: value for key, value in made.items() if key != "images"})
-    monkeypatch.setattr(record, "SCHEMA", 3)
-    upgrades = {
-        1: lambda old: {**old, "pictures": [{"file": "a"}]},
-        2: lambda old: {"images": old.pop("pictures"), **old},
-    }
-    monkeypatch.setattr(record, "UPGRADES", upgrades)
-    read = record.read(path)
-    assert (read.raw["schema"], read.images, read.id) == (3, [{"file": "a"}], made["id"]) and "pictures" not in read.raw
-    monkeypatch.setattr(record, "UPGRADES", {1: lambda old: {**old, "images": old["absent"]}, 2: dict})
-    with pytest.raises(record.Damaged, match="is damaged: no record of schema 1: KeyError 'absent'"):
-        record.read(path)
-    path.write_text(json.dumps({**made, "schema": "one"}))
-    with pytest.raises(record.Damaged, match="has schema 'one', which never was"):
-        record.read(path)
-
-
-@pytest.mark.parametrize("parts", [{"trial": []}, {"trial": {}}, {"timing": None}, {"images": {}}])
-def test_parts_of_another_shape_are_damage(parts, tmp_path):
-    path = helpers.store(tmp_path, {**record.make(helpers.study(tiny()).baseline, "ok").raw, **parts})
-    with pytest.raises(record.Damaged, match=f"{path.name} is damaged: its {next(iter(parts))}"):
-        record.read(path)
-    assert frame.load(tmp_path)[1] and answers.load(tmp_path)[1]
 
 
 def test_foreign_files_are_survived(tmp_path):

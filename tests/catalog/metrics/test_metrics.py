@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from helpers import made_up
 
-from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import latency, perceptual
 from mic2e_bench.errors import BadInput
-from mic2e_bench.run.scoring.regions import RING, Masks, Picture
 
 METRICS = {name: metric for name, metric in registry.metrics().items() if metric.of == "images"}
 
@@ -90,60 +88,6 @@ def test_samples_of_a_record():
     assert metrics["latency_s"].compute(made_up({})) is None
     assert metrics["peak_vram_allocated_bytes"].compute(made_up({}, memory={"peak_vram_allocated_bytes": None})) is None
     assert metrics["peak_rss_bytes"].compute(made_up({}, memory={"peak_rss_bytes": 7})) == 7
-
-
-def test_the_interval_covers_the_true_mean_and_shrinks():
-    rng = np.random.default_rng(1)
-    covered, widths = [], {10: [], 40: []}
-    for size in widths:
-        for _ in range(100):
-            value, (low, high) = statistics.mean(rng.normal(3, 1, size), [str(i) for i in range(size)])
-            assert low <= value <= high
-            covered.append(low <= 3 <= high)
-            widths[size].append(high - low)
-    assert 0.86 < np.mean(covered) < 0.99
-    assert np.mean(widths[40]) < 0.6 * np.mean(widths[10])
-
-
-def test_the_interval_resamples_scenes_and_not_their_seeds():
-    scenes, values = ["a"] * 20 + ["b"] * 20, [0.0] * 20 + [1.0] * 20
-    assert statistics.mean(values, scenes) == (0.5, [0, 1])
-    assert statistics.mean(values, scenes) == statistics.mean(values, scenes)
-    assert statistics.mean([4.0], ["a"]) == (4, None)
-    value, (low, high) = statistics.mean([1.0, 2.0, 3.0], ["a"] * 3)  # one scene: its seeds are all there is
-    assert value == 2
-    assert low < 2 < high
-    assert statistics.ratio([1.0, 3.0], [2.0, 2.0], ["a", "b"])[0] == 1
-
-
-def test_regions_are_exact(tmp_path):
-    from PIL import Image
-
-    mask, shadow = np.zeros((2, 80, 100), dtype=np.uint8)
-    mask[20:40, 30:50], shadow[40:44, 30:50] = 255, 255
-    for name, array in {"mask": mask, "shadow": shadow, "nothing": mask * 0}.items():
-        Image.fromarray(array).save(tmp_path / f"{name}.png")
-    found = Masks(tmp_path / "mask.png", tmp_path / "shadow.png").regions((100, 80))
-    assert found["inside"].sum() == 20 * 24
-    assert (found["inside"] ^ found["outside"]).all()
-    rows, columns = np.indices((80, 100))
-    away = np.hypot(rows - rows.clip(20, 43), columns - columns.clip(30, 49))
-    assert (found["ring"] == ((away > 0) & (away <= RING * 80))).all()
-    assert Masks(tmp_path / "mask.png").regions((50, 40))["inside"].sum() == 10 * 10
-    assert set(Masks(tmp_path / "nothing.png").regions((100, 80))) == {"outside"}
-
-
-def test_a_picture_is_kept_outside_a_mask(tmp_path):
-    from PIL import Image
-
-    for name, value in {"new": 200, "old": 50}.items():
-        Image.new("RGB", (10, 8), (value,) * 3).save(tmp_path / f"{name}.png")
-    Image.fromarray(np.pad(np.full((4, 4), 255, np.uint8), ((2, 2), (3, 3)))).save(tmp_path / "mask.png")
-    array = Picture(tmp_path / "new.png", tmp_path / "old.png", tmp_path / "mask.png").read()
-    assert (array[2:6, 3:7] == 200).all()
-    assert (array == 200).sum() == 3 * 16
-    noisy = Picture(tmp_path / "new.png", grain=True).read().astype(int)
-    assert set(np.unique(noisy)) == {199, 200, 201}
 
 
 def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph, no_weights):

@@ -1,0 +1,44 @@
+"""The map of what fits into memory, over two axes."""
+
+import helpers
+import pytest
+from helpers import tiny
+
+from mic2e_bench.records import record
+from mic2e_bench.report import feasibility, findings
+
+SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    study = helpers.study(tiny(vary={**SIZES, "precision": ["fp32", "bf16"]}))
+    for trial in study.trials:
+        side, batch, precision = (trial.settings[name] for name in ("resolution", "batch", "precision"))
+        status = "ok" if side < 80 else "oom" if batch == 1 else "skipped"
+        if precision == "bf16" and side == 64:
+            continue
+        measured = {"timing": {"latency_s": [0.5]}, "memory": {"peak_rss_bytes": side * 2**20}}
+        reason, parts = ("", measured) if status == "ok" else ("because", {})
+        record.write(tmp_path, record.make(trial, status, reason, **parts))
+    return study, findings.read(study, tmp_path)
+
+
+def test_the_map_of_what_fits(mapped):
+    _, found = mapped
+    (made,) = feasibility.maps(found)
+    assert made.table.header == (
+        "resolution", "batch 1, precision fp32", "batch 1, precision bf16",
+        "batch 2, precision fp32", "batch 2, precision bf16",
+    )  # fmt: skip
+    rows = {row[0]: row[1:] for row in made.table.rows}
+    assert list(rows) == ["64", "72", "80"]
+    assert rows["64"][0].startswith("64.0 MiB") and rows["64"][1] == "not measured yet"
+    assert rows["80"] == ("out of memory", "out of memory", "skipped", "skipped")
+    assert feasibility.html(found).count("out of memory</td>") == 2
+    assert "out of memory" in feasibility.text(found)
+
+
+def test_no_map_of_one_axis(tmp_path):
+    study = helpers.study(tiny(vary={"resolution": [64, 72]}))
+    assert feasibility.html(findings.read(study, tmp_path)) == feasibility.text(findings.read(study, tmp_path)) == ""
