@@ -49,7 +49,7 @@ def test_batch_in_a_study(tmp_path):
     first, second = helpers.pictures(tmp_path, "tiny", record)
     assert first.tobytes() != second.tobytes()
     per_call = record["timing"]["latency_s"][0]
-    assert throughput.THROUGHPUT.compute(record) == pytest.approx(2 / per_call)
+    assert throughput.THROUGHPUT.compute(helpers.records(tmp_path)["batch=2"]) == pytest.approx(2 / per_call)
 
 
 def test_a_process_for_every_call(tmp_path):
