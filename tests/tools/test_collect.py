@@ -330,6 +330,7 @@ def test_where_packs_may_go(tmp_path):
 
 def test_packages_that_are_not_the_locked_ones(tmp_path):
     lock = helpers.file(tmp_path / "lock", "torch==2.10.0 \\\n    --hash=x\nnumpy==2.4.6 ; a\nnumpy==2.5.5 ; b\n")
-    one = {"environment": {"device": "A Card", "packages": {"torch": "2.11.0+cu130", "numpy": "2.4.6"}}}
+    here = {"device": "A Card", "packages": {"torch": "2.11.0+cu130", "numpy": "2.4.6"}}
+    one = helpers.made_up({}, environment=here)
     (line,) = machines.lines([one, one], lock)
     assert line.endswith("not the locked set: torch 2.11.0+cu130 (locked: 2.10.0)")

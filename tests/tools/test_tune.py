@@ -411,7 +411,9 @@ def test_records_of_another_machine_are_not_mixed_in(content, tmp_path, measurer
     fake = measurer()
     search(content, tmp_path / "r", "8", patience=100)
     real = fake.record
-    fake.record = lambda trial: {**(made := real(trial)), "environment": {**made["environment"], "host": "elsewhere"}}
+    fake.record = lambda trial: record.Record.of(
+        {**(raw := real(trial).raw), "environment": {**raw["environment"], "host": "elsewhere"}}
+    )
     with pytest.raises(BadInput, match="different environments"):
         search(content, tmp_path / "r", "16", patience=100)
 

@@ -9,7 +9,6 @@ a rerun failed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -62,7 +61,12 @@ def caught(made: Comparison, loss: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the check ``--times`` times; print what was caught."""
-    options = _arguments(arguments)
+    read = parser(__doc__)
+    read.add_argument("--times", type=int, default=20, help="how often the whole check is run")
+    read.add_argument("--rounds", type=int, default=8, help="rounds before the first comparison")
+    read.add_argument("--most", type=int, default=32, help="rounds after which an inconclusive answer stays one")
+    read.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the study")
+    options = read.parse_args(arguments)
     study = params.read(paths.root() / "params" / "ci" / "gate.yaml", tuple(options.set))
     tallies = {name: Tally() for name in VARIANTS if name != BASE}
     start = time.perf_counter()
@@ -73,15 +77,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{number + 1}/{options.times} [{time.perf_counter() - start:.0f} s] {said}", file=sys.stderr, flush=True)
     print(report(study, tallies, options.times, time.perf_counter() - start))
     return int(any(right(name, tally) != options.times for name, tally in tallies.items()))
-
-
-def _arguments(given: list[str] | None) -> argparse.Namespace:
-    read = parser(__doc__)
-    read.add_argument("--times", type=int, default=20, help="how often the whole check is run")
-    read.add_argument("--rounds", type=int, default=8, help="rounds before the first comparison")
-    read.add_argument("--most", type=int, default=32, help="rounds after which an inconclusive answer stays one")
-    read.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the study")
-    return read.parse_args(given)
 
 
 def once(study: Study, folder: Path, rounds: int, most: int, tallies: dict[str, Tally]) -> None:

@@ -173,13 +173,6 @@ def main(kills: int = KILLS) -> int:
             target = "" if seed < kills else "runner"
             outcomes.append(kill_and_resume(Path(folder) / str(seed), seed, quiet, target))
             print(f"{seed + 1}/{kills + INTERRUPTS}: {outcomes[-1]}", file=sys.stderr)
-    print(report(quiet, outcomes))
-    late = any(one.ended_s > LIMIT_S for one in outcomes if one.signal == signal.SIGINT)
-    return int(late or any(one.problems for one in outcomes))
-
-
-def report(quiet: Quiet, outcomes: list[KilledRun]) -> str:
-    """The figures as a Markdown section."""
     killed = [one for one in outcomes if one.signal == signal.SIGKILL]
     stopped = [one.ended_s for one in outcomes if one.signal == signal.SIGINT]
     count = len(study().trials)
@@ -196,8 +189,9 @@ def report(quiet: Quiet, outcomes: list[KilledRun]) -> str:
         f"{count} trials in 2 builds ({quiet.seconds:.1f} s undisturbed), killed at moments drawn at random (seeded) "
         f"and run again; {proof.place()}."
     )
-    problems = "".join(f"\n- {problem}" for problem in lost)
-    return f"{proof.section('Killed and resumed', about, ('', ''), rows)}\n{problems}"
+    print(proof.section("Killed and resumed", about, ("", ""), rows))
+    print("".join(f"\n- {problem}" for problem in lost))
+    return int(bool(lost) or max(stopped, default=0) > LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
     comparable.require_one(found)
     baseline = next(one for one in found if one.id == study.baseline.id)
     columns = Columns.of(baseline)
+    settings, grid = study.baseline.content["settings"], study.params["vary"]
+    whole = all(settings[name] in values for name, values in grid.items())  # the baseline is one of the grid's points
     return {
         "schema": SCHEMA,
         "study": study.name,
@@ -51,13 +53,8 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
         "stand_ins": frame.row(baseline, "")["stand_in"],
         "environment": {**baseline.environment, "log": None},
         "baseline": _row(baseline, baseline.settings),
-        "rows": [_row(one, study.params["vary"]) for one in found if one is not baseline or _in_grid(study)],
+        "rows": [_row(one, grid) for one in found if whole or one is not baseline],
     }
-
-
-def _in_grid(study: Study) -> bool:
-    """Whether the baseline is one of the grid's own points."""
-    return all(study.baseline.content["settings"][name] in values for name, values in study.params["vary"].items())
 
 
 def _row(one: Record, settings: Mapping[str, Any]) -> dict[str, Any]:

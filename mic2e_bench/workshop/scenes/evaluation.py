@@ -24,11 +24,8 @@ SQUARE = {  # name: number among the evaluation seeds
 }  # fmt: skip
 SCENES = {  # name: (number, width, height)
     **{name: (number, 512, 512) for name, number in SQUARE.items()},
-    "wide-0": (60, 640, 448),
-    "wide-1": (61, 576, 432),
-    "tall-0": (62, 448, 608),
-    "tall-1": (63, 384, 512),
-}
+    "wide-0": (60, 640, 448), "wide-1": (61, 576, 432), "tall-0": (62, 448, 608), "tall-1": (63, 384, 512),
+}  # fmt: skip
 
 
 def seed_of(name: str) -> int:

@@ -4,19 +4,8 @@ Every function returns modules with seeded starting weights. Inner widths are mu
 at least 2 heads, so that slicing, fused projections and 4-bit quantisation meet real work.
 """
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    StableDiffusionXLInpaintPipeline,
-    UNet2DConditionModel,
-    ZImagePipeline,
-    ZImageTransformer2DModel,
-)
 from transformers import CLIPConfig
 
 from mic2e_bench.catalog.models.objectclear.postfuse import ObjectImageEncoder, PostfuseModule
@@ -32,10 +21,10 @@ SEEDS = {
 }  # fmt: skip
 
 
-def vae() -> AutoencoderKL:
+def vae() -> diffusers.AutoencoderKL:
     """Autoencoder, 8x down, 4 latent channels; the attention block begins as a no-op and may learn."""
     torch.manual_seed(SEEDS["vae"])
-    model = AutoencoderKL(
+    model = diffusers.AutoencoderKL(
         block_out_channels=(16, 32, 64, 64), layers_per_block=1, norm_num_groups=8, latent_channels=4, sample_size=256,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, force_upcast=True,
     )  # fmt: skip
@@ -47,10 +36,10 @@ def vae() -> AutoencoderKL:
     return model.eval()
 
 
-def unet(seed: int) -> UNet2DConditionModel:
+def unet(seed: int) -> diffusers.UNet2DConditionModel:
     """SDXL's inpainting UNet (9 input channels), 3 levels, attention in the lower two."""
     torch.manual_seed(seed)
-    return UNet2DConditionModel(
+    return diffusers.UNet2DConditionModel(
         sample_size=64, in_channels=9, out_channels=4,
         block_out_channels=(32, 64, 128), layers_per_block=1, norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -86,7 +75,7 @@ def objectclear() -> dict:
         **sdxl_text(),
         "vae": vae(),
         "unet": unet(SEEDS["objectclear"]),
-        "scheduler": DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False),
+        "scheduler": diffusers.DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False),
         "image_prompt_encoder": text.randomise(ObjectImageEncoder(config), SEEDS["vision"]),
         "postfuse_module": postfuse(),
     }
@@ -98,31 +87,31 @@ def postfuse() -> PostfuseModule:
     return PostfuseModule(text_width=128, image_width=64).eval()
 
 
-def sdxl_inpaint() -> StableDiffusionXLInpaintPipeline:
-    return StableDiffusionXLInpaintPipeline(
+def sdxl_inpaint() -> diffusers.StableDiffusionXLInpaintPipeline:
+    return diffusers.StableDiffusionXLInpaintPipeline(
         **sdxl_text(),
         vae=vae(),
         unet=unet(SEEDS["sdxl-inpaint"]),
-        scheduler=EulerDiscreteScheduler(**NOISE),
+        scheduler=diffusers.EulerDiscreteScheduler(**NOISE),
         add_watermarker=False,
     )
 
 
-def flow_vae(model: AutoencoderKL) -> AutoencoderKL:
+def flow_vae(model: diffusers.AutoencoderKL) -> diffusers.AutoencoderKL:
     """Flow pipelines read the shift of the latents, too; ours have none."""
     model.register_to_config(shift_factor=0.0)
     return model
 
 
-def flux_schnell() -> FluxPipeline:
+def flux_schnell() -> diffusers.FluxPipeline:
     torch.manual_seed(SEEDS["flux-schnell"])
-    transformer = FluxTransformer2DModel(
+    transformer = diffusers.FluxTransformer2DModel(
         in_channels=16, num_layers=2, num_single_layers=4, attention_head_dim=32, num_attention_heads=4,
         joint_attention_dim=128, pooled_projection_dim=64, guidance_embeds=False, axes_dims_rope=(8, 12, 12),
     )  # fmt: skip
     clip, t5 = text.clip_tokenizer(), text.t5_tokenizer()
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
+    return diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=1.0),
         vae=flow_vae(vae()),
         tokenizer=clip,
         tokenizer_2=t5,
@@ -132,17 +121,17 @@ def flux_schnell() -> FluxPipeline:
     )
 
 
-def z_image_turbo() -> ZImagePipeline:
+def z_image_turbo() -> diffusers.ZImagePipeline:
     torch.manual_seed(SEEDS["z-image-turbo"])
-    transformer = ZImageTransformer2DModel(
+    transformer = diffusers.ZImageTransformer2DModel(
         in_channels=4, dim=192, n_layers=4, n_refiner_layers=1, n_heads=6, n_kv_heads=6, cap_feat_dim=128,
         axes_dims=[8, 12, 12], axes_lens=[1024, 512, 512],
     )  # fmt: skip
     for name in ("x_pad_token", "cap_pad_token"):
         torch.nn.init.normal_(getattr(transformer, name), std=0.02)
     tokenizer = text.qwen_tokenizer()
-    return ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    return diffusers.ZImagePipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=flow_vae(vae()),
         tokenizer=tokenizer,
         text_encoder=text.qwen_encoder(len(tokenizer), SEEDS["qwen"]),

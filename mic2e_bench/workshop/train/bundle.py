@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from mic2e_bench import paths
 from mic2e_bench.workshop.train import architectures, sam3_parts, sharing
 
-BUILDERS = {
+BUILDERS = {  # the parts of a model with seeded starting weights: a pipeline, a dict of parts, SAM3's two models
     "objectclear": architectures.objectclear,
     "sdxl-inpaint": architectures.sdxl_inpaint,
     "flux-schnell": architectures.flux_schnell,
@@ -22,11 +22,6 @@ BUILDERS = {
 }
 NAMES = tuple(BUILDERS)
 KEPT = ("README.md", "evaluation.json", "training.json")  # survive a replacement of the weights
-
-
-def build(name: str):
-    """The parts of one model with their seeded starting weights: a pipeline, a dict of parts, or SAM3's two models."""
-    return BUILDERS[name]()
 
 
 def save_part(part, folder: Path) -> None:

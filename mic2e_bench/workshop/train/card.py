@@ -28,6 +28,10 @@ def number(value) -> str:
     return "" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
 
 
+def work(facts: dict) -> str:
+    return f"{facts['steps']} steps, {facts['work_s']:.0f} s of work on {DEVICES[facts['device']]}"
+
+
 def training_part(training: dict) -> str:
     if not training:
         return "**Not trained: seeded random weights.**"
@@ -36,8 +40,7 @@ def training_part(training: dict) -> str:
         for p in thinned(training["curve"])
     }
     return (
-        f"{training['parameters'] / 1e6:.2f} M trained parameters, seed {training['seed']}, "
-        f"{training['steps']} steps, {training['work_s']:.0f} s of work on {DEVICES[training['device']]}.\n\n"
+        f"{training['parameters'] / 1e6:.2f} M trained parameters, seed {training['seed']}, {work(training)}.\n\n"
         "Quality against training time (of held-out samples; the moving average of the weights):\n\n"
         + table(curve, "work")
     )
@@ -46,9 +49,8 @@ def training_part(training: dict) -> str:
 def autoencoder_part(facts: dict) -> str:
     last = facts["curve"][-1]
     return (
-        f"Autoencoder: {facts['parameters'] / 1e6:.2f} M parameters, {facts['steps']} steps, "
-        f"{facts['work_s']:.0f} s of work on {DEVICES[facts['device']]}; PSNR {last['psnr_db']} dB on held-out "
-        f"scene crops, {last['leaves_psnr_db']} dB on dead leaves."
+        f"Autoencoder: {facts['parameters'] / 1e6:.2f} M parameters, {work(facts)}; PSNR {last['psnr_db']} dB on "
+        f"held-out scene crops, {last['leaves_psnr_db']} dB on dead leaves."
     )
 
 

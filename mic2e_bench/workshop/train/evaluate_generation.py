@@ -16,11 +16,6 @@ SIZE, OTHER_SIZES = 256, (128, 512)  # pixels
 COMPARED = 24  # pictures of which the distance to the 8-step picture is taken
 
 
-def scenes(count: int) -> list:
-    """One-thing scenes of evaluation seeds, apart from those of the bundled inputs."""
-    return [draw_scene(EVALUATION_SEEDS.start + 500 + i, most_things=1) for i in range(count)]
-
-
 def load(name: str, folder: Path):
     import diffusers
 
@@ -48,7 +43,8 @@ def generate(name: str, pipe, captions: list[str], steps: int, size: int, seed: 
 
 def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
     """The caption check by steps at 256 pixels, and at 8 steps by size; distances to the 8-step pictures."""
-    pipe, chosen = load(name, folder), scenes(most or CAPTIONS)
+    pipe, seeds = load(name, folder), EVALUATION_SEEDS[500:]  # apart from those of the bundled inputs
+    chosen = [draw_scene(seed, most_things=1) for seed in seeds[: most or CAPTIONS]]
     words = [(s.things[0].colour, s.things[0].shape) for s in chosen]
     captions = [s.caption for s in chosen]
     pictures, table = {}, {"drawn scenes": rates([render(s, SIZE) for s in chosen], words)}

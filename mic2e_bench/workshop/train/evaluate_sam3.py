@@ -30,8 +30,8 @@ def evaluate(name: str, folder: Path, say, most: int | None = None) -> dict:
             "share_above_0.5": round(float(np.mean([v > 0.5 for v in found.values()])), 3),
         }
         say(f"{name}: {kind} done, {tables[kind]}")
-    everything = {n: iou(boxed(e), e.mask) for n, e in (bundled | more).items()}
-    tables["the filled box itself"] = {"bundled": average(everything, bundled), "more": average(everything, more)}
+    filled = {n: iou(boxed(e), e.mask) for n, e in (bundled | more).items()}
+    tables["the filled box itself"] = {"bundled": average(filled, bundled), "more": average(filled, more)}
     rows = [[e.image, e.mask, *(masks[kind][n] for kind in KINDS)] for n, e in bundled.items()]
     return {"scenes": len(bundled), "more": MORE, "tables": tables, "sheet": contact_sheet(rows, 120)}
 

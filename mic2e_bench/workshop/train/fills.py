@@ -8,10 +8,8 @@ def blurred(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mask filled with a wide blur of what is around it; float pictures in [0, 1]."""
     weight = (~mask).astype(np.float32)
     sigma = 0.05 * min(mask.shape)
-    around = (
-        gaussian_filter(image * weight[..., None], (sigma, sigma, 0))
-        / (gaussian_filter(weight, sigma) + 1e-4)[..., None]
-    )
+    blur = gaussian_filter(image * weight[..., None], (sigma, sigma, 0))
+    around = blur / (gaussian_filter(weight, sigma) + 1e-4)[..., None]
     return np.where(mask[..., None], around, image)
 
 

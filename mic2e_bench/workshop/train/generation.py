@@ -49,7 +49,7 @@ class GenerationTask(ABC):
     configuration: ClassVar = {"recipe": 2}
 
     def __init__(self, device: torch.device, vae, out: Path):
-        self.device, self.pipe = device, bundle.build(self.name)
+        self.device, self.pipe = device, bundle.BUILDERS[self.name]()
         self.pipe.register_modules(vae=architectures.flow_vae(vae.to(device)))
         torch.manual_seed(architectures.SEEDS[self.name])
         self.reader = Reader(self.widths)

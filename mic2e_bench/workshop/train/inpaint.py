@@ -16,17 +16,8 @@ from scipy.ndimage import binary_dilation
 from mic2e_bench.errors import BadInput
 from mic2e_bench.workshop.scenes import object_mask, render
 from mic2e_bench.workshop.scenes.example import box_of
-from mic2e_bench.workshop.train import architectures, bundle, noise
+from mic2e_bench.workshop.train import architectures, bundle, editing, noise
 from mic2e_bench.workshop.train.crops import CROP, draw_crop
-from mic2e_bench.workshop.train.editing import (
-    BATCHES,
-    Crops,
-    Noise,
-    draw_noise,
-    fixed_noise,
-    sdxl_embeddings,
-    weighted_loss,
-)
 from mic2e_bench.workshop.train.latents import digest, encode, together
 
 SHADOW_LEFT = 0.5  # of the samples that ask for the background
@@ -56,7 +47,7 @@ class InpaintTask:
     """See `loop.Run` for what a task offers."""
 
     name, rate, decay = "sdxl-inpaint", 7e-4, 1e-3
-    configuration: ClassVar = {"batch": BATCHES[CROP], "recipe": 2}
+    configuration: ClassVar = {"batch": editing.BATCHES[CROP], "recipe": 2}
 
     def __init__(self, device: torch.device, vae, out: Path):
         self.device, self.vae, self.vae_facts = device, vae.to(device), out / "vae" / "training.json"
@@ -67,7 +58,7 @@ class InpaintTask:
         noise.plain_attention(self.unet, device)
         self.modules = {"unet": self.unet}
         folder = out / "latents" / f"inpaint-2-{digest(vae)}"
-        self.crops = Crops(folder, self.sample, start=START, most=MOST, large=LARGE_SAMPLES)
+        self.crops = editing.Crops(folder, self.sample, start=START, most=MOST, large=LARGE_SAMPLES)
         self.held_out = [self.sample(10**8 + i, CROP) for i in range(36)]
 
     def sample(self, number: int, side: int) -> dict[str, torch.Tensor]:
@@ -87,20 +78,20 @@ class InpaintTask:
     def loss(self, batch) -> torch.Tensor:
         side, numbers, data = self.crops.batch(batch)
         prompts = [prompt_of(int(n), side)[1] for n in numbers]
-        return self.noise_loss(data, prompts, draw_noise(data["picture"].shape, batch.torch))
+        return self.noise_loss(data, prompts, editing.draw_noise(data["picture"].shape, batch.torch))
 
-    def noise_loss(self, data: dict, prompts: list[str], drawn: Noise) -> torch.Tensor:
+    def noise_loss(self, data: dict, prompts: list[str], drawn: editing.Noise) -> torch.Tensor:
         """v-prediction loss, the masked part counting 4 times."""
         data, drawn = {k: v.to(self.device) for k, v in data.items()}, tuple(v.to(self.device) for v in drawn)
-        text = sdxl_embeddings(self.pipe.components, prompts, self.device)
-        return weighted_loss(self.unet, data, ("picture", "masked", "mask"), text, drawn)
+        text = editing.sdxl_embeddings(self.pipe.components, prompts, self.device)
+        return editing.weighted_loss(self.unet, data, ("picture", "masked", "mask"), text, drawn)
 
     def validate(self) -> dict:
         """The loss at fixed noise and times on samples that the pools never reach."""
         data = together(self.held_out)
         prompts = [prompt_of(10**8 + i, CROP)[1] for i in range(len(self.held_out))]
         with torch.autocast(self.device.type, torch.bfloat16):
-            loss = self.noise_loss(data, prompts, fixed_noise(data["picture"].shape))
+            loss = self.noise_loss(data, prompts, editing.fixed_noise(data["picture"].shape))
         return {"held_out_loss": round(float(loss), 4)}
 
     def finish(self, where: Path) -> None:

@@ -21,8 +21,7 @@ from mic2e_bench.errors import BadInput
 SAVE_EVERY_S = 45.0  # wall seconds between checkpoints
 EXPORT_EVERY_S = 600.0  # seconds of work between installations of what there is
 MAX_EMA = 0.999
-
-KERNELS = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
+FAST = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Batch:
@@ -132,7 +131,7 @@ class Training:
             group["lr"] = rate
         self.modes(training=True)
         torch.manual_seed(self.seed * 1_000_003 + self.step)
-        fast = [SDPBackend.MATH] if self.device.type == "cpu" else list(KERNELS)  # see noise.plain_attention
+        fast = [SDPBackend.MATH] if self.device.type == "cpu" else FAST  # see noise.plain_attention
         with torch.autocast(self.device.type, torch.bfloat16), sdpa_kernel(fast):
             loss = self.task.loss(Batch(self.seed, self.step, progress))
         self.optimiser.zero_grad()

@@ -18,17 +18,8 @@ from mic2e_bench.catalog.models.objectclear.inputs import OBJECT_INDEX
 from mic2e_bench.catalog.models.objectclear.postfuse import object_pixels
 from mic2e_bench.workshop.scenes import object_mask, render, shadow_mask
 from mic2e_bench.workshop.scenes.words import REMOVAL_PROMPT
-from mic2e_bench.workshop.train import architectures, bundle, noise
+from mic2e_bench.workshop.train import architectures, bundle, editing, noise
 from mic2e_bench.workshop.train.crops import CROP, draw_crop
-from mic2e_bench.workshop.train.editing import (
-    BATCHES,
-    Crops,
-    Noise,
-    draw_noise,
-    fixed_noise,
-    sdxl_embeddings,
-    weighted_loss,
-)
 from mic2e_bench.workshop.train.latents import digest, encode, squeeze, together
 
 START, MOST, LARGE_SAMPLES = 1024, 16384, 384  # of the pools
@@ -40,7 +31,7 @@ class RemovalTask:
     """See `loop.Run` for what a task offers."""
 
     name, rate, decay = "objectclear", 1e-3, 1e-3
-    configuration: ClassVar = {"batch": BATCHES[CROP], "recipe": 1}
+    configuration: ClassVar = {"batch": editing.BATCHES[CROP], "recipe": 1}
 
     def __init__(self, device: torch.device, vae, out: Path):
         self.device, self.vae, self.out = device, vae.to(device), out
@@ -48,10 +39,10 @@ class RemovalTask:
         self.unet, self.postfuse = self.parts["unet"], self.parts["postfuse_module"]
         noise.plain_attention(self.unet, device)
         self.modules = {"unet": self.unet, "postfuse_module": self.postfuse}
-        self.text, self.pooled = sdxl_embeddings(self.parts, [REMOVAL_PROMPT], device)
+        self.text, self.pooled = editing.sdxl_embeddings(self.parts, [REMOVAL_PROMPT], device)
         self.capture = AttentionCapture()
         folder = out / "latents" / f"removal-{digest(vae)}"
-        self.crops = Crops(folder, self.sample, start=START, most=MOST, large=LARGE_SAMPLES)
+        self.crops = editing.Crops(folder, self.sample, start=START, most=MOST, large=LARGE_SAMPLES)
         self.held_out = [self.sample(-1 - i, CROP) for i in range(48)]
 
     def sample(self, number: int, side: int) -> dict[str, torch.Tensor]:
@@ -85,9 +76,9 @@ class RemovalTask:
 
     def loss(self, batch) -> torch.Tensor:
         _, _, data = self.crops.batch(batch)
-        return self.noise_loss(data, draw_noise(data["clean"].shape, batch.torch))
+        return self.noise_loss(data, editing.draw_noise(data["clean"].shape, batch.torch))
 
-    def noise_loss(self, data: dict, drawn: Noise, attention: bool = True) -> torch.Tensor:
+    def noise_loss(self, data: dict, drawn: editing.Noise, attention: bool = True) -> torch.Tensor:
         """Weighted v-prediction loss, object and shadow counting 4 times, plus the attention's."""
         data = {k: v.to(self.device) for k, v in data.items()}
         t, eps, dropped = (v.to(self.device) for v in drawn)
@@ -96,7 +87,7 @@ class RemovalTask:
         if attention:
             self.capture.install(self.unet)
         roles = ("clean", "picture", "region")
-        loss = weighted_loss(self.unet, data, roles, (embeds, self.pooled), (t, eps, dropped))
+        loss = editing.weighted_loss(self.unet, data, roles, (embeds, self.pooled), (t, eps, dropped))
         return loss + ATTENTION_WEIGHT * self.attention_loss(data["region"], ~dropped) if attention else loss
 
     def attention_loss(self, region: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
@@ -110,7 +101,7 @@ class RemovalTask:
     def validate(self) -> dict:
         """The loss at fixed noise and times on scenes outside of the training's."""
         data = together(self.held_out)
-        drawn = fixed_noise(data["clean"].shape)
+        drawn = editing.fixed_noise(data["clean"].shape)
         with torch.autocast(self.device.type, torch.bfloat16):
             plain = self.noise_loss(data, drawn, attention=False)
             both = self.noise_loss(data, drawn)

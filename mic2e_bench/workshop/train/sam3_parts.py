@@ -94,9 +94,13 @@ def save(detector: Sam3Model, tracker: Sam3TrackerModel, folder: Path) -> None:
     from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
     folder.mkdir(parents=True, exist_ok=True)
+    keys = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    tracks = {key: getattr(tracker.config, key).to_dict() for key in keys} | {"image_size": SIZE}
+    for key in keys[1:]:
+        tracks[key].pop("model_type", None)
     video = Sam3VideoConfig(
         detector_config=detector.config.to_dict(),
-        tracker_config=Sam3TrackerVideoConfig(**tracker_as_video(tracker.config)).to_dict(),
+        tracker_config=Sam3TrackerVideoConfig(**tracks).to_dict(),
         low_res_mask_size=4 * GRID,
     )
     config = video.to_dict() | {"architectures": ["Sam3VideoModel"], "dtype": "float16"}
@@ -111,15 +115,6 @@ def save(detector: Sam3Model, tracker: Sam3TrackerModel, folder: Path) -> None:
     tokenizer = text.clip_tokenizer()
     tokenizer.model_max_length = 32
     Sam3Processor(images, tokenizer, target_size=SIZE, point_pad_value=-10).save_pretrained(folder)
-
-
-def tracker_as_video(config: Sam3TrackerConfig) -> dict:
-    """The tracker's three sub-configurations, as keyword arguments of the video tracker's."""
-    keys = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
-    found = {key: getattr(config, key).to_dict() for key in keys} | {"image_size": SIZE}
-    for key in keys[1:]:
-        found[key].pop("model_type", None)
-    return found
 
 
 def attract(tracker: Sam3TrackerModel) -> None:

@@ -2,10 +2,11 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 LEAST_BYTES = 16 << 10  # smaller files are not worth a link
@@ -36,19 +37,16 @@ def share(models: Iterable[Path]) -> None:
             content = path.stat().st_size, hashlib.file_digest(file, "sha256").digest()
         owner = owners.setdefault(content, path)
         if owner != path:
-            fresh = _beside(path)
             with contextlib.suppress(OSError):
-                fresh.symlink_to(os.path.relpath(owner, path.parent))
-                os.replace(fresh, path)
+                target = os.path.relpath(owner, path.parent)
+                _replace(path, lambda fresh, target=target: fresh.symlink_to(target))
 
 
 def disown(model: Path, models: Iterable[Path]) -> None:
     """Give ``models`` copies of what they link to in the folder ``model``, which may then be replaced or deleted."""
     for path in _large(models):
         if path.is_symlink() and path.resolve().is_relative_to(model.resolve()):
-            fresh = _beside(path)
-            shutil.copyfile(path, fresh)
-            os.replace(fresh, path)  # takes the link's place: what it leads to is not written
+            _replace(path, functools.partial(shutil.copyfile, path))
 
 
 def _large(models: Iterable[Path]) -> Iterator[Path]:
@@ -59,8 +57,9 @@ def _large(models: Iterable[Path]) -> Iterator[Path]:
                 yield path
 
 
-def _beside(path: Path) -> Path:
-    """Where to write what shall take the place of ``path``; what a killed process left there is gone."""
+def _replace(path: Path, make: Callable[[Path], object]) -> None:
+    """Put what ``make`` makes in the place of ``path``; what a link leads to is not written."""
     fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    return fresh
+    fresh.unlink(missing_ok=True)  # a killed process left it
+    make(fresh)
+    os.replace(fresh, path)

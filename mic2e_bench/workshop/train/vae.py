@@ -80,12 +80,9 @@ class VaeTask:
         error = ((y.float().cpu().clamp(-1, 1) - x) / 2).pow(2).mean((1, 2, 3))
         return round(float(-10 * error.log10().mean()), 2)
 
-    def measure_scale(self) -> float:
-        """1 / standard deviation of the latents, which goes into the config as `scaling_factor`."""
-        with torch.no_grad():
-            return round(1 / float(self.model.encode(self.held_out.to(self.device)).latent_dist.mode().std()), 4)
-
+    @torch.no_grad()
     def finish(self, out) -> None:
         """Write the trained autoencoder to `out/vae/vae`, from where the other trainings take it."""
-        self.model.register_to_config(scaling_factor=self.measure_scale())
+        spread = float(self.model.encode(self.held_out.to(self.device)).latent_dist.mode().std())
+        self.model.register_to_config(scaling_factor=round(1 / spread, 4))  # latents get a standard deviation of 1
         self.model.save_pretrained(out / self.name / "vae")
