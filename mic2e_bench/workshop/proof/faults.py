@@ -1,4 +1,4 @@
-"""Losses that the benchmarks build into a worker on purpose. For ``bench/gate.py`` and tests only: no command has it.
+"""Losses that the benchmarks build into a worker on purpose. For ``gate.py`` and tests only: no command has it.
 
 ``with injected(slower(0.1)): api.run(...)`` measures as if every call of the pipeline took 10 % longer: the worker's
 process wraps the pipeline's call before it loads anything, so the loss is inside the timed region like any real one.
