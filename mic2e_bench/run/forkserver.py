@@ -5,6 +5,7 @@ Where no process can be forked that uses the GPU, children are spawned.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import multiprocessing
@@ -13,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -24,6 +26,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import fork_safety, memory_left, visible
 
 why_spawned: list[str] = []  # reasons to spawn children; empty where they are forked
+_children: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @functools.cache
@@ -90,11 +93,20 @@ def _started(**arguments: Any) -> Any:
         quiet = _without_interrupts() if why_spawned else contextlib.nullcontext()
         with contextlib.suppress(EOFError, ConnectionError), _without_main(), quiet:
             process.start()
+            _children.add(process)
             return process
     raise BadInput(
         "the process that imports the libraries (torch, diffusers, transformers) ended by itself, twice; its last "
         "words, if any, are above. mic2e-bench doctor says which library does not work here and what memory is free."
     )
+
+
+@atexit.register
+def _end_children() -> None:
+    """An interrupt may come before a child has an owner that ends it: this process does not wait for such a one."""
+    for process in list(_children):
+        if process.is_alive():
+            process.kill()
 
 
 def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Connection]:
@@ -108,7 +120,7 @@ def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Conne
     except OSError as error:
         raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
-    # no daemon: it may have to start processes of its own (``restarts``), which Python forbids to those
+    # no daemon: it may have to start processes of its own (``per_call``), which Python forbids to those
     process = _started(target=_logged, args=(log, target, *args, sending))
     sending.close()
     return process, receiving

@@ -180,3 +180,24 @@ def test_a_script_without_a_guard(tmp_path, capsys):
     assert code == 0 and out.count("  ok") == 3
     assert helpers.run(yaml.safe_load(path.read_text()), tmp_path / "results").measured == 0
     assert paths.results() != tmp_path / "results"
+
+
+ORPHAN = """
+import multiprocessing, sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from mic2e_bench.run import forkserver
+if __name__ == "__main__":
+    forkserver.context = lambda: multiprocessing.get_context("spawn")  # it needs none of the libraries
+    process, pipe = forkserver.call(Connection.recv, Path(sys.argv[1]))  # waits for a word that never comes
+    print(process.pid)
+"""
+
+
+def test_a_child_without_an_owner_is_not_waited_for(tmp_path):
+    """As an interrupt leaves it that comes between its start and the first use of it."""
+    script = helpers.file(tmp_path / "script.py", ORPHAN)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "log"], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert not psutil.pid_exists(int(done.stdout))
