@@ -106,10 +106,11 @@ def checkout(tmp_path_factory):
         (bundled / model).mkdir(exist_ok=True)
         (bundled / model / file).write_bytes(content)
     (bundled / "two" / "linked.safetensors").symlink_to("../one/led-to.safetensors")
+    (bundled / "two" / "config.json").write_text("{}")
     for name in ("params", "notebooks", "tests/__pycache__", "mic2e_bench/__pycache__"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "x.pyc").touch()
-    (folder / "params" / "study.yaml").write_text("pipeline: sam3\nmodel: random\ninputs: bundled\n")
+    (folder / "params" / "study.yaml").write_text("pipeline: sam3\nmodel: mic2e_bench/bundled/two\ninputs: bundled\n")
     (folder / "tests" / "test_x.py").write_text("def test_x(): pass\n")
     return folder
 
@@ -225,7 +226,7 @@ def test_unpacked_it_runs(packed, tmp_path):
     run = {"capture_output": True, "text": True, "env": {"PATH": "/usr/bin:/bin"}, "cwd": tmp_path}
     assert subprocess.run([where / "bin" / "mic2e-bench", "--version"], **run).stdout.startswith("mic2e-bench ")
     study = where / "code" / "params" / "study.yaml"
-    planned = subprocess.run([where / "bin" / "mic2e-bench", "plan", study], **run)
+    planned = subprocess.run([where / "bin" / "mic2e-bench", "plan", study], **{**run, "cwd": where / "code"})
     assert planned.returncode == 0 and " to measure" in planned.stdout, planned
     asked = "import diffusers, mic2e_bench; from mic2e_bench.machine import environment; print(environment.git())"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {asked!r}], check=True)"
