@@ -88,9 +88,9 @@ def measured(results, of, trial, seconds, status="ok", reason=""):
         cost={"reason": "not counted"},
     )  # fmt: skip
     entry = {"unit": "%", "better": "higher", "against": of.baseline.id, "backbone": "a stand-in", "ci95": None}
-    made["quality"] = {"quality": {**entry, "value": 90.0 + seconds, "floor": 99.5, "anchor": "an anchor"}}
-    made["quality"] |= {"psnr": {**entry, "unit": "dB", "value": 30.0}, f"psnr.{HOSTILE}": {**entry, "value": 1.0}}
-    record.write(results, made)
+    scores = {"quality": {**entry, "value": 90.0 + seconds, "floor": 99.5, "anchor": "an anchor"}}
+    scores |= {"psnr": {**entry, "unit": "dB", "value": 30.0}, f"psnr.{HOSTILE}": {**entry, "value": 1.0}}
+    record.write(results, made.with_quality(scores))
 
 
 @pytest.fixture
