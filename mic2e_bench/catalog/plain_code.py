@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from mic2e_bench.catalog.pipeline import Settings
+from typing import Any
 
 PIL = "from PIL import Image"
 TORCH = "import torch"
@@ -37,12 +37,12 @@ class Written:
     functions: str = ""
 
 
-def several(settings: Settings, one: str) -> str:
+def several(settings: Mapping[str, Any], one: str) -> str:
     """A value for one image, or a list of it for several."""
     return one if settings["batch"] == 1 else f"[{one}] * {settings['batch']}"
 
 
-def generator(settings: Settings) -> str:
+def generator(settings: Mapping[str, Any]) -> str:
     """The statement that makes ``generator``."""
     if settings["batch"] == 1:
         return "generator = torch.Generator().manual_seed(SEED)"
@@ -50,7 +50,7 @@ def generator(settings: Settings) -> str:
     return f"generator = {made}  # an image, a seed"
 
 
-def latents(settings: Settings, channels: str, height: str, width: str) -> list[str]:
+def latents(settings: Mapping[str, Any], channels: str, height: str, width: str) -> list[str]:
     """Statements that make ``latents``; none in float32, where pipelines draw just this, as they do not in 16 bits."""
     if settings["precision"] == "fp32":
         return []
@@ -66,7 +66,7 @@ def latents(settings: Settings, channels: str, height: str, width: str) -> list[
     ]
 
 
-def edit(settings: Settings) -> list[str]:
+def edit(settings: Mapping[str, Any]) -> list[str]:
     """The statements that make ``original``, ``image`` and ``mask``; ``BACK`` is what undoes the resizing."""
     side, name = settings["resolution"], settings["resample"].upper()
     return [
@@ -79,7 +79,7 @@ def edit(settings: Settings) -> list[str]:
 BACK = "pictures = [picture.resize(original.size, Image.Resampling.BICUBIC) for picture in result.images]"
 
 
-def numbers(settings: Settings) -> list[str]:
+def numbers(settings: Mapping[str, Any]) -> list[str]:
     """Steps and guidance as arguments of the call."""
     return [f"num_inference_steps={settings['steps']}", f"guidance_scale={settings['guidance']}"]
 
