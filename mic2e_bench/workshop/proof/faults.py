@@ -10,6 +10,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -73,5 +74,6 @@ def _noisier(deviation: float, seed: int, call: Call) -> Call:
 def _worker(fault: Fault, trials: list[Trial], images: Path, pipe: Connection) -> None:
     """The worker's process: ``fault`` is put in before the worker starts."""
     pipeline = registry.pipeline(trials[0].pipeline)
-    object.__setattr__(pipeline, "call", fault(pipeline.call))
+    known = {**registry.pipelines(), pipeline.name: replace(pipeline, call=fault(pipeline.call))}
+    registry.pipelines = lambda: known
     worker.main(trials, images, pipe)
