@@ -258,15 +258,15 @@ def at_stage(monkeypatch, stage, act):
 
     def noted(trials, images, log):
         process, pipe = start(trials, images, log)
-        started.append(process.pid)
+        started[:] = [process.pid]
         return process, pipe
 
     class Watched(runner.Progress):
         def at(self, trial, reached, share):
             super().at(trial, reached, share)
-            if reached.startswith(stage):
+            if started and reached.startswith(stage):  # this bar outlives the patches
                 monkeypatch.undo()
-                act(started[-1])
+                act(started.pop())
 
     monkeypatch.setattr(child, "start", noted)
     monkeypatch.setattr(runner, "Progress", Watched)

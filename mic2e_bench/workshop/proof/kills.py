@@ -129,12 +129,13 @@ def _measured(results: Path) -> dict[str, bytes]:
 def running(results: Path) -> Iterator[Any]:
     """A runner in a process of its own, which shares this one's fork server so that it starts at once."""
     run_forkserver.context()
-    forkserver._forkserver.ensure_running, before = lambda: None, forkserver._forkserver.ensure_running
+    server = forkserver.ForkServer
+    server.ensure_running, before = lambda self: None, server.ensure_running
     try:
         process = get_context("fork").Process(target=_run, args=(results,))
         process.start()
     finally:
-        forkserver._forkserver.ensure_running = before
+        server.ensure_running = before
     try:
         yield process
     finally:

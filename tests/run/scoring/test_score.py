@@ -186,11 +186,11 @@ def test_generation_is_compared_at_the_reference_size_and_anchored_in_another_se
     assert found["psnr"]["floor_of"] == "one grey level"
     single = study(tmp_path, "flux-schnell", seeds=[1], metrics=["lpips"], baseline={"resolution": 64})
     results = measured(single, tmp_path / "single", make)
-    score.study(single, results)
+    score.studies([single], results)
     assert quality(single, results, 1)["quality"]["anchor"] == "the baseline's image of another input"
     alone = study(tmp_path / "alone", "flux-schnell", images=1, seeds=[1], baseline={"resolution": 64})
     results = measured(alone, tmp_path / "one", make)
-    assert score.study(alone, results) == []
+    assert score.studies([alone], results) == []
     entry = quality(alone, results, 1)["quality"]
     assert (entry["value"], entry["anchor"]) == (None, "missing: the baseline has one input and one seed")
     assert quality(alone, results, 1)["lpips"]["value"] > 0
@@ -226,11 +226,11 @@ def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, i
     assert helpers.frozen(results, "s") == before
     old = quality(one, results, 1)
     more = study(tmp_path, metrics=["psnr", "ssim", "ms_ssim"])
-    assert [problem for problem in score.study(more, results) if "at least 161 pixels" in problem]
+    assert [problem for problem in score.studies([more], results) if "at least 161 pixels" in problem]
     new = quality(one, results, 1)
     assert {key: new[key] for key in old} == old
     assert "96x80" in new["ms_ssim"]["problem"]
-    assert score.study(more, results) == []  # what a metric cannot do is said once
+    assert score.studies([more], results) == []  # what a metric cannot do is said once
     changed = record.read(record.path_of(results, "s", one.trials[1].id)).raw
     changed["images"][0] |= stored(results / "s", blurred(2, 0, 1))
     helpers.store(results, changed)
