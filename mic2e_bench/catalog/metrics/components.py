@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mic2e_bench.records.record import Record
 
 
+@functools.cache
 def part(component: str) -> str:
     """The metric in which the seconds of a component are."""
     if component.startswith("text_encoder"):
