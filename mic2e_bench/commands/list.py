@@ -24,9 +24,9 @@ def execute(options: argparse.Namespace) -> int:
 
 def pipelines() -> str:
     """Pipelines with their tasks, hub ids and inputs."""
-    rows = [(p.name, p.task, p.hub, ", ".join(p.needs), p.about) for p in registry.pipelines().values()]
     from mic2e_bench.report.tabular import columns
 
+    rows = [(p.name, p.task, p.hub, ", ".join(p.needs), p.about) for p in registry.pipelines().values()]
     return columns(rows, ("pipeline", "task", "weights", "inputs", "what it does"))
 
 
@@ -59,9 +59,9 @@ def toggles(results: Path) -> str:
 
 def metrics() -> str:
     """Metrics with their units and directions."""
-    rows = [(m.name, m.unit, f"{m.better} is better", m.about) for m in registry.metrics().values()]
     from mic2e_bench.report.tabular import columns
 
+    rows = [(m.name, m.unit, f"{m.better} is better", m.about) for m in registry.metrics().values()]
     return columns(rows, ("metric", "unit", "direction", "what it is"))
 
 
