@@ -127,6 +127,12 @@ def test_up_to_the_float8_product_that_needs_a_gpu():
         quantization.quantise(made.denoiser, "torchao-fp8dyn", torch.float32, "cpu")
 
 
+def test_a_layer_whose_scale_torchao_would_misread_stays_as_it_is():
+    square = torch.nn.Sequential(torch.nn.Linear(128, 128))
+    quantization.quantise(square, "torchao-fp8dyn", torch.float32, "cpu")
+    assert not quantization.quantised(square)
+
+
 def test_fresh_build():
     assert fresh_is_untouched("objectclear", "flux-schnell")
     made, planned = build("objectclear")

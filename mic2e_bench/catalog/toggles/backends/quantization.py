@@ -24,6 +24,8 @@ METHODS = {
     "torchao-fp8dyn": (16, 16),
     "fp8-layerwise": (1, 1),
 }
+# widths a method cannot take: torchao 0.16 reads the one scale of a 128 x 128 weight as a scale of blocks, and raises
+MISREAD = {"torchao-fp8dyn": (128, 128)}
 # layers whose weights' dtype T5 and SAM3 cast their activations to: it must stay a dtype to compute in
 KEPT = {"bnb-nf4": ("wo",), "fp8-layerwise": ("wo", "proj1")}
 
@@ -62,6 +64,8 @@ def _suitable(module: Any, method: str) -> Iterator[tuple[Any, str, Any]]:
     for parent in module.modules():
         for name, layer in parent.named_children():
             if type(layer) is not nn.Linear or name in KEPT.get(method, ()):
+                continue
+            if (layer.in_features, layer.out_features) == MISREAD.get(method):
                 continue
             if layer.in_features % multiple_in == 0 and layer.out_features % multiple_out == 0:
                 yield parent, name, layer
