@@ -11,7 +11,7 @@ import pandas
 from IPython.display import HTML
 
 from mic2e_bench import api, paths
-from mic2e_bench.plan.params import CHOICES, Study, resolve_study
+from mic2e_bench.plan.params import CHOICES, Study, pinned, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
@@ -114,7 +114,8 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    return Bench(resolve_study(given, "parameters"), Path(results) if results else paths.results(), mixed)
+    study = pinned(resolve_study(given, "parameters"))
+    return Bench(study, Path(results) if results else paths.results(), mixed)
 
 
 def _from_root(value: Any) -> Any:

@@ -29,6 +29,7 @@ def digest(path: Path) -> str:
 def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     """Resolve ``inputs:`` of a params file to ``{"source", "path", "items": {name: {field: value or digest}}}``.
 
+    With ``order``, their names, where that is not the alphabetical one.
     ``value`` is ``bundled``, a folder, or a mapping with ``source`` and ``names`` or ``limit``. Only what the pipeline
     needs enters the identity, so a new caption does not invalidate a removal. Raises ``BadInput``.
     """
@@ -46,7 +47,9 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     names = _chosen(catalogue, value, pipeline, where)
     items = {name: _needed(folder, name, catalogue[name], pipeline, where) for name in names}
     where_from = {"source": "bundled"} if source == "bundled" else {"source": "folder", "path": str(folder.resolve())}
-    return {**where_from, "items": items}
+    # the first of them is the one that is timed
+    order = {"order": list(items)} if list(items) != sorted(items) else {}
+    return {**where_from, **order, "items": items}
 
 
 def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:

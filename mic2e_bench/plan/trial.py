@@ -93,15 +93,25 @@ def grouped(trials: Iterable[Trial]) -> list[Group]:
     return list(groups.values())
 
 
-# where a file lies, how long we wait and how often do not change what is measured; digests stand for the files
-NOT_IDENTITY = ("path", "timeout_s", "retries")
+# by part: where a file lies, how a commit was called, how long we wait and how often do not change what is measured
+NOT_IDENTITY = {"model": ("path", "asked"), "inputs": ("path",), "protocol": ("timeout_s", "retries")}
 
 
-def identifying(content: Any) -> Any:
-    """The content without what does not change what is measured."""
-    if isinstance(content, Mapping):
-        return {key: identifying(value) for key, value in content.items() if key not in NOT_IDENTITY}
-    return content
+def identifying(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a content without what does not change what is measured."""
+    return {part: _without(value, NOT_IDENTITY.get(part, ())) for part, value in content.items()}
+
+
+def of_before(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older version's identity was a hash of: names left out wherever they stood, and no order of inputs."""
+    ordered = {**content, "inputs": _without(content["inputs"], ("order",))}
+    return _without(ordered, ("path", "timeout_s", "retries"), depth=99)
+
+
+def _without(value: Any, names: Iterable[str], depth: int = 1) -> Any:
+    if not isinstance(value, Mapping) or not depth:
+        return value
+    return {key: _without(one, names, depth - 1) for key, one in value.items() if key not in names}
 
 
 def fingerprint(content: Any) -> str:
