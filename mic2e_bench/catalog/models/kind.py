@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,28 +29,38 @@ EQUIVALENT = {
 
 def check(folder: Path, pipeline: Pipeline, where: str) -> None:
     """Raise ``BadInput`` where a folder's index says that it is another pipeline's, or there is none."""
-    place = f"{where}: model: {folder}"
-    path = folder / pipeline.index
-    if not os.path.lexists(path):
-        raise BadInput(f"{place} holds no model of {pipeline.name}: no {pipeline.index}{_instead(folder, pipeline)}")
-    if problem := damage.of(path, folder):
-        raise BadInput(f"{where}: model: {problem}")
-    says = _name(_mapping(path, place), pipeline)
-    accepted = (pipeline.class_name, *pipeline.folders) if _is_indexed(pipeline) else pipeline.folders
-    if says not in accepted and (says or not _is_indexed(pipeline)):
-        others = [other.name for other in registry.pipelines().values() if says in (other.class_name, *other.folders)]
-        hint = f" ('pipeline: {others[0]}' loads it)" if others else ""
-        raise BadInput(
-            f"{place} is {says or 'of no kind'}, says its {pipeline.index}{hint}; {pipeline.name} needs "
-            f"{' or '.join(accepted)}."
-        )
+    path, accepted = folder / pipeline.index, _accepted(pipeline)
+    with _said(f"{where}: model: {folder}"):
+        if not os.path.lexists(path):
+            raise ValueError(f"holds no model of {pipeline.name}: no {pipeline.index}{_instead(folder, pipeline)}")
+        if problem := damage.of(path, folder):
+            raise BadInput(f"{where}: model: {problem}")
+        says = _name(_mapping(path), pipeline)
+        if says not in accepted and (says or not _is_indexed(pipeline)):
+            others = [other.name for other in registry.pipelines().values() if says in _accepted(other)]
+            hint = f" ('pipeline: {others[0]}' loads it)" if others else ""
+            raise ValueError(
+                f"is {says or 'of no kind'}, says its {pipeline.index}{hint}; {pipeline.name} needs "
+                f"{' or '.join(accepted)}."
+            )
 
 
 def check_parts(folder: Path, pipeline: Pipeline, where: str, variant: str | None) -> None:
-    """Raise ``BadInput`` naming the first part that the folder lacks, or has of another class than the pipeline needs."""
-    index = _mapping(folder / pipeline.index, f"{where}: model: {folder}")
-    for problem in _parts(folder, index, pipeline, variant):
-        raise BadInput(f"{where}: model: {folder} is not a whole model of {pipeline.name}: {problem}.")
+    """Raise ``BadInput`` naming the first part that is missing, or is of another class than the pipeline needs."""
+    with _said(f"{where}: model: {folder}"):
+        for problem in _parts(folder, _mapping(folder / pipeline.index), pipeline, variant):
+            raise ValueError(f"is not a whole model of {pipeline.name}: {problem}.")
+
+
+@contextlib.contextmanager
+def _said(place: str) -> Iterator[None]:
+    """Say in a line what is wrong with the folder, or that a file of it cannot be read."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{place} {error}") from None
 
 
 def single_file(path: Path, pipeline: Pipeline) -> str:
@@ -58,6 +69,10 @@ def single_file(path: Path, pipeline: Pipeline) -> str:
         made = f"{pipeline.class_path}.from_single_file({str(path)!r}).save_pretrained(FOLDER)"
         return f"{path} is a single file, and a folder is loaded here: make one with {made}."
     return f"{path} is a single file: give the folder with its {pipeline.index}."
+
+
+def _accepted(pipeline: Pipeline) -> tuple[str, ...]:
+    return (pipeline.class_name, *pipeline.folders) if _is_indexed(pipeline) else pipeline.folders
 
 
 def _is_indexed(pipeline: Pipeline) -> bool:
@@ -79,28 +94,30 @@ def _name(index: Mapping[str, Any], pipeline: Pipeline) -> str:
 
 def _instead(folder: Path, pipeline: Pipeline) -> str:
     """What a folder without the index is, and what to do."""
-    below = (path.parent for depth in ("*", "*/*") for path in sorted(folder.glob(f"{depth}/{pipeline.index}")))
-    if inner := next(below, None):
-        return f"; there is one in {inner}: give that folder."
+    below = [path for depth in ("*", "*/*") for path in sorted(folder.glob(f"{depth}/{pipeline.index}"))]
+    for path in below:
+        if _name(_mapping(path), pipeline) in _accepted(pipeline):
+            return f"; there is one in {path.parent}: give that folder."
     names = sorted(path for path in folder.iterdir() if path.is_file())
     singles = [path for path in names if path.suffix in SINGLE]
     if singles and not any(path.suffix == ".json" for path in names):
         return f". {single_file(singles[0], pipeline)}"
     for name, key in SAYS.items():
         if (folder / name).is_file():
-            config = _mapping(folder / name, str(folder))
+            config = _mapping(folder / name)
             says = config.get(key) or config.get("_class_name") or config.get("architectures")
             return f"; it is {says or 'something else'}, says its {name}."
     return " (model_index.json: a pipeline; config.json: SAM3)."
 
 
-def _mapping(path: Path, place: str) -> Mapping[str, Any]:
+def _mapping(path: Path) -> Mapping[str, Any]:
+    """What a file of JSON says. Raises ``ValueError`` where it is no mapping."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{place}: {path} cannot be read: {error}.") from None
+    except (ValueError, RecursionError):
+        found = None
     if not isinstance(found, dict):
-        raise BadInput(f"{place}: {path} is no mapping of names.")
+        raise ValueError(f"is not a whole model: {path} is no mapping of names.")
     return found
 
 
@@ -142,7 +159,7 @@ def _entry(folder: Path, name: str, library: Any, found: Any, wanted: str) -> It
     elif not (folder / name).is_dir():
         yield f"there is no folder {name}, which its model_index.json names"
     elif wanted and (folder / name / "config.json").is_file():
-        config = _mapping(folder / name / "config.json", str(folder))
+        config = _mapping(folder / name / "config.json")
         says, kind = config.get("_class_name", found), str(config.get("model_type", ""))
         if says != found or not found.lower().startswith(kind.replace("_", "").lower()):
             yield f"its {name} is a {kind or says}, says {name}/config.json; a {found} is needed"
@@ -157,13 +174,12 @@ def _weights(folder: Path, stem: str, variant: str | None) -> Iterator[str]:
     if there is None:
         yield f"{folder} has no {names[0]}{_other_weights(folder, stem)}"
     elif there.suffix == ".json":
-        parts = _mapping(there, str(folder)).get("weight_map")
+        parts = _mapping(there).get("weight_map")
         for part in sorted(set(parts.values())) if isinstance(parts, dict) else [None]:
             if not isinstance(part, str) or Path(part).name != part:
                 yield f"{there} names no files of its folder: {part}"
             elif not (folder / part).is_file():
                 yield f"{folder / part} is missing, which {there.name} names"
-            return
 
 
 def _other_weights(folder: Path, stem: str) -> str:
