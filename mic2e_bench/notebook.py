@@ -11,13 +11,14 @@ import pandas
 from IPython.display import HTML
 
 from mic2e_bench import api, paths
-from mic2e_bench.plan.params import CHOICES, Study, pinned, resolve_study
+from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.report import breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import figure as recommend_figure
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
@@ -114,7 +115,7 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    study = pinned(resolve_study(given, "parameters"))
+    study = pin.pinned(resolve_study(given, "parameters"))
     return Bench(study, Path(results) if results else paths.results(), mixed)
 
 

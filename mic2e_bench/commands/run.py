@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench import api
-    from mic2e_bench.plan import params
+    from mic2e_bench.tools import pin
     from mic2e_bench.tools.budget import budget
     from mic2e_bench.tools.verify import before
 
@@ -52,7 +52,7 @@ def execute(options: argparse.Namespace) -> int:
         return commands.OK
     if limit:
         prepare()
-    studies = [params.pinned(study) for study in studies]
+    studies = [pin.pinned(study) for study in studies]
     if older := before.text(studies, results):
         print(older)
     summary = api.run(

@@ -29,7 +29,6 @@ def digest(path: Path) -> str:
 def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     """Resolve ``inputs:`` of a params file to ``{"source", "path", "items": {name: {field: value or digest}}}``.
 
-    With ``order``, their names, where that is not the alphabetical one.
     ``value`` is ``bundled``, a folder, or a mapping with ``source`` and ``names`` or ``limit``. Only what the pipeline
     needs enters the identity, so a new caption does not invalidate a removal. Raises ``BadInput``.
     """
@@ -47,7 +46,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     names = _chosen(catalogue, value, pipeline, where)
     items = {name: _needed(folder, name, catalogue[name], pipeline, where) for name in names}
     where_from = {"source": "bundled"} if source == "bundled" else {"source": "folder", "path": str(folder.resolve())}
-    # the first of them is the one that is timed
+    # the first is timed: an order that is not the alphabetical one is part of the identity
     order = {"order": list(items)} if list(items) != sorted(items) else {}
     return {**where_from, **order, "items": items}
 

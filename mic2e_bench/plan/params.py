@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -131,17 +131,6 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     return Study(
         name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params
     )
-
-
-def pinned(study: Study) -> Study:
-    """The study with the commit of its weights, which the hub is asked for where no copy here says it."""
-    model = sources.pinned(study.baseline.model)
-    if model is study.baseline.model:
-        return study
-    new = {trial.id: replace(trial, model=model) for trial in (study.baseline, *study.trials)}
-    refused = {new[id].id: reason for id, reason in study.refused.items() if id in new}
-    trials = tuple(new[trial.id] for trial in study.trials)
-    return replace(study, baseline=new[study.baseline.id], trials=trials, refused=refused)
 
 
 def _points(

@@ -99,19 +99,9 @@ NOT_IDENTITY = {"model": ("path", "asked"), "inputs": ("path",), "protocol": ("t
 
 def identifying(content: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a content without what does not change what is measured."""
-    return {part: _without(value, NOT_IDENTITY.get(part, ())) for part, value in content.items()}
-
-
-def of_before(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What an older version's identity was a hash of: names left out wherever they stood, and no order of inputs."""
-    ordered = {**content, "inputs": _without(content["inputs"], ("order",))}
-    return _without(ordered, ("path", "timeout_s", "retries"), depth=99)
-
-
-def _without(value: Any, names: Iterable[str], depth: int = 1) -> Any:
-    if not isinstance(value, Mapping) or not depth:
-        return value
-    return {key: _without(one, names, depth - 1) for key, one in value.items() if key not in names}
+    left_out = {part: NOT_IDENTITY[part] for part in content if part in NOT_IDENTITY}
+    kept = {part: {key: content[part][key] for key in content[part] if key not in left_out[part]} for part in left_out}
+    return {**content, **kept}
 
 
 def fingerprint(content: Any) -> str:

@@ -16,6 +16,7 @@ from model_folders import COMMITS, UNET
 from mic2e_bench.catalog.models import digests, sources
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import record
+from mic2e_bench.tools import pin
 
 LARGE = sources.WHOLE_FILE_BYTES + (8 << 20)
 MIDDLE = LARGE // 2
@@ -254,6 +255,19 @@ def test_the_commit_is_in_the_identity(published):
     assert pinned.model == {"source": "hub", "id": "me/mine", "revision": COMMITS[1]}
 
 
+def test_a_commit_that_is_known_only_when_it_runs_is_pinned_first(published):
+    """Planned before anything was downloaded; asking the hub leaves its answer in the local copy."""
+    content = {**inpaint("me/mine"), "vary": {"attention": ["native", "sliced:1"], "fused_qkv": [False, True]}}
+    planned = helpers.study(content)
+    assert planned.refused and pin.pinned(planned).baseline.model == planned.baseline.model  # nobody answers
+    published(COMMITS[0])
+    pinned = pin.pinned(planned)
+    again = helpers.study(content)
+    assert [trial.id for trial in pinned.trials] == [trial.id for trial in again.trials]
+    assert (pinned.baseline, pinned.refused) == (again.baseline, again.refused)
+    assert pin.pinned(again) is again
+
+
 @pytest.mark.parametrize("content", ["", "main", "a" * 39, "../" * 13 + "a", "é"])
 def test_a_damaged_ref_is_no_commit(content, published):
     published(content)
@@ -282,7 +296,7 @@ def test_a_revision_leads_nowhere_else(revision, tmp_path, capsys):
 # ---- records of before
 
 
-def stored(results, trial, content, id):
+def stored(results, trial, content, id, weights_bytes=LARGE):
     """A measured record of the trial, as an older version wrote it."""
     image = results / trial.study / "images" / f"{id}.png"
     image.parent.mkdir(parents=True, exist_ok=True)
@@ -291,7 +305,7 @@ def stored(results, trial, content, id):
     made = record.make(
         trial, "ok", timing={"latency_s": [1.0], "load_s": 1.0, "first_call_s": 1.0},
         receipts={"steps": {"asked": 1, "seen": 1, "applied": True, "how": "counted"}}, environment={"host": "here"},
-        images=[{"input": "in0", "seed": 42, "file": f"images/{id}.png", "sha256": sha256}],
+        memory={"weights_bytes": weights_bytes}, images=[{"input": "in0", "seed": 42, "file": f"images/{id}.png", "sha256": sha256}],
     )  # fmt: skip
     helpers.store(results, {**made.raw, "id": id, "trial": content})
 
@@ -360,6 +374,10 @@ def test_records_of_before_stay_and_are_named(why, folder, tmp_path, published, 
     assert code == 0 and "no problems" in out
     assert len(remarks) == 1 and f"{id}.json: identity of before: " in remarks[0] and why in remarks[0]
 
+    if "path" in trial.model:  # the same where the folder is gone
+        folder.rename(tmp_path / "gone")
+        assert remarks[0] in helpers.command(capsys, "verify", "--results", results)[1]
+        (tmp_path / "gone").rename(folder)
     path = helpers.file(tmp_path / "s.yaml", content)
     for command in (["plan"], ["run", "--dry-run"]):
         code, out, _ = helpers.command(capsys, *command, path, "--results", results)
@@ -373,7 +391,7 @@ def test_a_record_of_today_has_no_remark(folder, tmp_path, published, capsys):
     small = model_folders.copy(tmp_path / "small")
     for model in (folder, small, "me/mine", "bundled", {"source": "me/mine", "revision": COMMITS[1]}):
         trial = helpers.study(inpaint(model)).baseline
-        stored(results, trial, trial.content, trial.id)
+        stored(results, trial, trial.content, trial.id, LARGE if model is folder else 1000)
     code, out, _ = helpers.command(capsys, "verify", "--results", results)
     assert (code, out) == (0, "5 records and 5 images: no problems\n")
     shutil.rmtree(folder)

@@ -283,28 +283,67 @@ def test_a_name_that_can_be_no_folder(name):
 
 # ---- what is only seen when it is loaded
 
+
+def _without_tensors(path, count=2):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    for name in sorted(tensors)[:count]:
+        del tensors[name]
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
 LATE = {
+    "a denoiser without some of its weights": (lambda f: _without_tensors(f / UNET), "no weights in unet", "BadInput"),
+    "an encoder without some of its weights": (
+        lambda f: _without_tensors(f / TEXT), "no weights in text_encoder for 2 of its", "BadInput",
+    ),
     "a tokenizer of other JSON": (lambda f: _put(f / "tokenizer/tokenizer.json", b'{"a": 1}'), "", "BadInput"),
     "a configuration without sense": (lambda f: _config(f, "unet", block_out_channels="many"), "", "BadInput"),
     "damaged after planning": (lambda f: _cut(f / TEXT), f"{TEXT} is cut short", "BadInput"),
     "gone after planning": (lambda f: (f / TEXT).unlink(), "is not a whole model", "Unavailable"),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_what_a_library_rejects_is_one_line_with_the_folder(case, tmp_path):
+def loaded(model, name, **arguments):
     import torch
 
     from mic2e_bench.catalog.models.load import load
     from mic2e_bench.catalog.pipeline import Build
 
+    return load(Build(registry.pipeline(name), load={"dtype": torch.float32, **arguments}), model)
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_what_a_library_rejects_is_one_line_with_the_folder(case, tmp_path):
     folder = model_folders.copy(tmp_path / "model")
-    pipeline = registry.pipeline("sdxl-inpaint")
     model = resolved(folder)
     damage, said, kind = LATE[case]
     damage(folder)
     with pytest.raises((BadInput, RuntimeError)) as no:
-        load(Build(pipeline, load={"dtype": torch.float32}), model)
+        loaded(model, "sdxl-inpaint")
     line = str(no.value)
     assert type(no.value).__name__ == kind
     assert "\n" not in line and str(folder) in line and said in line, line
+
+
+def test_a_part_of_sam3_answers_its_own_prompts_only(tmp_path):
+    import transformers
+
+    folder = model_folders.copy(tmp_path / "model", "sam3")
+    transformers.Sam3Model.from_pretrained(folder).save_pretrained(folder)
+    model = resolved(folder, "sam3")
+    assert loaded(model, "sam3", prompt_kind="text").prompt_kind == "text"
+    with pytest.raises(BadInput, match=r"it has no weights for points: .* are missing"):
+        loaded(model, "sam3", prompt_kind="points")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_whole_is_loaded(name, tmp_path):
+    folder = model_folders.copy(tmp_path / "model", name)
+    if name != "objectclear":  # its own loader takes a part that has no variants
+        _variant(folder)
+    given = {"source": str(folder), **({} if name == "objectclear" else {"variant": "fp16"})}
+    arguments = {"prompt_kind": "text"} if name == "sam3" else {}
+    pipe = loaded(resolved(given, name), name, **arguments)
+    assert getattr(pipe, registry.pipeline(name).denoiser) is not None

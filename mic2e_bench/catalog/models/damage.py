@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mic2e_bench.catalog.models.walk import File
 from mic2e_bench.errors import BadInput
@@ -80,19 +81,33 @@ def _json(path: Path) -> str:
 
 def _safetensors(path: Path, size: int) -> str:
     """What the header says against the size: eight bytes of its length, itself, then the tensors to the last byte."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > LARGEST_HEADER_BYTES:
-            return "is not a safetensors file"
-        if 8 + length > size:
-            return f"is cut short: {size:,} bytes, and its header alone has {8 + length:,}; download it again"
-        try:
-            header = json.loads(file.read(length))
-            tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-            ends = [entry["data_offsets"][1] for entry in tensors if "data_offsets" in entry]
-            wanted = 8 + length + max(ends, default=0)
-        except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):
-            return "is not a safetensors file: its header cannot be read"
+    length = _header_bytes(path)
+    if size < 8 or length > LARGEST_HEADER_BYTES:
+        return "is not a safetensors file"
+    if 8 + length > size:
+        return f"is cut short: {size:,} bytes, and its header alone has {8 + length:,}; download it again"
+    try:
+        ends = [entry["data_offsets"][1] for entry in _entries(path).values() if "data_offsets" in entry]
+        wanted = 8 + length + max(ends, default=0)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):
+        return "is not a safetensors file: its header cannot be read"
     if wanted > size:
         return f"is cut short: {size:,} of {wanted:,} bytes; download it again"
     return f"has {size - wanted:,} bytes after its last tensor; download it again" if wanted < size else ""
+
+
+def _header_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8), "little")
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    """What the header of a safetensors file says of each tensor."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(8 + _header_bytes(path))[8:])
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
+
+
+def tensors(path: Path) -> int:
+    """How many tensors a whole safetensors file has."""
+    return len(_entries(path))

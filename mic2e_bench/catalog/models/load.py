@@ -6,6 +6,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,11 @@ def load(build: Build, model: Mapping[str, Any]) -> Any:
     Raises ``Unavailable`` naming the file or repository that is missing, its licence page and the way to a local
     folder; ``BadInput`` naming the folder, and the file where that is known, for weights that a library cannot load.
     """
-    pipe = random.assemble(build) if model["source"] == "random" else _loaded(build, model)
+    if model["source"] == "random":
+        pipe = random.assemble(build)
+    else:
+        pipe = _loaded(build, model)
+        _refuse_made_up(replace(build, pipe=pipe).modules(), Path(sources.location(model, build.pipeline)[0]))
     if hasattr(pipe, "set_progress_bar_config"):
         pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -43,6 +48,17 @@ def _loaded(build: Build, model: Mapping[str, Any]) -> Any:
             name = model.get("asked", arguments.get("revision"))
             raise Unavailable(missing(error, where, name, model["source"])) from error
         raise BadInput(_cannot_be_loaded(error, where)) from error
+
+
+def _refuse_made_up(modules: Mapping[str, Any], folder: Path) -> None:
+    """Raise ``BadInput`` where a file lacks weights of its module: libraries warn, and leave them empty or random."""
+    for name, module in modules.items():
+        parameters = dict(module.named_parameters())
+        empty = [key for key, value in parameters.items() if value.is_meta]
+        stored = sum(damage.tensors(path) for path in (folder / name).glob("*.safetensors"))
+        if empty or 0 < stored < len(parameters):
+            lacks = f"{empty[0]}" if empty else f"{len(parameters) - stored} of its {len(parameters)} parameters"
+            raise BadInput(f"{folder} is not a whole model: there are no weights in {name} for {lacks}")
 
 
 def _cannot_be_loaded(error: Exception, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -168,20 +169,18 @@ def of_before(model: Mapping[str, Any]) -> dict[str, Any]:
 def why_before(model: Mapping[str, Any], weights_bytes: int | None) -> str:
     """Why the weights of a stored record are not fully in its identity; empty where they are.
 
-    ``weights_bytes`` is how large they were in memory: for a folder that is no longer what it was.
+    A record is data: of the folder that it names, if that is still a model's, only the sizes of files are looked at.
+    ``weights_bytes`` is how large the weights were in memory, for a folder that is gone.
     """
     if model["source"] == "hub" and not hub.is_commit(model["revision"]):
         return f"which commit of {model['id']} was '{model['revision']}' is not in it"
-    if model["source"] != "folder" or str(model["fingerprint"]).startswith(WHOLE):
+    if model["source"] != "folder" or model["fingerprint"].startswith(WHOLE):
         return ""
-    folder = Path(model["path"])
-    if fingerprint_of_before(folder) != model["fingerprint"]:  # the folder is gone, or another by now
-        large = (weights_bytes or 0) > WHOLE_FILE_BYTES
-        return "large files, if it had any, were hashed at their ends only" if large else ""
-    found = walk.files(folder)
-    if any(file.path.stat().st_size > WHOLE_FILE_BYTES for file in found):
-        return "large files were hashed at their ends only"
-    return "linked folders were left out" if any(file.linked for file in found) else ""
+    folder, largest = Path(model["path"]), weights_bytes or 0
+    if any((folder / name).is_file() for name in kind.SAYS):
+        with contextlib.suppress(BadInput, OSError):
+            largest = max((file.path.stat().st_size for file in walk.files(folder)), default=0)
+    return "large files were hashed at their ends only" if largest > WHOLE_FILE_BYTES else ""
 
 
 def pictures_may_lack(model: Mapping[str, Any]) -> bool:

@@ -11,12 +11,12 @@ from typing import Any
 
 from mic2e_bench import files, units
 from mic2e_bench.errors import BadInput
-from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import frame
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.recommend import FIELDS, LATENCY, MEMORY, QUALITY
@@ -50,7 +50,7 @@ def tune(
     from mic2e_bench.tools.tune.finalists import finish
     from mic2e_bench.tools.tune.search import Search
 
-    results, asked, study = Path(results), dict(asked or {}), params.pinned(study)
+    results, asked, study = Path(results), dict(asked or {}), pin.pinned(study)
     full = cheap = measuring.Measuring(study, space, results, lpips_weights)
     if proxies and (proxy := measuring.proxy(study)) is not study:
         cheap = measuring.Measuring(proxy, space, results, lpips_weights)

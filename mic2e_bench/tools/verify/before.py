@@ -8,13 +8,22 @@ from typing import Any
 
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.plan.params import Study
-from mic2e_bench.plan.trial import fingerprint, identifying, of_before
+from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import comparable, record
+
+LEFT_OUT = ("path", "timeout_s", "retries")  # then, wherever they stood
 
 
 def identities(content: Mapping[str, Any]) -> tuple[str, str]:
-    """The identity of a trial's content, and what an older version made of the same."""
-    return fingerprint(identifying(content)), fingerprint(of_before(content))
+    """The identity of a trial's content, and what an older version made of the same, which knew no order of inputs."""
+    inputs = {key: value for key, value in content["inputs"].items() if key != "order"}
+    return fingerprint(identifying(content)), fingerprint(_without({**content, "inputs": inputs}))
+
+
+def _without(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without(one) for key, one in value.items() if key not in LEFT_OUT}
 
 
 def why(one: record.Record) -> str:
