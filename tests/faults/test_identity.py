@@ -305,7 +305,8 @@ def stored(results, trial, content, id, weights_bytes=LARGE):
     made = record.make(
         trial, "ok", timing={"latency_s": [1.0], "load_s": 1.0, "first_call_s": 1.0},
         receipts={"steps": {"asked": 1, "seen": 1, "applied": True, "how": "counted"}}, environment={"host": "here"},
-        memory={"weights_bytes": weights_bytes}, images=[{"input": "in0", "seed": 42, "file": f"images/{id}.png", "sha256": sha256}],
+        memory={"weights_bytes": weights_bytes},
+        images=[{"input": "in0", "seed": 42, "file": f"images/{id}.png", "sha256": sha256}],
     )  # fmt: skip
     helpers.store(results, {**made.raw, "id": id, "trial": content})
 

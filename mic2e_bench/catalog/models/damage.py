@@ -33,11 +33,12 @@ def of(path: Path, folder: Path) -> str:
     """What is wrong with one file of a model's folder, in one line; empty where nothing is seen to be."""
     try:
         about = path.stat()
-    except OSError:
-        leads = os.readlink(path) if path.is_symlink() else "nothing"
+    except OSError as error:
+        if not path.is_symlink():
+            return f"{folder} is not a whole model: {path} cannot be read: {error.strerror}."
         return (
-            f"{path} is a link to {leads}, which is not there: copy the models with what they link to (cp -rL), or "
-            "put the missing file back."
+            f"{path} is a link to {os.readlink(path)}, which is not there: copy the models with what they link to "
+            "(cp -rL), or put the missing file back."
         )
     try:
         problem = _of(path, about.st_mode, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)

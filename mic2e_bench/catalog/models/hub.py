@@ -39,7 +39,7 @@ def commit(id: str, revision: str) -> dict[str, str]:
 def snapshot(id: str, revision: str) -> Path | None:
     """The folder with the files of a revision that were downloaded; ``None`` where there is none."""
     folder = _repository(id) / "snapshots" / commit(id, revision)["revision"]
-    return folder if folder.is_dir() else None
+    return folder if os.path.isdir(folder) else None
 
 
 def ask(id: str, revision: str) -> None:

@@ -58,7 +58,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     if not REVISION.fullmatch(revision):
         raise BadInput(f"{where}: model: revision: '{revision}' is no branch, tag or commit.")
     if snapshot := hub.snapshot(source, revision):
-        if (snapshot / pipeline.index).exists():  # what is not there yet is downloaded
+        if os.path.exists(snapshot / pipeline.index):  # what is not there yet is downloaded
             kind.check(snapshot, pipeline, where)
         damage.check(snapshot, walk.files(snapshot), where)
     return {"source": "hub", "id": source, **hub.commit(source, revision), **chosen}

@@ -28,22 +28,24 @@ def files(folder: Path) -> list[File]:
 
     A link to nothing is among them. Raises ``BadInput`` for a folder that cannot be read or has no end.
     """
-    found, seen, waiting = [], 0, [(Path(), False, (_place(folder),))]
+    found, seen, waiting = [], 0, [(Path(), False, ())]
     while waiting:
         name, linked, above = waiting.pop()
         try:
-            entries = sorted(os.listdir(folder / name))
+            place, entries = _place(folder / name), sorted(os.listdir(folder / name))
         except OSError as error:
             raise BadInput(f"{folder / name}: cannot be read: {error.strerror}.") from None
+        if place in above:
+            continue
         seen += len(entries)
         if seen > MOST:
             raise BadInput(f"{folder} holds more than {MOST} files: it is no folder of one model.")
         for entry in entries:
             path = folder / name / entry
-            if not os.path.isdir(path):
-                found.append(File(name / entry, path, linked))
-            elif (place := _place(path)) not in above:
+            if os.path.isdir(path):
                 waiting.append((name / entry, linked or path.is_symlink(), (*above, place)))
+            else:
+                found.append(File(name / entry, path, linked))
     return sorted(file for file in found if _counts(file))
 
 
@@ -55,6 +57,6 @@ def _place(folder: Path) -> tuple[int, int]:
 def _counts(file: File) -> bool:
     """Whether its name is that of a file which is read; a link to nothing could be a folder as well."""
     suffix = file.name.suffix
-    if not file.path.exists():  # a hidden one is an editor's lock
+    if not os.path.exists(file.path):  # a hidden one is an editor's lock
         return not file.name.name.startswith(".") and (not suffix or suffix in (*READ, *ALSO))
     return suffix in (*READ, *ALSO) and file.name.name != NOT_READ
