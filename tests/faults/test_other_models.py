@@ -154,6 +154,12 @@ BROKEN = {
     ),
     "a missing shard": (lambda f: _sharded(f, keep=False), "a-2.safetensors is missing"),
     "a shard elsewhere": (lambda f: _sharded(f, names=("a-1.safetensors", "../../x")), "names no files of its folder"),
+    "shards without names": (
+        lambda f: (_sharded(f), _put(f / f"{UNET}.index.json", b'{"weight_map": {"a": [1], "b": {}}}')), "is missing",
+    ),
+    "no shards": (
+        lambda f: (_sharded(f), _put(f / f"{UNET}.index.json", b'{"weight_map": [1]}')), "names no files of its folder",
+    ),
     "an index of shards that is none": (
         lambda f: (_sharded(f), _put(f / f"{UNET}.index.json", b"[]")), "is no mapping",
     ),

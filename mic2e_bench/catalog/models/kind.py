@@ -175,8 +175,9 @@ def _weights(folder: Path, stem: str, variant: str | None) -> Iterator[str]:
         yield f"{folder} has no {names[0]}{_other_weights(folder, stem)}"
     elif there.suffix == ".json":
         parts = _mapping(there).get("weight_map")
-        for part in sorted(set(parts.values())) if isinstance(parts, dict) else [None]:
-            if not isinstance(part, str) or Path(part).name != part:
+        named = sorted({str(part) for part in parts.values()}) if isinstance(parts, dict) else []
+        for part in named or [""]:
+            if Path(part).name != part or not part:
                 yield f"{there} names no files of its folder: {part}"
             elif not (folder / part).is_file():
                 yield f"{folder / part} is missing, which {there.name} names"
