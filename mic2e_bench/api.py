@@ -75,12 +75,15 @@ def run(
 
 
 def _studies(given: Any) -> list[Study]:
-    """The studies of one argument of ``run``."""
+    """The studies of one argument of ``run``, with the commit of what comes from the hub."""
     from mic2e_bench.plan import params
+    from mic2e_bench.tools import pin
 
     if isinstance(given, params.Study):
-        return [given]
-    return [params.resolve_study(given)] if isinstance(given, Mapping) else params.read_all(given)
+        found = [given]
+    else:
+        found = [params.resolve_study(given)] if isinstance(given, Mapping) else params.read_all(given)
+    return [pin.pinned(study) for study in found]
 
 
 def load(results: str | Path | None = None, study: str | None = None, mixed: bool = False) -> pandas.DataFrame:

@@ -18,6 +18,7 @@ from mic2e_bench.report import breakdown, figures, findings, interactions, marku
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import figure as recommend_figure
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
@@ -114,7 +115,8 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    return Bench(resolve_study(given, "parameters"), Path(results) if results else paths.results(), mixed)
+    study = pin.pinned(resolve_study(given, "parameters"))
+    return Bench(study, Path(results) if results else paths.results(), mixed)
 
 
 def _from_root(value: Any) -> Any:

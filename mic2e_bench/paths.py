@@ -26,7 +26,7 @@ def root() -> Path:
 def find(path: str) -> Path:
     """A path that a params file names: as it is from the working folder, else from the workbench's root."""
     given = Path(os.path.expanduser(path))
-    return given if given.is_absolute() or given.exists() else root() / given
+    return given if given.is_absolute() or os.path.exists(given) else root() / given
 
 
 def results() -> Path:

@@ -63,6 +63,9 @@ class Pipeline:
     - ``components``: its torch modules by attribute; ``denoiser``: the one that is called at every step.
     - ``family``: what the denoiser is; many toggles ask.
     - ``architecture(arguments)``: the published size, from component to (class path, configuration).
+    - ``index``: the file in a folder of its weights that says what they are: ``model_index.json`` (of diffusers), or
+      ``config.json`` (of transformers).
+    - ``folders``: what that file may say beside the class's name: classes with the same components, or a model type.
     - ``unweighted()``: what it needs beside the components to be assembled without stored weights: tokenizers and
       scheduler, by name. Default: those of the bundled model of its name.
 
@@ -98,6 +101,8 @@ class Pipeline:
     options: Mapping[str, Any] = field(default_factory=dict)
     load: Callable[..., Any] | None = None
     assemble: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] | None = None
+    index: Literal["model_index.json", "config.json"] = "model_index.json"
+    folders: tuple[str, ...] = ()
     unweighted: Callable[[], Mapping[str, Any]] | None = None
     written: Callable[[Settings], Written] | None = None
     multiple: int = 16

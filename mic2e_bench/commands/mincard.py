@@ -15,9 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from mic2e_bench.tools import mincard
+    from mic2e_bench.tools import mincard, pin
 
     for study in commands.studies(options):
-        for found in mincard.of_study(study, commands.results(options), tuple(options.label)):
+        for found in mincard.of_study(pin.pinned(study), commands.results(options), tuple(options.label)):
             print(found.text)
     return commands.OK

@@ -27,6 +27,7 @@ def text(studies: Sequence[Study], results: Path) -> str:
     from mic2e_bench.catalog.models import sources
     from mic2e_bench.machine import visible
     from mic2e_bench.report.tabular import columns
+    from mic2e_bench.tools.verify import before
 
     parts = []
     for study in studies:
@@ -40,7 +41,7 @@ def text(studies: Sequence[Study], results: Path) -> str:
             f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
             + columns(rows, ("trial", "label", "state"))
         )
-    return "\n\n".join([*parts, *filter(None, [visible.hidden()])])
+    return "\n\n".join([*parts, *filter(None, [before.text(studies, results), visible.hidden()])])
 
 
 def _state(study: Study, trial: Trial, results: Path) -> str:

@@ -41,7 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench import api
+    from mic2e_bench.tools import pin
     from mic2e_bench.tools.budget import budget
+    from mic2e_bench.tools.verify import before
 
     limit = budget.of_process(options.budget) if options.budget else None
     studies, results = commands.studies(options), commands.results(options)
@@ -50,6 +52,9 @@ def execute(options: argparse.Namespace) -> int:
         return commands.OK
     if limit:
         prepare()
+    studies = [pin.pinned(study) for study in studies]
+    if older := before.text(studies, results):
+        print(older)
     summary = api.run(
         *studies,
         results=results,

@@ -46,7 +46,9 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     names = _chosen(catalogue, value, pipeline, where)
     items = {name: _needed(folder, name, catalogue[name], pipeline, where) for name in names}
     where_from = {"source": "bundled"} if source == "bundled" else {"source": "folder", "path": str(folder.resolve())}
-    return {**where_from, "items": items}
+    # the first is timed: an order that is not the alphabetical one is part of the identity
+    order = {"order": list(items)} if list(items) != sorted(items) else {}
+    return {**where_from, **order, "items": items}
 
 
 def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:

@@ -93,15 +93,15 @@ def grouped(trials: Iterable[Trial]) -> list[Group]:
     return list(groups.values())
 
 
-# where a file lies, how long we wait and how often do not change what is measured; digests stand for the files
-NOT_IDENTITY = ("path", "timeout_s", "retries")
+# by part: where a file lies, how a commit was called, how long we wait and how often do not change what is measured
+NOT_IDENTITY = {"model": ("path", "asked"), "inputs": ("path",), "protocol": ("timeout_s", "retries")}
 
 
-def identifying(content: Any) -> Any:
-    """The content without what does not change what is measured."""
-    if isinstance(content, Mapping):
-        return {key: identifying(value) for key, value in content.items() if key not in NOT_IDENTITY}
-    return content
+def identifying(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a content without what does not change what is measured."""
+    left_out = {part: NOT_IDENTITY[part] for part in content if part in NOT_IDENTITY}
+    kept = {part: {key: content[part][key] for key in content[part] if key not in left_out[part]} for part in left_out}
+    return {**content, **kept}
 
 
 def fingerprint(content: Any) -> str:

@@ -34,4 +34,4 @@ def _sizes(trial: Trial) -> list[int]:
 def _rest(trial: Trial) -> str:
     """All that has a part in how much memory a call needs, but for the sizes."""
     settings = {name: value for name, value in trial.settings.items() if name not in SIZES}
-    return fingerprint(identifying([trial.pipeline, dict(trial.model), settings, dict(trial.inputs)]))
+    return fingerprint(identifying({**trial.content, "settings": settings, "protocol": {}}))

@@ -19,11 +19,17 @@ class Segmenter:
 
     @classmethod
     def load(cls, source: str, prompt_kind: str, **arguments: Any) -> Segmenter:
-        """From a folder or hub id in the published layout, which both models read."""
+        """From a folder or hub id in the published layout, which both models read.
+
+        Raises ``ValueError`` where it lacks weights of the one that answers this kind of prompt: the library would
+        only warn, and make random ones.
+        """
         import transformers
 
         kind = transformers.Sam3Model if prompt_kind == "text" else transformers.Sam3TrackerModel
-        model = kind.from_pretrained(source, use_safetensors=True, **arguments)
+        model, found = kind.from_pretrained(source, use_safetensors=True, output_loading_info=True, **arguments)
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"it has no weights for {prompt_kind}: {len(missing)} are missing, such as {missing[0]}")
         return cls(model, processor_for(source, prompt_kind, arguments.get("revision")), prompt_kind)
 
     def to(self, device: str) -> Segmenter:

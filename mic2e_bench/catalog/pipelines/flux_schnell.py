@@ -50,6 +50,7 @@ PIPELINE = Pipeline(
     about="text to image in four steps",
     hub="black-forest-labs/FLUX.1-schnell",
     class_path="diffusers.FluxPipeline",
+    folders=("FluxImg2ImgPipeline", "FluxInpaintPipeline"),
     options={"use_safetensors": True},
     denoiser="transformer",
     components=("text_encoder", "text_encoder_2", "transformer", "vae"),

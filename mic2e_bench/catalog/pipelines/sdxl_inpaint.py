@@ -61,6 +61,7 @@ PIPELINE = Pipeline(
     about="paints the masked part anew after a prompt",
     hub="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
     class_path="diffusers.StableDiffusionXLInpaintPipeline",
+    folders=("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"),
     options={"use_safetensors": True, "add_watermarker": False},
     denoiser="unet",
     components=("text_encoder", "text_encoder_2", "unet", "vae"),

@@ -60,6 +60,7 @@ PIPELINE = Pipeline(
     about="text to image in nine steps",
     hub="Tongyi-MAI/Z-Image-Turbo",
     class_path="diffusers.ZImagePipeline",
+    folders=("ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
     options={"use_safetensors": True},
     denoiser="transformer",
     components=("text_encoder", "transformer", "vae"),

@@ -24,12 +24,12 @@ def weight_files(build: Build) -> list[Path]:
     """The weight files that the build will load; none for random weights, or where nothing is downloaded yet."""
     if build.model.get("source") == "random":
         return []
-    where, revision = sources.location(build.model, build.pipeline)
-    folder = Path(where) if build.model["source"] != "hub" else _downloaded(where, revision)
+    where, arguments = sources.location(build.model, build.pipeline)
+    folder = Path(where) if build.model["source"] != "hub" else _downloaded(where, arguments["revision"])
     return sorted(path.resolve() for path in folder.rglob("*.safetensors")) if folder else []
 
 
-def _downloaded(where: str, revision: str | None) -> Path | None:
+def _downloaded(where: str, revision: str) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:

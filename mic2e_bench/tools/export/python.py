@@ -30,7 +30,7 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
     if chosen.record:
         settings = chosen.record.settings
     written = pipeline.written(settings)
-    source, revision = _source(chosen, pipeline)
+    source, arguments = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
     codes, through_apply = _codes(settings, pipeline)
     first = f"# {pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export"
@@ -39,16 +39,16 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
         _imports(pipeline, written, codes, bool(through_apply), bool(expected)),
         "\n".join(f"{name} = {_written(value)}" for name, value in {"SOURCE": source, **constants}.items()),
         written.functions.strip("\n"),
-        _loaded(pipeline, written, codes, revision, settings, through_apply),
+        _loaded(pipeline, written, codes, arguments, settings, through_apply),
         _called(written, codes, bool(through_apply)),
         _saved(expected),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _source(chosen: Chosen, pipeline: Pipeline) -> tuple[str, str | None]:
+def _source(chosen: Chosen, pipeline: Pipeline) -> tuple[str, dict[str, str]]:
     if not chosen.record:
-        return pipeline.hub, None
+        return pipeline.hub, {}
     model = chosen.record.model
     if model["source"] == "random":
         raise BadInput("export: this trial has random weights, which no plain code makes: use --as yaml.")
@@ -112,13 +112,13 @@ def _loaded(
     pipeline: Pipeline,
     written: Written,
     codes: Mapping[str, Code],
-    revision: str | None,
+    given: Mapping[str, str],
     settings: Mapping[str, Any],
     through_apply: Mapping[str, Any],
 ) -> str:
     arguments = ["SOURCE", *(code.load for code in codes.values() if code.load)]
-    arguments += [f"revision={_written(revision)}"] if revision else []
-    arguments += [*(f"{name}={_written(value)}" for name, value in pipeline.options.items()), *written.options]
+    named = {**given, **pipeline.options}
+    arguments += [*(f"{name}={_written(value)}" for name, value in named.items()), *written.options]
     lines = _lines(codes, Phase.LOAD, Phase.LOAD)
     if settings.get("process") == "per_call":
         lines.append("# process per_call: run this file anew for every call")
@@ -128,10 +128,10 @@ def _loaded(
         # quantising depends on the device, and the placing comes after it
         placing = {"device": "cpu", "offload": "none"}
         placed = {name: settings[name] for name, plain in placing.items() if settings.get(name, plain) != plain}
-        given = {**through_apply, **placed}
+        at_once = {**through_apply, **placed}
         lines += ["# no plain form of the library's own: put in force by the workbench, as it was measured"]
-        lines += [f"applied = mic2e_bench.apply(pipe, {given!r})"]
-        codes = {name: code for name, code in codes.items() if name not in given}
+        lines += [f"applied = mic2e_bench.apply(pipe, {at_once!r})"]
+        codes = {name: code for name, code in codes.items() if name not in at_once}
     return "\n".join([*lines, *_lines(codes, Phase.PLACE, Phase.CALL)])
 
 

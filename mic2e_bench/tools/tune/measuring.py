@@ -107,10 +107,13 @@ def proxy(study: Study) -> Study:
     base = study.baseline
     items, protocol = base.inputs["items"], dict(base.protocol)
     first = dict(list(items.items())[: 2 if study.pipeline.task not in (*EDITING, "segmentation") else 1])
+    chosen = {**base.inputs, "items": first}
+    if "order" in chosen:
+        chosen["order"] = list(first)
     protocol["seeds"] = protocol["seeds"][:1]
     if not isinstance(protocol["repeats"], int) or protocol["repeats"] > PROXY_REPEATS:
         protocol["repeats"] = PROXY_REPEATS
-    cheap = dataclasses.replace(base, inputs={**base.inputs, "items": first}, protocol=protocol)
+    cheap = dataclasses.replace(base, inputs=chosen, protocol=protocol)
     if cheap.id == base.id:
         return study
     name = f"{study.name}-proxy"

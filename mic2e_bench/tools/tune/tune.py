@@ -16,6 +16,7 @@ from mic2e_bench.plan.settings import show
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import frame
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.recommend import FIELDS, LATENCY, MEMORY, QUALITY
@@ -49,7 +50,7 @@ def tune(
     from mic2e_bench.tools.tune.finalists import finish
     from mic2e_bench.tools.tune.search import Search
 
-    results, asked = Path(results), dict(asked or {})
+    results, asked, study = Path(results), dict(asked or {}), pin.pinned(study)
     full = cheap = measuring.Measuring(study, space, results, lpips_weights)
     if proxies and (proxy := measuring.proxy(study)) is not study:
         cheap = measuring.Measuring(proxy, space, results, lpips_weights)

@@ -2,7 +2,8 @@
 
 A problem is a record that cannot be trusted, an image that is not the one that was made, a published table that the
 records no longer give. Images of random weights need not be kept; those that are there are checked. A remark is what
-no record knows of: it does no harm and may be deleted.
+no record knows of, which does no harm and may be deleted, and a record whose identity is one of before: older versions
+made it of less.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import protocol
-from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.tools.verify import before
 
 IDENTITY = re.compile(r"[0-9a-f]{16}")
 
@@ -79,6 +80,8 @@ def _record(path: Path, found: Verification, images: dict[str, str], needed: set
     try:
         frame.row(one, str(path))
         found.problems += [f"{path}: {problem}" for problem in content(one, path.parent.name)]
+        if why := before.why(one):
+            found.remarks.append(f"{path}: identity of before: {why}")
         for picture in one.pictures:
             if images.setdefault(picture["file"], picture["sha256"]) != picture["sha256"]:
                 found.problems.append(f"{path}: {picture['file']} has another hash in another record")
@@ -90,7 +93,7 @@ def _record(path: Path, found: Verification, images: dict[str, str], needed: set
 
 def content(one: record.Record, study: str) -> Iterator[str]:
     """What is wrong with a record that can be read."""
-    if fingerprint(identifying(one.raw["trial"])) != one.id:
+    if one.id not in before.identities(one.raw["trial"]):
         yield "its trial is not the one that its identity is a hash of"
     if one.study != study:
         yield f"it is of study '{one.study}'"
