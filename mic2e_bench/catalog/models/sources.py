@@ -12,6 +12,7 @@ from typing import Any
 
 from mic2e_bench import paths
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -31,7 +32,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     for key in given:
         if key not in ("source", "revision"):
             raise unknown("key", key, ("source", "revision"), f"{where}: model")
-    source, revision = str(given.get("source", "bundled")), given.get("revision")
+    source, revision = named(given.get("source", "bundled"), f"{where}: model"), given.get("revision")
     if source == "bundled":
         return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where))}
     if source == "random":
@@ -39,7 +40,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
-    elif paths.find(source).is_dir():
+    elif os.path.isdir(paths.find(source)):
         path = _folder(paths.find(source), where)
         return {"source": "folder", "fingerprint": fingerprint(path), "path": str(path.resolve())}
     if not HUB_ID.fullmatch(source) or source.startswith("."):
@@ -47,7 +48,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
             f"{where}: model: no folder '{source}', and it is no hub id (owner/name). "
             f"Known words: bundled, random, published ({pipeline.hub})."
         )
-    return {"source": "hub", "id": source, "revision": str(revision or "main")}
+    return {"source": "hub", "id": source, "revision": named(revision or "main", f"{where}: model: revision")}
 
 
 def bundled(name: str, where: str) -> Path:
