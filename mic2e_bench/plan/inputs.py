@@ -87,7 +87,7 @@ def _well_formed(field: str, value: Any) -> bool:
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
     """The picture files of every input: ``{name: {"image"|"mask"|"truth"|"shadow": path}}``."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()):
         stem, _, kind = path.stem.rpartition(".")
         name, field = (stem, kind) if stem and f".{kind}" in FILES.values() else (path.stem, "image")
         found.setdefault(name, {})[field] = path
@@ -142,7 +142,7 @@ def _open(path: Path, where: str) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{where}: inputs: {path} is not a readable image ({error}).") from None
 
 
