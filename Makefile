@@ -4,7 +4,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 PYTHON := .venv/bin/python
 EXTRAS := --all-extras
 
-.PHONY: setup demo full test test-gpu lab lock lint bundled bench bench-overhead bench-peer clean
+.PHONY: setup demo full test fuzz test-gpu lab lock lint bundled bench bench-overhead bench-peer clean
 
 setup: .venv/.done
 
@@ -24,6 +24,9 @@ full: setup  ## the longer studies, then the guides' tables from their records
 
 test: setup  ## every test that needs no GPU
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+fuzz: setup  ## damaged inputs of every kind, for ten minutes or FUZZ_SECONDS; what is answered badly lies in .fuzz/
+	HF_HUB_OFFLINE=1 $(PYTHON) tests/fuzz/fuzz.py
 
 # with another Python (make test-gpu PYTHON=python3) nothing is set up: it has what the tests need
 test-gpu: $(if $(filter .venv/%,$(PYTHON)),setup)  ## the tests that need a CUDA device

@@ -58,7 +58,7 @@ def run(
     from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]
-    results = Path(results) if results else paths.results()
+    results = paths.results_of(results)
     limit = budgets.Budget(budgets.parse(budget, "budget")) if isinstance(budget, str) else budget
     if limit and rerun:
         raise BadInput("--rerun measures all anew, so that a run with --budget would never get further: give one.")
@@ -95,7 +95,7 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
     from mic2e_bench import paths
     from mic2e_bench.records import frame
 
-    table, damaged = frame.load(Path(results) if results else paths.results(), study, mixed)
+    table, damaged = frame.load(paths.results_of(results), study, mixed)
     for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
     return table

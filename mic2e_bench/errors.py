@@ -5,9 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST = 1200  # characters of a line
+
 
 class BadInput(ValueError):
     """One clear line: what was asked, where, what exists, what to do. The commands exit with 2 on it."""
+
+    def __init__(self, line: object = "") -> None:
+        super().__init__(in_a_line(str(line)))
+
+
+def in_a_line(text: str) -> str:
+    """A text as one line that a terminal can show: of a long one both ends, what is no character of print escaped."""
+    if len(text) > MOST:
+        text = f"{text[: MOST - 400]} … {text[-400:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class Unavailable(RuntimeError):
@@ -23,7 +35,7 @@ def unknown(what: str, given: object, known: Iterable[str], where: str = "") -> 
 
 def nearest(given: object, known: Iterable[str]) -> str:
     """`` Did you mean '...'?`` where a known name is near enough, else nothing."""
-    near = difflib.get_close_matches(str(given), list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(given)[:100], list(known), n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml import YAMLError
 
+from mic2e_bench import documents
 from mic2e_bench.errors import BadInput
 
-NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # a date such as 2026-13-01; brackets without end
+MIB = 1 << 20
+MOST_TEXT, MOST_JSON = MIB, 256 * MIB  # bytes of a file that a person writes, and of one that a program writes
 
 
 class CannotWrite(BadInput):
     """A folder that cannot be written, or a disk that is full."""
 
 
+def read_bytes(path: Path, most: int) -> bytes:
+    """A regular file of at most ``most`` bytes: a pipe or a device would be waited for, or never end.
+
+    Raises ``OSError``, whose ``strerror`` says what is wrong.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe opens at once
+    with open(descriptor, "rb") as file:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file", str(path))
+        content = file.read(most + 1)
+        if len(content) > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most // MIB} MiB", str(path))
+        return content
+
+
 def read_text(path: Path, where: str = "", advice: str = "") -> str:
-    """What a UTF-8 file says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no such file."""
+    """What a UTF-8 file of at most 1 MiB says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no
+    such file.
+    """
     place = f"{where}: {path}" if where else str(path)
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return read_bytes(path, MOST_TEXT).decode().replace("\r\n", "\n")
     except FileNotFoundError:
         raise BadInput(f"{place}: cannot be read: no such file.{advice and f' {advice}'}") from None
     except OSError as error:  # a folder, no permission
@@ -31,37 +54,53 @@ def read_text(path: Path, where: str = "", advice: str = "") -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise BadInput(f"{place}, line {line}: cannot be read: not UTF-8. Save it as UTF-8 text.") from None
+    except ValueError:
+        raise BadInput(f"{place}: no file has such a name.") from None
 
 
-def read_yaml(path: Path, where: str = "", advice: str = "", parse: Callable[[str], Any] = yaml.safe_load) -> Any:
+def read_yaml(path: Path, where: str = "", advice: str = "") -> Any:
     """What a YAML file of one document says; ``None`` where it is empty. Raises ``BadInput`` as ``read_text`` does."""
+    found = read_documents(path, where, advice)
+    if len(found) > 1:
+        place = f"{where}: {path}" if where else str(path)
+        raise BadInput(f"{place}: it holds {len(found)} documents, and one is wanted: take out the lines ---.")
+    return found[0] if found else None
+
+
+def read_documents(path: Path, where: str = "", advice: str = "") -> list[Any]:
+    """What a YAML file says, a document after the other. Raises ``BadInput`` as ``read_text`` does."""
     text = read_text(path, where, advice)
     try:
-        return parse(text)
-    except NOT_YAML as error:
+        return documents.yaml_values(text)
+    except YAMLError as error:
         place = f"{where}: {path}" if where else str(path)
         raise BadInput(f"{place}{_what_is_wrong(error)} Look at brackets, quotes and indents there.") from None
 
 
-def read_documents(path: Path) -> list[Any]:
-    """What a YAML file says, a document after the other. Raises ``BadInput`` as ``read_text`` does."""
-    return read_yaml(path, parse=lambda text: list(yaml.safe_load_all(text)))
+def read_json(path: Path) -> Any:
+    """What a JSON file says. Raises ``OSError``, and ``ValueError`` for what is no JSON or not to be taken in."""
+    content = read_bytes(path, MOST_JSON)
+    try:
+        return documents.json_value(content)
+    except RecursionError:
+        raise ValueError("brackets without end") from None
 
 
 def _what_is_wrong(error: Exception) -> str:
     mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    if mark is None:  # a character or a value that cannot be; nothing says in which line
+    if mark is None:  # a character that cannot be; nothing says in which line
         return f": not valid YAML: {' '.join(str(error).split())}."
     begun = f" {error.context} of line {start.line + 1}" if error.context and start else ""
     return f", line {mark.line + 1}: not valid YAML: {error.problem}{begun}."
 
 
-def yaml_value(text: str, where: str) -> Any:
-    """A value as YAML writes it. Raises ``BadInput``."""
+def yaml_value(text: str, where: str, key: str = "") -> Any:
+    """A value as YAML writes it under a key. Raises ``BadInput``."""
     try:
-        return yaml.safe_load(text)
-    except NOT_YAML:
-        raise BadInput(f"{where}: '{text}' is not a YAML value.") from None
+        return documents.yaml_value(text, key)
+    except YAMLError as error:
+        why = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise BadInput(f"{where}: '{text}' is not a YAML value: {why}.") from None
 
 
 def text_or_nothing(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pandas
 from IPython.display import HTML
 
-from mic2e_bench import api, paths
+from mic2e_bench import api, documents, paths
 from mic2e_bench.plan.params import CHOICES, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
@@ -115,16 +116,23 @@ def bench(example: str, params: Mapping[str, Any], results: str | None = None, m
         given.pop(example, None)
     for key in ("inputs", "model"):
         given[key] = _from_root(given.get(key, "bundled"))
-    study = pin.pinned(resolve_study(given, "parameters"))
-    return Bench(study, Path(results) if results else paths.results(), mixed)
+    is_mixed = documents.truth(mixed, "parameters: mixed")
+    return Bench(pin.pinned(resolve_study(given, "parameters")), _results(results), is_mixed)
+
+
+def _results(given: Any) -> Path:
+    """The results folder; a relative one is the workbench's, also where the kernel runs in notebooks/."""
+    return paths.root() / paths.results_of(given if given is None else documents.named(given, "parameters: results"))
 
 
 def _from_root(value: Any) -> Any:
     """A folder as a params file names it, relative to the workbench, also where the kernel runs in notebooks/."""
     if isinstance(value, Mapping):
         return {**value, "source": _from_root(value.get("source", "bundled"))}
-    under = paths.root() / str(value)
-    return str(under) if not Path(str(value)).exists() and under.is_dir() else value
+    if not isinstance(value, str):
+        return value
+    under = paths.root() / value
+    return str(under) if not os.path.exists(value) and os.path.isdir(under) else value
 
 
 @dataclass(frozen=True)
@@ -158,5 +166,6 @@ def choice(studies: str | Sequence[str], results: str | None = None, **asked: An
     ``asked`` are ``ask``'s ``max_latency``, ``max_vram``, ``max_memory``, ``min_quality``, ``prefer``, ``metric``.
     Raises ``BadInput``.
     """
-    names = [studies] if isinstance(studies, str) else list(studies)
-    return Choice(*ask(names, Path(results) if results else paths.results(), **asked))
+    names = studies if isinstance(studies, (list, tuple)) else [studies]
+    names = [documents.named(name, "parameters: studies") for name in names]
+    return Choice(*ask(names, _results(results), **asked))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mic2e_bench.errors import BadInput
+
 PACKAGE = Path(__file__).resolve().parent
 BUNDLED = PACKAGE / "bundled"  # models, inputs and the network of the perceptual metric that come with the package
 EVIDENCE = "evidence"  # the folder beside the studies with the records that are kept in the repository
@@ -16,7 +18,10 @@ def root() -> Path:
     Outside a workbench it is the one that this package was installed from, or else the working folder; so a notebook
     started in ``notebooks/`` and a command started above it work on the same results.
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise BadInput("the working folder is there no longer: change to another one.") from None
     for folder in (here, *here.parents, PACKAGE.parent):
         if (folder / "params").is_dir() and (folder / "notebooks").is_dir():
             return folder
@@ -25,8 +30,23 @@ def root() -> Path:
 
 def find(path: str) -> Path:
     """A path that a params file names: as it is from the working folder, else from the workbench's root."""
-    given = Path(os.path.expanduser(path))
+    given = expanded(path)
     return given if given.is_absolute() or os.path.exists(given) else root() / given
+
+
+def expanded(path: str | Path) -> Path:
+    """A path that a person gives, in which ``~`` is the home folder. Raises ``BadInput`` where that is not known."""
+    if not str(path).strip() or "\0" in str(path):
+        raise BadInput(f"{str(path)!r} is no name of a file or folder.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no HOME, and a user without an entry in passwd
+        raise BadInput(f"{path}: the home folder is not known here (no HOME): give the whole path.") from None
+
+
+def results_of(given: str | Path | None) -> Path:
+    """The results folder that a person gives, or the default one; a relative one is from the working folder."""
+    return results() if given is None else expanded(given)
 
 
 def results() -> Path:
@@ -36,4 +56,4 @@ def results() -> Path:
 
 def cache() -> Path:
     """Where engines and compiled kernels are kept from run to run: ``$XDG_CACHE_HOME/mic2e-bench``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mic2e-bench"
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mic2e-bench"

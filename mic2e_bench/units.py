@@ -15,8 +15,23 @@ NONE = "–"
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 TIMES = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # of work that takes minutes
 BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MIB, "GiB": GIB}
+LONGEST_S = 2_000_000  # what a clock of the kernel can wait for
 PERCENT = {"%": 1.0}
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*\Z")
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s]*)\s*\Z", re.ASCII)
+
+
+def whole(value: Any, low: int, high: int, where: str, other: str = "", hint: str = "") -> int:
+    """A whole number from ``low`` to ``high``. Raises ``BadInput``, which names what ``other`` form there is."""
+    if type(value) is not int or not low <= value <= high:
+        raise BadInput(f"{where}: {value!r} is not a whole number from {low} to {high}{other}.{hint}")
+    return value
+
+
+def count(text: str, where: str) -> int:
+    """A whole number from 1, as a command line has it. Raises ``BadInput``."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not int(text):
+        raise BadInput(f"{where}: {text} is not a whole number from 1.")
+    return int(text)
 
 
 def seconds(text: str, where: str) -> float:
@@ -26,7 +41,9 @@ def seconds(text: str, where: str) -> float:
 
 def working_time(text: str, where: str, example: str = "a time such as 90s, 10m or 1h") -> float:
     """Seconds that work may take. Raises ``BadInput`` naming ``where``."""
-    return _above_zero(text, TIMES, where, example)
+    if (found := _above_zero(text, TIMES, where, example)) > LONGEST_S:
+        raise BadInput(f"{where}: {text} is longer than {LONGEST_S // 86400} days, which no clock here waits for.")
+    return found
 
 
 def size(text: str, where: str) -> float:
@@ -44,7 +61,7 @@ def percent(text: str, where: str) -> float:
 
 def _quantity(text: str, units: Mapping[str, float], where: str, example: str) -> float:
     """A number with one of ``units``, in the unit whose factor is 1. Raises ``BadInput`` where either is missing."""
-    found = _NUMBER.match(text)
+    found = _NUMBER.match(text := str(text))  # from a notebook it may be a number
     if not found or not math.isfinite(float(found[1])):
         raise BadInput(f"{where}: '{text}' is not {example}.")
     unit, advice = found[2], f"Write {example}; units: {', '.join(units)}."
@@ -60,6 +77,8 @@ def _above_zero(text: str, units: Mapping[str, float], where: str, example: str)
     value = _quantity(text, units, where, example)
     if value <= 0:
         raise BadInput(f"{where}: {text} is out of reach: nothing takes so little. Write more than zero.")
+    if not math.isfinite(value):
+        raise BadInput(f"{where}: {text} is out of reach: nothing takes so much.")
     return value
 
 
@@ -68,7 +87,7 @@ def assignment(text: str, option: str, example: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise BadInput(f"{option} {text}: write key=value, for example {option} {example}.")
-    return key, yaml_value(value, f"{option} {text}")
+    return key, yaml_value(value, f"{option} {text}", key.rpartition(".")[2])
 
 
 def digits(value: Any, count: int = 3) -> str:

@@ -14,11 +14,13 @@ from mic2e_bench.errors import BadInput
         (b"a: 1\nb: [1\nc: 2\n", "line 3: not valid YAML: expected ',' or ']', but got ':' while parsing a flow"),
         (b"a: 1\nb: c: 2\n", "line 2: not valid YAML: mapping values are not allowed here."),
         (b"a: *b\n", "line 1: not valid YAML: found undefined alias 'b'."),
-        (b"a: !!python/name:os.system x\n", "line 1: not valid YAML: could not determine a constructor"),
-        (b"a: 1\n---\nb: 2\n", "expected a single document"),
+        (
+            b"a: !!python/name:os.system x\n",
+            "line 1: not valid YAML: the tag !!python/name:os.system is for values that no file here has",
+        ),
+        (b"a: 1\n---\nb: 2\n", "it holds 2 documents, and one is wanted: take out the lines ---."),
         (b"a: \x07\n", "not valid YAML: unacceptable character"),
-        (b"a: 2026-13-01\n", "not valid YAML: month must be in"),
-        (b"[" * 5000, "not valid YAML: maximum recursion depth"),
+        (b"[" * 5000, "not valid YAML: more than 50 lists or mappings in one another"),
         (b"a: 1\nb: \xff\n", "line 2: cannot be read: not UTF-8. Save it as UTF-8 text."),
         (None, "cannot be read: no such file. Look elsewhere."),
     ],
@@ -54,8 +56,7 @@ def test_documents_and_values(tmp_path):
     path.write_text("")
     assert files.read_yaml(path) is None and files.read_documents(path) == []
     assert files.yaml_value("[1, x]", "--set") == [1, "x"]
-    with pytest.raises(BadInput, match=r"^--set: '2026-13-01' is not a YAML value\.$"):
-        files.yaml_value("2026-13-01", "--set")
+    assert files.yaml_value("2026-13-01", "--set") == "2026-13-01"
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

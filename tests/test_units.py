@@ -49,7 +49,7 @@ def test_an_assignment_is_a_key_and_a_value_of_yaml():
     assert units.assignment("a.b=[1, x=2]", "--set", "k=v") == ("a.b", [1, "x=2"])
     assert units.assignment("a=", "--set", "k=v") == ("a", None)
     for text, says in (("a", "--set a: write key=value, for example --set k=v."), ("=1", "write key=value"),
-                       ("a=[", "--set a=[: '[' is not a YAML value.")):  # fmt: skip
+                       ("a=[", "--set a=[: '[' is not a YAML value: ")):  # fmt: skip
         with pytest.raises(BadInput) as refused:
             units.assignment(text, "--set", "k=v")
         assert says in str(refused.value)

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mic2e_bench import paths
+from mic2e_bench import arguments, paths
 
 OK, NOT_OK, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     """``--results DIR``."""
-    parser.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
+    parser.add_argument(
+        "--results", type=arguments.path, default=None, metavar="DIR", help="results folder (default: results/)"
+    )
 
 
 def add_studies(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,7 @@ def studies(options: argparse.Namespace) -> list:
 
 def results(options: argparse.Namespace) -> Path:
     """The results folder that was asked for, or the workbench's."""
-    return options.results or paths.results()
+    return paths.results_of(options.results)
 
 
 def call(command: ModuleType, words: Sequence[str]) -> int:

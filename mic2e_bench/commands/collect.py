@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from mic2e_bench import arguments as given
 from mic2e_bench import commands, paths
 
 ABOUT = "join records that another machine packed (run --pack-results), verified, under results/evidence/"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder with the parts")
-    parser.add_argument("--into", type=Path, metavar="DIR", help="where they go (default: results/evidence/)")
+    parser.add_argument("folder", type=given.path, metavar="DIR", help="the folder with the parts")
+    parser.add_argument("--into", type=given.path, metavar="DIR", help="where they go (default: results/evidence/)")
     parser.add_argument("--replace", action="store_true", help="take the new record where another one is there")
 
 

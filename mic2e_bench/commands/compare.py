@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from mic2e_bench import arguments as given
 from mic2e_bench import commands
 
 ABOUT = "what got better or worse from one set of records to another; exits with 1 where something got worse"
@@ -20,8 +20,10 @@ RULE = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = RULE
-    parser.add_argument("base", type=Path, metavar="BASE", help="results folder, study's folder, or a folder of rounds")
-    parser.add_argument("head", type=Path, metavar="HEAD", help="the same, of what is to be checked")
+    parser.add_argument(
+        "base", type=given.path, metavar="BASE", help="results folder, study's folder, or a folder of rounds"
+    )
+    parser.add_argument("head", type=given.path, metavar="HEAD", help="the same, of what is to be checked")
     parser.add_argument(
         "--fail-on", action="append", default=[], metavar="CHANGE",
         help="a loss that fails the check, e.g. latency>5%% or quality<-1%% (default: these two, and the like)",
@@ -31,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--strict-inconclusive", action="store_true", help="exit with 3 where a checked metric is inconclusive"
     )
     for name, what in (("markdown", "for a pull request"), ("junit", "JUnit XML for CI"), ("html", "a page")):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
+        parser.add_argument(f"--{name}", type=given.path, metavar="FILE", help=f"write {what}")
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mic2e_bench import arguments as given
 from mic2e_bench import commands
 from mic2e_bench.commands import plan
 
@@ -26,14 +27,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="measure trials with a known conflict and skipped ones as well"
     )
-    parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS")
+    parser.add_argument(
+        "--lpips-weights", type=given.path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a trial is not ok")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument(
         "--budget", metavar="TIME", help="end within this time (90s, 10m, 1h); the same command goes on with the rest"
     )
     parser.add_argument(
-        "--pack-results", type=Path, metavar="DIR", help="write the records there as well, packed, after every study"
+        "--pack-results",
+        type=given.path,
+        metavar="DIR",
+        help="write the records there as well, packed, after every study",
     )
     parser.add_argument("--part", default="15MiB", metavar="SIZE", help="the most of a packed file (default: 15MiB)")
     parser.add_argument("--mixed", action="store_true", help="allow records of different environments in one table")
@@ -45,7 +51,7 @@ def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.tools.budget import budget
     from mic2e_bench.tools.verify import before
 
-    limit = budget.of_process(options.budget) if options.budget else None
+    limit = budget.of_process(options.budget) if options.budget is not None else None
     studies, results = commands.studies(options), commands.results(options)
     if options.dry_run:
         print(plan.text(studies, results))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from mic2e_bench import arguments as given
 from mic2e_bench import commands
-from mic2e_bench.errors import BadInput
 
 ABOUT = "find the front of latency, memory and quality in a space too large to sweep"
 
@@ -24,29 +23,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-quality", metavar="SHARE", help="against the baseline's images, e.g. 85%%")
     parser.add_argument(
-        "--patience", type=int, default=None, metavar="TRIALS", help="end after so many without a movement of the front"
+        "--patience",
+        metavar="TRIALS",
+        help="end after so many without a movement of the front",
     )
-    parser.add_argument("--finalists", type=int, default=8, metavar="N", help="measured again at the end (default: 8)")
+    parser.add_argument("--finalists", default="8", metavar="N", help="measured again at the end (default: 8)")
     parser.add_argument("--no-proxies", action="store_true", help="the full protocol for every trial")
-    parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS")
+    parser.add_argument(
+        "--lpips-weights", type=given.path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show the space")
 
 
 def execute(options: argparse.Namespace) -> int:
+    from mic2e_bench import units
     from mic2e_bench.tools.tune import budget, space_file, tune
 
     asked = _limits(options)
     spend = budget.parse(options.budget)
-    for name, value in (("--patience", options.patience), ("--finalists", options.finalists)):
-        if value is not None and value < 1:
-            raise BadInput(f"{name}: {value} is not a whole number from 1.")
+    patience = None if options.patience is None else units.count(options.patience, "--patience")
+    finalists = units.count(options.finalists, "--finalists")
     study, space = space_file.read(options.params, tuple(options.set))
     if options.dry_run:
         print(tune.plan(study, space))
         return commands.OK
     text, fits = tune.tune(
         study, space, commands.results(options), spend, asked,
-        patience=options.patience or tune.PATIENCE, finalists=options.finalists, proxies=not options.no_proxies,
+        patience=patience or tune.PATIENCE, finalists=finalists, proxies=not options.no_proxies,
         lpips_weights=options.lpips_weights,
     )  # fmt: skip
     print(text)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import switch
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan.settings import check, words
 
@@ -23,8 +24,6 @@ def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) 
     for key in given:
         if key not in KEYS:
             raise unknown("key", key, KEYS, where)
-    if not isinstance(given.get("pairs", False), bool):
-        raise BadInput(f"{where}: pairs: {given['pairs']!r} is not true or false.")
     checked = {key: check(key, value, pipeline, f"{where}: best") for key, value in given["best"].items()}
     best = {key: value for key, value in checked.items() if base[key] != value}
     if not best:
@@ -32,7 +31,7 @@ def points(given: Any, base: Mapping[str, Any], pipeline: Pipeline, where: str) 
     made = [(f"+ {words({key: value})}", {key: value}) for key, value in best.items()]
     made.append(("best", best))
     made += [(f"best - {key}", without(best, key)) for key in best]
-    if given.get("pairs"):
+    if switch(given.get("pairs", False), f"{where}: pairs"):
         made += [(f"+ {words(dict(pair))}", dict(pair)) for pair in itertools.combinations(best.items(), 2)]
     return made
 

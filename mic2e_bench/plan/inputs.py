@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import paths
 from mic2e_bench.catalog.pipeline import Item, Pipeline
+from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.files import read_yaml
 
@@ -36,9 +38,9 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     for key in value:
         if key not in ("source", "names", "limit"):
             raise unknown("key", key, ("source", "names", "limit"), f"{where}: inputs")
-    source = str(value.get("source", "bundled"))
+    source = named(value.get("source", "bundled"), f"{where}: inputs")
     folder = BUNDLED if source == "bundled" else paths.find(source)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise BadInput(
             f"{where}: inputs: no folder '{source}'. Give 'bundled' or a folder of NAME.png + NAME.mask.png."
         )
@@ -68,7 +70,7 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
             if not _well_formed(field, value):
                 form = FORMS.get(field, "a text")
                 raise BadInput(f"{where}: inputs: {texts}: '{name}': {field}: {value!r} is not {form}.")
-        found.setdefault(str(name), {"files": {}}).update(entry)
+        found.setdefault(name, {"files": {}}).update(entry)
     return found
 
 
@@ -87,7 +89,7 @@ def _well_formed(field: str, value: Any) -> bool:
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
     """The picture files of every input: ``{name: {"image"|"mask"|"truth"|"shadow": path}}``."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()):
         stem, _, kind = path.stem.rpartition(".")
         name, field = (stem, kind) if stem and f".{kind}" in FILES.values() else (path.stem, "image")
         found.setdefault(name, {})[field] = path
@@ -101,14 +103,14 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
     if not isinstance(names, list):
         raise BadInput(f"{where}: inputs: names must be a list, not {names!r}.")
     for name in names:
-        if not isinstance(name, (str, int)) or str(name) not in catalogue:
+        if named(name, f"{where}: inputs: names") not in catalogue:
             raise unknown("input", name, usable, f"{where}: inputs")
     limit = value.get("limit", len(names))
     if not names:
         raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise BadInput(f"{where}: inputs: limit must be a whole number from 1, not {limit!r}.")
-    return [str(name) for name in names[:limit]]
+    return names[:limit]
 
 
 def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def _open(path: Path, where: str) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             return image.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{where}: inputs: {path} is not a readable image ({error}).") from None
 
 

@@ -6,6 +6,8 @@ A file may hold several studies, YAML documents with a line ``---`` between them
 from __future__ import annotations
 
 import itertools
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from mic2e_bench import files, paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan import ablate, conflicts, inputs, presets, protocol
 from mic2e_bench.plan.settings import check, resolve, words
@@ -23,6 +26,7 @@ from mic2e_bench.units import assignment
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
+MOST_TRIALS = 5_000  # of the studies of one file
 METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
 
@@ -54,6 +58,8 @@ def read_all(path: str | Path, changes: tuple[str, ...] = ()) -> list[Study]:
         if study.name in found:
             raise BadInput(f"{where}: another study of this file is named '{study.name}' too; give 'study: NAME'.")
         found[study.name] = study
+        if (count := sum(len(one.trials) for one in found.values())) > MOST_TRIALS:
+            raise BadInput(f"{path}: its studies have {count:,} trials together; the most is {MOST_TRIALS:,}.")
     return list(found.values())
 
 
@@ -70,9 +76,9 @@ def content(path: str | Path, changes: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The mappings that a params file holds, at least one; what is empty between two ``---`` is none."""
-    path = Path(path)
-    if not path.exists():
-        near = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "no params files there"
+    path = paths.expanded(path)
+    if not os.path.exists(path):
+        near = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))[:20]) or "no params files there"
         raise BadInput(f"{path}: no such params file. In its folder: {near}.")
     documents = [document for document in files.read_documents(path) if document is not None]
     if not documents or not all(isinstance(document, dict) for document in documents):
@@ -150,13 +156,15 @@ def _points(
             raise BadInput(
                 f"{place}: write setting: [value, value], each list with at least one value; given: {value!r}."
             )
+        if (count := math.prod(map(len, value.values()))) > MOST_TRIALS:
+            raise BadInput(f"{place}: the product of these lists is {count:,} trials; the most is {MOST_TRIALS:,}.")
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
         rows = [dict(zip(checked, row, strict=True)) for row in itertools.product(*checked.values())]
         return [(words(row), row) for row in rows]
     if not isinstance(value, list) or not value:
         raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
     if given[0] == "presets":
-        return [(str(name), presets.settings_of(name, pipeline, place)) for name in value]
+        return [(named(name, place), presets.settings_of(name, pipeline, place)) for name in value]
     return [_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value)]
 
 
@@ -164,7 +172,8 @@ def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dic
     if not isinstance(row, dict):
         raise BadInput(f"{where}: write a mapping of settings; given: {row!r}.")
     point = {key: check(key, value, pipeline, where) for key, value in row.items() if key != "label"}
-    return str(row.get("label") or words(point) or f"trial {index}"), point
+    label = row.get("label")
+    return (named(label, f"{where}: label") if label else words(point) or f"trial {index}"), point
 
 
 def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def _settings(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -> str:
     """The study's name, which is its folder under results; by default what is varied on which pipeline."""
-    name = str(given) if given is not None else "-".join((pipeline.name, *varied))
+    name = named(given, f"{where}: study") if given is not None else "-".join((pipeline.name, *varied))
     if name == paths.EVIDENCE:
         raise BadInput(f"{where}: study: '{name}' is the folder of the records that are kept; use another name.")
     if not is_name(name):

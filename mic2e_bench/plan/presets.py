@@ -8,6 +8,7 @@ from typing import Any
 
 from mic2e_bench import files
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import find, root
 from mic2e_bench.plan.settings import check
@@ -78,7 +79,7 @@ def _line(name: Any, presets: Mapping[str, Mapping], where: str) -> list[str]:
     """A preset and those it inherits from, itself first."""
     line: list[str] = []
     while name is not None:
-        if name not in presets:
+        if named(name, where) not in presets:
             raise unknown("preset", name, presets, where)
         if name in line:
             raise BadInput(f"{path()}: {' → '.join([*line, name])}: a preset cannot inherit from itself.")

@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mic2e_bench.documents import switch
 from mic2e_bench.errors import BadInput, nearest, unknown
+from mic2e_bench.units import LONGEST_S, whole
 
 DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600, "process": "kept"}
 SWITCHES = ("interleave", "cost")  # a part of a trial's identity only where they are on
 KEYS = (*DEFAULTS, "retries", *SWITCHES)
 UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
+MOST_REPEATS = 10_000
 STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
 
 
@@ -60,31 +63,26 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
             raise unknown("key", key, KEYS, f"{where}: protocol")
     protocol, place = {**DEFAULTS, **given}, f"{where}: protocol"
     if protocol["warmup"] != STEADY:
-        _whole(protocol["warmup"], 0, f"{place}.warmup", f" or '{STEADY}'", nearest(protocol["warmup"], [STEADY]))
+        whole(protocol["warmup"], 0, 1000, f"{place}.warmup", f" or '{STEADY}'", nearest(protocol["warmup"], [STEADY]))
     if isinstance(protocol["repeats"], dict):
         protocol["repeats"] = _until(protocol["repeats"], f"{place}.repeats")
     else:
-        _whole(protocol["repeats"], 1, f"{place}.repeats", f" or a mapping of {', '.join(UNTIL)}")
-    _whole(protocol["timeout_s"], 1, f"{place}.timeout_s")
-    _whole(protocol.get("retries", 0), 0, f"{place}.retries")
+        whole(protocol["repeats"], 1, MOST_REPEATS, f"{place}.repeats", f" or a mapping of {', '.join(UNTIL)}")
+    whole(protocol["timeout_s"], 1, LONGEST_S, f"{place}.timeout_s")
+    whole(protocol.get("retries", 0), 0, 100, f"{place}.retries")
     seeds = protocol["seeds"]
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
-        raise BadInput(f"{place}.seeds: {seeds!r} is not a list of whole numbers from 0.")
+    if not isinstance(seeds, list) or not 0 < len(seeds) <= 1000:
+        raise BadInput(f"{place}.seeds: {seeds!r} is not a list of 1 to 1000 whole numbers from 0.")
+    for seed in seeds:
+        whole(seed, 0, 2**63 - 1, f"{place}.seeds")
     for key in VARIED:
         check(key, protocol[key], place)
     for key in SWITCHES:
-        if not isinstance(protocol.get(key, False), bool):
-            raise BadInput(f"{place}.{key}: {protocol[key]!r} is not true or false.")
-        if not protocol.get(key, False):
-            protocol.pop(key, None)
+        if switch(protocol.pop(key, False), f"{place}.{key}"):
+            protocol[key] = True
     if "interleave" in protocol and protocol["warmup"] == 0:
         raise BadInput(f"{place}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
     return protocol
-
-
-def _whole(value: Any, low: int, where: str, other: str = "", hint: str = "") -> None:
-    if type(value) is not int or value < low:
-        raise BadInput(f"{where}: {value!r} is not a whole number from {low}{other}.{hint}")
 
 
 def _until(given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -95,9 +93,9 @@ def _until(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     rule = {**UNTIL, **given}
     if isinstance(rule["until"], bool) or not isinstance(rule["until"], (int, float)) or not 0 < rule["until"] < 1:
         raise BadInput(f"{where}.until: {rule['until']!r} is not a share of the median between 0 and 1, such as 0.02.")
-    _whole(rule["min"], 1, f"{where}.min")
-    _whole(rule["max"], rule["min"], f"{where}.max")
-    _whole(rule["budget_s"], 1, f"{where}.budget_s")
+    whole(rule["min"], 1, MOST_REPEATS, f"{where}.min")
+    whole(rule["max"], rule["min"], MOST_REPEATS, f"{where}.max")
+    whole(rule["budget_s"], 1, LONGEST_S, f"{where}.budget_s")
     return rule
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import switched
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.plan import protocol
 
@@ -24,7 +25,7 @@ def check(name: str, value: Any, pipeline: Pipeline, where: str) -> Any:
             raise BadInput(f"{where}: {pipeline.name} has no setting '{name}'. It has: {', '.join(sorted(known))}.")
         raise unknown("setting", name, {*known, *protocol.VARIED}, where)
     try:
-        return known[name].parse(value, pipeline)
+        return known[name].parse(switched(value), pipeline)
     except ValueError as error:
         names = str(error).removeprefix("one of ").split(", ") if str(error).startswith("one of") else []
         raise BadInput(f"{where}: {name}: {value!r} is not {error}.{nearest(value, names)}") from None

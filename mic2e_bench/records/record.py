@@ -167,12 +167,12 @@ def read(path: Path) -> Record:
     Raises ``Damaged`` naming the file and what is wrong with it, of a newer schema ``Newer``; ``FileNotFoundError``.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = files.read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or brackets without end
+    except ValueError as error:  # no JSON, no UTF-8, or brackets without end
         raise Damaged(f"{path} is damaged: {error}") from None
     if not isinstance(record, dict) or not {"schema", "id", "trial", "status"} <= set(record):
         raise Damaged(f"{path} is no record of mic2e-bench")

@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tqdm.auto import tqdm
 
-from mic2e_bench import paths
+from mic2e_bench import documents, paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
@@ -96,7 +95,7 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     given |= {"results": str(results.resolve()), "mixed": mixed}
     command = [sys.executable, "-m", "papermill", str(source), str(target), "-f", "/dev/stdin", "-k", "python3"]
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
-    given_text = yaml.safe_dump(given, sort_keys=False)
+    given_text = documents.as_yaml(given)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     ended = subprocess.run(command, input=given_text, env=environment, **pipes)
     if ended.returncode == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -77,11 +78,7 @@ def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.
     """The trial's first image of that input and seed; ``None`` where there is none or its file is gone."""
     for entry in row["images"] if isinstance(row["images"], list) else []:
         if (entry["input"], entry["seed"]) == (name, seed):
-            try:
-                with Image.open(found.folder / entry["file"]) as image:
-                    return image.convert("RGB")
-            except (OSError, SyntaxError):
-                return None
+            return _read(found.folder / entry["file"])
     return None
 
 
@@ -94,8 +91,17 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
     # what a perfect result looks like, where it lies beside the input
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
-    truth = [Image.open(path).convert("RGB"), "the known answer"] if path else []
-    return StripCell("input", image, note, *truth)
+    truth = _read(path) if path else None
+    return StripCell("input", image, note, *([truth, "the known answer"] if truth else []))
+
+
+def _read(path: Path) -> Image.Image | None:
+    """A picture, if it is one still."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> StripCell:

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from mic2e_bench.arguments import Parser, path
 from mic2e_bench.errors import BadInput, unknown
 
 
 def parser(about: str) -> argparse.ArgumentParser:
     """For the arguments of the module that runs; ``about``: its docstring."""
     runs = getattr(sys.modules["__main__"].__spec__, "name", "mic2e_bench.workshop")
-    return argparse.ArgumentParser(prog=f"python -m {runs.removesuffix('.__main__')}", description=about)
+    return Parser(prog=f"python -m {runs.removesuffix('.__main__')}", description=about)
 
 
 def one_line(main: Callable[..., int]) -> Callable[..., int]:
@@ -33,8 +34,8 @@ def one_line(main: Callable[..., int]) -> Callable[..., int]:
 
 def training_arguments(read: argparse.ArgumentParser) -> None:
     """What every training takes."""
-    read.add_argument("--out", type=Path, default=Path(".train"), help="where checkpoints live (default .train)")
-    read.add_argument("--install", type=Path, help="where what is trained goes (default: the package's bundled/)")
+    read.add_argument("--out", type=path, default=Path(".train"), help="where checkpoints live (default .train)")
+    read.add_argument("--install", type=path, help="where what is trained goes (default: the package's bundled/)")
     read.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True)
 
 

@@ -54,7 +54,7 @@ def test_prompts_that_are_none(content, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "entry", ["{points: x}", "{points: [[1]]}", "{box: [1, 2]}", "{box: big}", "{text: [1]}", "{text: 5}"]
+    "entry", ["{points: x}", "{points: [[1]]}", "{box: [1, 2]}", "{box: big}", "{text: [1]}", "{text: {}}"]
 )
 def test_prompts_of_the_wrong_form(entry, tmp_path, capsys):
     helpers.inputs(tmp_path / "in")

@@ -43,7 +43,7 @@ BAD = {
     "unknown protocol": ({"protocol": {"repeat": 3}}, ["protocol", "unknown key 'repeat'", "'repeats'?"]),
     "no repeats": ({"protocol": {"repeats": 0}}, ["protocol.repeats: 0", "from 1"]),
     "no seeds": ({"protocol": {"seeds": []}}, ["protocol.seeds: []"]),
-    "negative seed": ({"protocol": {"seeds": [-1]}}, ["protocol.seeds: [-1]"]),
+    "negative seed": ({"protocol": {"seeds": [-1]}}, ["protocol.seeds: -1"]),
     "unknown metric": ({"metrics": ["lpisp"]}, ["metrics", "metric of images 'lpisp'", "'lpips'?"]),
     "missing inputs": ({"inputs": "nowhere"}, ["inputs", "no folder 'nowhere'", "bundled"]),
     "unknown input": ({"inputs": {"source": helpers.photos(), "names": ["in9"]}}, ["inputs", "input 'in9'", "'in0'?"]),

@@ -13,6 +13,7 @@ from typing import Any
 from mic2e_bench import paths
 from mic2e_bench.catalog.models import damage, digests, hub, kind, walk
 from mic2e_bench.catalog.pipeline import Pipeline
+from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -36,7 +37,8 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     for key in given:
         if key not in KEYS:
             raise unknown("key", key, KEYS, f"{where}: model")
-    source, revision = str(given.get("source", "bundled")), str(given.get("revision") or "main")
+    source = named(given.get("source", "bundled"), f"{where}: model")
+    revision = named(given.get("revision") or "main", f"{where}: model: revision")
     chosen = _variant(given, source, where)
     if source == "bundled":
         return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where, pipeline))}

@@ -12,7 +12,7 @@ from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 from mic2e_bench.catalog.toggles.backends.attention import KERNELS, PACKAGES, SERVICE, arranged, put
 
-SLICED = re.compile(r"sliced(:(auto|max|[1-9]\d*))?")
+SLICED = re.compile(r"sliced(:(auto|max|[1-9][0-9]{0,5}))?")
 PLAIN = ("native", *KERNELS, "xformers", SERVICE, *PACKAGES)
 CALL = "scaled_dot_product_attention"
 

@@ -10,7 +10,7 @@ from mic2e_bench.catalog.pipeline import Build, Pipeline, Settings
 from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle
 from mic2e_bench.errors import Unavailable
 
-NUMBER = re.compile(r"\d+(\.\d+)?")
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 DEFAULTS = {"first-block": "0.1", "cache-dit": "0.08", "pab": "2", "faster": "2", "taylorseer": "2"}
 THRESHOLDS = ("first-block", "cache-dit")
 

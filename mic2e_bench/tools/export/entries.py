@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from mic2e_bench import documents
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import TASKS, Pipeline
 from mic2e_bench.catalog.toggles.backends.attention import SERVICE
@@ -46,7 +45,7 @@ def entry(chosen: Chosen) -> dict[str, dict[str, Any]]:
 
 def as_yaml(chosen: Chosen) -> str:
     """To be pasted into params/presets.yaml."""
-    text = yaml.safe_dump(entry(chosen), sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    text = documents.as_yaml(entry(chosen), allow_unicode=True, width=120, default_flow_style=None)
     return text.rstrip("\n")
 
 

@@ -73,7 +73,7 @@ def answer(
 ) -> FitReport:
     """Everything that ``fit`` tells. Raises ``BadInput``."""
     pipeline = registry.pipeline(name)
-    given = presets.settings_of(preset, pipeline, "--preset") if preset else {}
+    given = presets.settings_of(preset, pipeline, "--preset") if preset is not None else {}
     given |= dict(units.assignment(change, "--settings", "precision=bf16") for change in changes)
     settings, size = _on_gpu(given, pipeline, "--settings"), image_size(image)
     source, label = {"source": "hub", "id": pipeline.hub, "revision": "main"}, "published architecture"
@@ -129,7 +129,7 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     """(width, height) in pixels from ``1024x768``. Raises ``BadInput``."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    found = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
     if not found or not all(64 <= int(side) <= 16384 for side in found.groups()):
         raise BadInput(f"--image: '{text}' is not a size such as 1024x768, sides from 64 to 16384 pixels.")
     return int(found[1]), int(found[2])
@@ -137,9 +137,9 @@ def image_size(text: str | None) -> tuple[int, int] | None:
 
 def cards_of(gpu: str | None, vram: str | None) -> dict[str, float]:
     """The cards to answer for, in bytes: the named one, one of that memory, or all that are known."""
-    if gpu:
+    if gpu is not None:
         name, size = card_table.memory(gpu)
         return {name: size}
-    if vram:
+    if vram is not None:
         return {f"a card with {vram}": units.size(vram, "--vram")}
     return {name: size * units.GIB for name, size in card_table.CARDS.items()}

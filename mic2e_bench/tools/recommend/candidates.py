@@ -44,7 +44,7 @@ class Candidates:
         return next((row for row in self.rows if row["baseline"]), None)
 
 
-def read(studies: Sequence[str], results: Path, metric: str = "", with_disturbed: bool = False) -> Candidates:
+def read(studies: Sequence[str], results: Path, metric: str | None = None, with_disturbed: bool = False) -> Candidates:
     """The candidates among the records of studies: names under ``results`` or params files, of one pipeline.
 
     Out go records that are not ``ok``, those that were disturbed (unless ``with_disturbed``, or all were), and those
@@ -129,11 +129,11 @@ _SAME = (
 )
 
 
-def _metric(rows: Sequence[Mapping[str, Any]], asked: str) -> str:
+def _metric(rows: Sequence[Mapping[str, Any]], asked: str | None) -> str:
     """The column of quality. Raises ``BadInput`` for one that no row has or whose scale is not a share."""
     scored = sorted({name.removesuffix("_floor") for row in rows for name in row if name.endswith("_floor")})
     usable = [name for name in scored if name.partition(".")[0] in QUALITY]
-    if asked and asked not in usable:
+    if asked is not None and asked not in usable:
         raise unknown("metric of quality in %", asked, usable, "--metric")
-    has_value = [name for name in (asked, *QUALITY) if any(row.get(name) is not None for row in rows)]
+    has_value = [name for name in (asked or "", *QUALITY) if any(row.get(name) is not None for row in rows)]
     return next(iter(has_value), "")

@@ -28,9 +28,9 @@ def ask(
     with_disturbed: bool = False,
 ) -> tuple[Recommendation, Candidates]:
     """The recommendation among the records of ``studies``, and what it was made among. Raises ``BadInput``."""
-    if max_vram and max_memory:
+    if max_vram is not None and max_memory is not None:
         raise BadInput("--max-vram and --max-memory: give one; on a GPU they are the same memory.")
-    if prefer and prefer not in PREFER:
+    if prefer is not None and str(prefer) not in PREFER:
         raise unknown("preference", prefer, PREFER, "--prefer")
     asked = {}
     if max_latency is not None:
@@ -40,7 +40,7 @@ def ask(
             asked[MEMORY] = units.size(text, where)
     if min_quality is not None:
         asked[QUALITY] = units.percent(min_quality, "--min-quality")
-    among = candidates.read(studies, results, metric or "", with_disturbed)
+    among = candidates.read(studies, results, metric, with_disturbed)
     if (max_vram or prefer == "vram") and among.memory != VRAM:
         raise BadInput("these records are of a CPU, without VRAM: ask for --max-memory or --prefer memory (peak RSS).")
     if (QUALITY in asked or prefer == "quality") and not among.metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class Allowance:
 
 def parse(text: str, where: str = "--budget") -> Allowance:
     """``40`` (trials) or a time such as ``30m``. Raises ``BadInput``."""
-    if text.strip().isdecimal():
+    if re.fullmatch("[0-9]{1,9}", text.strip()):
         if not int(text):
             raise BadInput(f"{where}: {text} trials find nothing: write a number from 1, or a time such as 30m.")
         return Allowance(trials=int(text))

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from mic2e_bench.arguments import count
 from mic2e_bench.workshop.command import one_line, parser, training_arguments
 
 
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     ranking = commands.add_parser("rank", help="how well distances rank graded distortions of real photographs")
     ranking.add_argument("--write", action="store_true", help="store the figures beside the weights")
     training = commands.add_parser("train", help="train the network on drawn scenes, resuming where it stopped")
-    training.add_argument("--steps", type=int, help="default: 3000, about six minutes of one core")
+    training.add_argument("--steps", type=count, help="default: 3000, about six minutes of one core")
     training_arguments(training)
     training.set_defaults(seed=0)
     options = read.parse_args(arguments)

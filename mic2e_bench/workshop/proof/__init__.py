@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from mic2e_bench import api
+from mic2e_bench.arguments import count
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import inputs
@@ -20,7 +21,7 @@ def start(main: Callable[..., int], about: str, **counts: int) -> NoReturn:
     """Run a benchmark from the command line, which may give other ``counts`` than these, in order; then exit."""
     read = parser(about)
     for name, default in counts.items():
-        read.add_argument(name, type=int, nargs="?", default=default, help=f"default: {default}")
+        read.add_argument(name, type=count, nargs="?", default=default, help=f"default: {default}")
     sys.exit(one_line(main)(**vars(read.parse_args())))
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mic2e_bench import api, paths
+from mic2e_bench.arguments import count
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 from mic2e_bench.run import runner
@@ -62,9 +63,9 @@ def caught(made: Comparison, loss: str) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Run the check ``--times`` times; print what was caught."""
     read = parser(__doc__)
-    read.add_argument("--times", type=int, default=20, help="how often the whole check is run")
-    read.add_argument("--rounds", type=int, default=8, help="rounds before the first comparison")
-    read.add_argument("--most", type=int, default=32, help="rounds after which an inconclusive answer stays one")
+    read.add_argument("--times", type=count, default=20, help="how often the whole check is run")
+    read.add_argument("--rounds", type=count, default=8, help="rounds before the first comparison")
+    read.add_argument("--most", type=count, default=32, help="rounds after which an inconclusive answer stays one")
     read.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the study")
     options = read.parse_args(arguments)
     study = params.read(paths.root() / "params" / "ci" / "gate.yaml", tuple(options.set))

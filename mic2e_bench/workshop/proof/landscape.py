@@ -12,13 +12,13 @@ import statistics
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
 from mic2e_bench import paths
+from mic2e_bench.arguments import count, path
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 from mic2e_bench.report.tabular import Table
@@ -113,8 +113,8 @@ def reached(landscape: Landscape, order: Sequence[GridPoint], counts: Sequence[i
     reference, ideal = landscape.box()
     whole = hypervolume.share(landscape.costs, reference, ideal)
     found = []
-    for count in counts:
-        costs = [value for point in order[:count] if (value := landscape.space.values[point])]
+    for most in counts:
+        costs = [value for point in order[:most] if (value := landscape.space.values[point])]
         found.append(hypervolume.share(np.array(costs).reshape(-1, len(reference)), reference, ideal) / whole)
     return found
 
@@ -161,8 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Replay, or pack; returns the exit code."""
     read = parser(__doc__)
     read.add_argument("pack", nargs="*", metavar="pack PARAMS", help="seal the records of a study with vary:")
-    read.add_argument("--results", type=Path, default=None, metavar="DIR", help="results folder (default: results/)")
-    read.add_argument("--seeds", type=int, default=SEEDS)
+    read.add_argument("--results", type=path, default=None, metavar="DIR", help="results folder (default: results/)")
+    read.add_argument("--seeds", type=count, default=SEEDS)
     options = read.parse_args(arguments)
     results = options.results or paths.results()
     if options.pack:

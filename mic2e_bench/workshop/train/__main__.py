@@ -3,6 +3,7 @@
 import os
 import sys
 
+from mic2e_bench.arguments import count
 from mic2e_bench.workshop.command import chosen, one_line, parser, training_arguments
 
 MINUTES = {"vae": 15, "objectclear": 60, "sdxl-inpaint": 24, "flux-schnell": 56, "z-image-turbo": 40, "sam3": 45}
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     read = parser(__doc__)
     read.add_argument("name", help=f"one of {', '.join(MINUTES)}, or all")
     read.add_argument("--minutes", type=float, help="budget of processor time, over all resumptions")
-    read.add_argument("--steps", type=int, help="budget in steps instead of minutes")
+    read.add_argument("--steps", type=count, help="budget in steps instead of minutes")
     read.add_argument("--seed", type=int, default=0)
     training_arguments(read)
     read.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))

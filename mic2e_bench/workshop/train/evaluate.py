@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from mic2e_bench import paths
+from mic2e_bench.arguments import count
 from mic2e_bench.workshop.command import chosen, one_line, parser
 from mic2e_bench.workshop.train.card import KINDS, read, write_card
 
@@ -16,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("name", help=f"one of {', '.join(KINDS)}, or all")
     asked.add_argument("--models", type=Path, help="the folder of the models (default: the package's bundled/)")
     asked.add_argument("--sheets", type=Path, help="a folder for contact sheets to look at (default: none)")
-    asked.add_argument("--most", type=int, help="at most so many scenes or captions (default: all)")
+    asked.add_argument("--most", type=count, help="at most so many scenes or captions (default: all)")
     asked.add_argument("--card-only", action="store_true", help="write the card from stored figures")
     options = asked.parse_args(arguments)
     names = chosen(options.name, KINDS)
