@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mic2e_bench.errors import BadInput, nearest, unknown
@@ -70,6 +70,7 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
     seeds = protocol["seeds"]
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**63 for s in seeds):
         raise BadInput(f"{place}.seeds: {seeds!r} is not a list of whole numbers from 0.")
+    no_repeats(seeds, f"{place}.seeds")
     for key in VARIED:
         check(key, protocol[key], place)
     for key in SWITCHES:
@@ -80,6 +81,13 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
     if "interleave" in protocol and protocol["warmup"] == 0:
         raise BadInput(f"{place}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
     return protocol
+
+
+def no_repeats(values: Sequence[Any], where: str) -> None:
+    """Raise ``BadInput`` where a value is there twice: it would be measured once, and count as two."""
+    for value in values:
+        if values.count(value) > 1:
+            raise BadInput(f"{where}: {value!r} is there twice: take one away.")
 
 
 def _whole(value: Any, low: int, where: str, other: str = "", hint: str = "") -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Item
 from mic2e_bench.errors import BadInput
+from mic2e_bench.pictures import open_picture
 from mic2e_bench.plan import inputs
 from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
@@ -94,7 +95,10 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
     # what a perfect result looks like, where it lies beside the input
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
-    truth = [Image.open(path).convert("RGB"), "the known answer"] if path else []
+    try:
+        truth = [open_picture(path, mask=path == answers.get("mask")), "the known answer"] if path else []
+    except BadInput:  # the page shows what there is
+        truth = []
     return StripCell("input", image, note, *truth)
 
 
