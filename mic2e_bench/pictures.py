@@ -17,16 +17,8 @@ from PIL import Image, ImageChops, ImageCms
 
 from mic2e_bench.errors import BadInput
 
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "MPO",
-    "WEBP",
-    "BMP",
-    "TIFF",
-    "GIF",
-    "PPM",
-)  # by content; others run programs (EPS), or are odd
+# by content, whatever the suffix; of the others some run programs (EPS)
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 MOST_PIXELS = 89_478_485  # Pillow's own limit, above which a small file may fill the memory
 HALF = 128  # of 255: the brightness from which on a pixel of a mask belongs to the object
 
@@ -132,14 +124,15 @@ def as_mask(image):
 
 
 def of_drawing(image):
-    """The mask of a drawing on a transparent ground (RGBA): the ink of one colour, or greys on black."""
+    """The mask of a drawing on a transparent ground (RGBA): the ink of one colour, or white on black."""
     alpha = image.getchannel("A")
     ink = np.asarray(image)[np.asarray(alpha) >= 128][:, :3].astype(np.int16)
     if not len(ink) or np.ptp(ink, axis=0).max() <= 8:
         return alpha
-    if np.ptp(ink, axis=1).max() <= 32:
+    black_or_white = np.abs(ink.mean(axis=1) - 127.5) > 95  # all but the edges of a mask
+    if np.ptp(ink, axis=1).max() <= 32 and black_or_white.mean() > 0.9:
         return Image.composite(image.convert("L"), Image.new("L", image.size), alpha)
-    raise ValueError("it has colours and transparency: save it in grey, white where the object is")
+    raise ValueError("it is a picture with transparency: save it in grey, white where the object is")
 
 
 def of_palette(image):
@@ -248,7 +241,10 @@ def _decoded(path: Path, mask: bool, where: str) -> tuple[Image.Image, Image.Ima
             except ValueError:
                 return seen, None
     except Exception as error:  # decoders raise everything there is on bytes that somebody damaged
-        reason = f"none of {', '.join(FORMATS)}" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = {
+            "UnidentifiedImageError": f"none of {', '.join(FORMATS)}",
+            "DecompressionBombError": f"it has more than {MOST_PIXELS} pixels: make it smaller",
+        }.get(type(error).__name__, error)
         raise BadInput(f"{place}{path} is not a readable image ({reason}).") from None
 
 
@@ -256,6 +252,6 @@ def _check(image: Image.Image) -> None:
     """Raise ``ValueError`` for what is not to be decoded. A phone's MPO has its photo first, and small ones behind."""
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise ValueError(f"{width}x{height} are more than {MOST_PIXELS} pixels: make it smaller")
+        raise Image.DecompressionBombError
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise ValueError(f"it has {image.n_frames} frames: save the one that is meant by itself")

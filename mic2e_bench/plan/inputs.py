@@ -139,7 +139,7 @@ def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Map
     # the bundled prompts are for all pipelines
     texts = _folder(given) / "prompts.yaml" if given["source"] == "folder" else None
     if texts and texts.exists() and not set(TEXTS) & set(pipeline.needs):
-        lines.append(f"{pipeline.name} reads no prompts: {texts} is not used")
+        lines.append(f"{pipeline.name} reads no prompts: {texts.name} is not used")
     return lines
 
 
