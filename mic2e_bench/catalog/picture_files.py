@@ -34,5 +34,7 @@ def by_name(folder: Path) -> dict[str, dict[str, Path]]:
         )
         other = found.setdefault(name, {}).setdefault(field, path)
         if other != path:
-            raise BadInput(f"{folder}: {other.name} and {path.name} are both the {field} of '{name}': take one away.")
+            alike = same(other.name) == same(path.name)  # on a screen: then as escapes
+            names = " and ".join(ascii(each.name) if alike else each.name for each in (other, path))
+            raise BadInput(f"{folder}: {names} are both the {field} of '{name}': take one away.")
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from textwrap import shorten
 from typing import Any
 
 from mic2e_bench.errors import BadInput
@@ -34,7 +33,7 @@ class Reader:
     cuts: bool = True
 
 
-Tokens = Callable[[Reader, str], tuple[list[int], Callable[[list[int]], str]]]  # with what makes words of them again
+Tokens = Callable[[Reader, str], list[int]]  # where in the text each token begins
 
 
 def well_formed(field: str, value: Any) -> bool:
@@ -81,11 +80,21 @@ def too_long(
             text = reader.form.format(item.get(reader.of) or "")
             if len(text.encode()) + ENDS <= reader.most:  # a token is a byte at least
                 continue
-            ids, decode = tokens(reader, text)
-            if len(ids) > reader.most:
-                words = shorten(decode(ids[reader.most - 1 : -1]), MOST_WORDS, placeholder=" ...")
-                line = f"{reader.of} of {name} cut at {reader.most} of {len(ids)} tokens: '... {words}'"
+            starts = tokens(reader, text)
+            if len(starts) > reader.most:
+                lost = text[starts[reader.most - 1] :].removesuffix(reader.form.partition("{}")[2])
+                line = f"{reader.of} of {name} cut at {reader.most} of {len(starts)} tokens: '... {_both_ends(lost)}'"
                 if not reader.cuts:
-                    raise BadInput(f"{reader.of} of {name} has {len(ids)} tokens, and the model reads {reader.most}.")
+                    raise BadInput(
+                        f"{reader.of} of {name} has {len(starts)} tokens, and the model reads {reader.most}."
+                    )
                 found.setdefault(line, []).append(reader.tokenizer)
     return [f"{line} ({' and '.join(by)})" for line, by in found.items()]
+
+
+def _both_ends(text: str) -> str:
+    """The first and the last words of a text, as far as a line has room."""
+    words = " ".join(text.split())
+    if len(words) <= MOST_WORDS:
+        return words
+    return f"{words[: MOST_WORDS // 2].rpartition(' ')[0]} ... {words[-MOST_WORDS // 2 :].partition(' ')[2]}"

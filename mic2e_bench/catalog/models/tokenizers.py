@@ -1,8 +1,8 @@
-"""The tokenizers of a model: how many tokens a text is, and what words some of them are."""
+"""The tokenizers of a model: how many tokens a text is, and where each begins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.catalog.prompts import Reader, Tokens
 
-Words = Callable[[list[int]], str]
-
 
 def of_pipe(pipe: Any) -> Tokens:
     """Those of a live pipeline."""
 
-    def tokens(reader: Reader, text: str) -> tuple[list[int], Words]:
+    def tokens(reader: Reader, text: str) -> list[int]:
         tokenizer = attrgetter(reader.tokenizer)(pipe)
-        return tokenizer(text, verbose=False).input_ids, lambda ids: tokenizer.decode(ids, skip_special_tokens=True)
+        if not tokenizer.is_fast:  # it can count, and cannot say where
+            return [len(text)] * len(tokenizer(text, verbose=False).input_ids)
+        return [start for start, _ in tokenizer(text, return_offsets_mapping=True, verbose=False).offset_mapping]
 
     return tokens
 
@@ -32,11 +32,11 @@ def of_model(model: Mapping[str, Any], pipeline: Pipeline) -> Tokens:
         folder = Path(sources.location(model, pipeline)[0])
     known: dict[Path, Any] = {}
 
-    def tokens(reader: Reader, text: str) -> tuple[list[int], Words]:
+    def tokens(reader: Reader, text: str) -> list[int]:
         path = folder / (reader.file or f"{reader.tokenizer}/tokenizer.json")
         if path not in known:
             known[path] = _read(path)
-        return (known[path].encode(text).ids, known[path].decode) if known[path] else ([], str)
+        return [start for start, _ in known[path].encode(text).offsets] if known[path] else []
 
     return tokens
 
