@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mic2e_bench import pictures
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.witness import replaced
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 SCORES = ("pred_masks", "pred_logits", "presence_logits", "iou_scores", "object_score_logits")  # of a segmenter
 NEAR = 16  # of 255: what is not farther from a colour is of it
-SHARE = 0.05  # of the surroundings of a mask, which makes a colour one that may be under it
+SHARE = 0.05  # of the pixels around a mask, which makes their colour one that may be under it
 
 
 @contextlib.contextmanager
@@ -82,19 +80,21 @@ def _of_one_colour(pixels: np.ndarray) -> str:
 def _under_the_mask(frame: Any, item: Item) -> str:
     """What is wrong with what was painted under the mask, in a decoded ``frame`` (3, height, width), -1 to 1.
 
-    One colour there may be right: where the mask's surroundings in the picture itself have it, too.
+    One colour there may be right: where the picture itself has it around the mask, or, if all of the frame is of one
+    colour, all over.
     """
     size = frame.shape[-1], frame.shape[-2]
-    mask = item.mask.resize(size, 0)
-    inside = np.asarray(mask) >= pictures.HALF
-    painted = ((frame.float().cpu().numpy() / 2 + 0.5).clip(0, 1) * 255).round().astype(np.int16)
-    painted = painted.transpose(1, 2, 0)[inside]
-    if not (word := _of_one_colour(painted)):
+    mask = item.mask.resize(size, Image.Resampling.NEAREST)
+    painted = ((frame.float().cpu().numpy() / 2 + 0.5).clip(0, 1) * 255).round().astype(np.int16).transpose(1, 2, 0)
+    inside = painted[np.asarray(mask) >= pictures.HALF]
+    if not (word := _of_one_colour(inside)):
         return ""
-    left, top, right, bottom = mask.getbbox()
-    margin = max(8, min(size) // 10)
-    box = max(0, left - margin), max(0, top - margin), min(size[0], right + margin), min(size[1], bottom + margin)
+    all_over, box = bool(_of_one_colour(painted.reshape(-1, 3))), (0, 0, *size)
+    if not all_over:
+        left, top, right, bottom = mask.getbbox()
+        margin = max(8, min(size) // 10)
+        box = max(0, left - margin), max(0, top - margin), min(size[0], right + margin), min(size[1], bottom + margin)
     outside = np.asarray(mask.crop(box)) < pictures.HALF
     around = np.asarray(item.image.resize(size).crop(box), dtype=np.int16)[outside]
-    alike = (np.abs(around - painted[0]).max(axis=1) <= NEAR).mean() if len(around) else 1
-    return "" if alike >= SHARE else f"{word} under its mask"
+    alike = np.abs(around - inside[0]).max(axis=1, initial=0) <= NEAR
+    return "" if not len(alike) or alike.mean() >= (1 - SHARE if all_over else SHARE) else f"{word} under its mask"
