@@ -1,13 +1,18 @@
-"""What is asked of a pipeline: texts, points and boxes; their form, their place, and where a text is too long."""
+"""What an input may be: the form and the place of texts, points and boxes, and where one cannot be meant."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mic2e_bench import pictures
 from mic2e_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ENDS = 4  # tokens around a text, at most
 MOST_WORDS = 100  # characters of what is lost
@@ -62,6 +67,26 @@ def misplaced(field: str, value: Any, size: tuple[int, int]) -> str:
         return f"lies outside the picture, which is {size[0]}x{size[1]} pixels"
     if field == "box" and not (value[0] < value[2] and value[1] < value[3]):
         return "has its corners swapped: give [left, top, right, bottom], with left < right and top < bottom"
+    return ""
+
+
+def wrong(item: Mapping[str, Any], decoded: Mapping[Path, Image.Image], least: int) -> str:
+    """Why an input cannot be meant: its pictures (by file, a mask in mode L), its points, its box; empty where it can.
+
+    ``least``: pixels that each side must have.
+    """
+    sizes = {path.name: f"{picture.width}x{picture.height}" for path, picture in decoded.items()}
+    if len(set(sizes.values())) > 1:
+        given = " but ".join(f"{name} is {size}" for name, size in sizes.items())
+        return f"{given}: a mask must have its image's size"
+    for path, picture in decoded.items():
+        if min(picture.size) < least:
+            return f"{path.name} is {sizes[path.name]}: each side needs {least} pixels or more"
+        if picture.mode == "L" and (problem := pictures.selects(picture)):
+            return f"{path.name} {problem}"
+        for form in FORMS:
+            if form in item and (problem := misplaced(form, item[form], picture.size)):
+                return f"{form}: {item[form]} in prompts.yaml {problem}"
     return ""
 
 

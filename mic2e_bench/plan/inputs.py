@@ -9,7 +9,7 @@ from typing import Any
 from mic2e_bench import paths, pictures
 from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same
 from mic2e_bench.catalog.pipeline import Item, Pipeline
-from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, misplaced, too_long, well_formed
+from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, too_long, well_formed, wrong
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.files import read_yaml
 
@@ -56,7 +56,10 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
             if not well_formed(field, value):
                 form = FORMS.get(field, "a text")
                 raise BadInput(f"{where}: inputs: {texts}: '{name}': {field}: {value!r} is not {form}.")
-        found.setdefault(same(name), {"files": {}}).update(entry)
+        place = found.setdefault(same(name), {"files": {}})
+        if len(place) > 1:
+            raise BadInput(f"{where}: inputs: {texts}: '{name}' is there twice, in two spellings: take one away.")
+        place.update(entry)
     return found
 
 
@@ -72,7 +75,7 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
             raise unknown("input", name, usable, f"{where}: inputs")
         if names.count(name) > 1:
             raise BadInput(f"{where}: inputs: names: '{name}' is there twice, and would count twice: take one away.")
-    for name in set(catalogue) - set(usable) if "names" not in value else ():
+    for name in sorted(set(catalogue) - set(usable)) if "names" not in value else ():
         given = [path.name for path in catalogue[name]["files"].values()]
         given += [f"{field} in prompts.yaml" for field in pipeline.needs if catalogue[name].get(field)]
         if given:
@@ -80,8 +83,6 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
                 f"{where}: inputs: '{name}' has {', '.join(given)}, and no picture.{nearest(name, usable)} "
                 "Add it, take the rest away, or choose with names:."
             )
-    if not names:
-        raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
     limit = value.get("limit", len(names))
     if not names:
         raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
@@ -107,26 +108,9 @@ def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: 
             raise BadInput(
                 f"{where}: inputs: {pipeline.name} needs a {need} for '{name}': add it to {folder}/prompts.yaml."
             )
-    if wrong := _wrong(item, decoded, pipeline):
-        raise BadInput(f"{where}: inputs: {folder}: '{name}': {wrong}.")
+    if problem := wrong(item, decoded, pipeline.multiple):
+        raise BadInput(f"{where}: inputs: {folder}: '{name}': {problem}.")
     return item
-
-
-def _wrong(item: Mapping[str, Any], decoded: Mapping[Path, Any], pipeline: Pipeline) -> str:
-    """Why the pictures of an input, its points or its box cannot be meant; empty where they can."""
-    sizes = {path.name: f"{picture.width}x{picture.height}" for path, picture in decoded.items()}
-    if len(set(sizes.values())) > 1:
-        given = " but ".join(f"{name} is {size}" for name, size in sizes.items())
-        return f"{given}: a mask must have its image's size"
-    for path, picture in decoded.items():
-        if min(picture.size) < pipeline.multiple:
-            return f"{path.name} is {sizes[path.name]}: each side needs {pipeline.multiple} pixels or more"
-        if picture.mode == "L" and (problem := pictures.selects(picture)):
-            return f"{path.name} {problem}"
-        for field in FORMS:
-            if field in item and (problem := misplaced(field, item[field], picture.size)):
-                return f"{field}: {item[field]} in prompts.yaml {problem}"
-    return ""
 
 
 def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Mapping], tokens: Tokens) -> list[str]:

@@ -11,9 +11,11 @@ from helpers import tiny
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from mic2e_bench import paths, pictures
+from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.objectclear.inputs import pair_inputs
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import inputs
+from mic2e_bench.tools.export import find, python
 
 SIZE = 96, 80
 SEEN = helpers.picture(SIZE)
@@ -329,6 +331,22 @@ def test_a_picture_that_is_turned_upright_by_its_owner_is_not_turned_again():
     photo.getexif()[ORIENTATION] = 6
     assert apart(pictures.as_seen(ImageOps.exif_transpose(photo)), SEEN) == 0
     assert apart(pictures.as_seen(pictures.as_seen(photo)), SEEN) == 0
+
+
+@pytest.mark.parametrize("kind", ["palette", "16 bits", "CMYK", "Lab", "turned"])
+def test_an_exported_script_reads_them_so_by_itself(kind, tmp_path):
+    """With its own imports, and nothing of the workbench."""
+    snippet = python.snippet(find.find("SDXL_20_STEPS", "sdxl-inpaint", tmp_path))
+    assert "mic2e_bench" not in snippet and "original = as_seen(Image.open(IMAGE))" in snippet
+    alone = {}
+    exec("\n".join([*plain_code.OPENING_PLAIN, plain_code.opening_functions()]), alone)
+    suffix, save, *_ = KINDS.get(
+        kind, ("png", lambda path: turned(SEEN, 6).save(path, exif=tagged(6), icc_profile=WIDE))
+    )
+    save(path := tmp_path / f"photo.{suffix}")
+    assert apart(alone["as_seen"](Image.open(path)), pictures.open_picture(path)) == 0
+    if kind in ("palette", "16 bits"):  # the others are no masks
+        assert apart(alone["as_mask"](Image.open(path)), pictures.open_picture(path, mask=True)) == 0
 
 
 def test_a_picture_that_is_missing_is_named(tmp_path):
