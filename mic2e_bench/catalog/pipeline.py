@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mic2e_bench.catalog.prompts import Reader
 from mic2e_bench.catalog.witness import Witness
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Pipeline:
 
     - ``name`` in params files and tables, ``about`` in a line, ``hub`` the id of its weights, ``task``.
     - ``needs``: fields of an input item: image, mask, prompt, caption, text, points, box.
+    - ``readers``: the tokenizers that read the texts among them, with their limits.
     - ``size``: what ``resolution`` means to it; ``multiple``: both sides that the model sees are multiples of this.
     - ``defaults``: settings, by toggle, that are not the toggle's own default.
 
@@ -105,6 +107,7 @@ class Pipeline:
     folders: tuple[str, ...] = ()
     unweighted: Callable[[], Mapping[str, Any]] | None = None
     written: Callable[[Settings], Written] | None = None
+    readers: tuple[Reader, ...] = ()
     multiple: int = 16
     family: Literal["unet", "transformer", "segmenter"] = "unet"
     guides_above: float = 1.0
@@ -149,7 +152,8 @@ class Build:
     ``notes`` is what ``apply`` leaves for its own ``observe``. ``witness`` is what the first call of a trial was seen
     to do. ``on_step`` are diffusers' step callbacks, in order; each is given the tensors of ``step_tensors`` that the
     pipeline has. ``model`` says where the weights come from. ``settings`` are those of the build's first trial, for the
-    few toggles whose work depends on another's. ``latest`` are the pictures of the last timed call.
+    few toggles whose work depends on another's. ``latest`` are the pictures of the last timed call, ``faults`` what
+    showed in any call of this trial that it gave no picture.
     """
 
     pipeline: Pipeline
@@ -162,6 +166,7 @@ class Build:
     around_call: list[Callable[[], AbstractContextManager]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
+    faults: list[str] = field(default_factory=list)
     on_step: list[Callable[..., dict]] = field(default_factory=list)
     step_tensors: list[str] = field(default_factory=list)
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -214,4 +219,4 @@ class Build:
     def next_trial(self) -> None:
         """Forget what belonged to the last call."""
         self.call, self.around_call, self.witness = {}, [], Witness()
-        self.on_step, self.step_tensors, self.latest = [], [], []
+        self.on_step, self.step_tensors, self.latest, self.faults = [], [], [], []

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+OPENING = "from mic2e_bench.pictures import open_picture"
+OPEN, OPEN_MASK = "open_picture(IMAGE)", "open_picture(MASK, mask=True)"
 PIL = "from PIL import Image"
 TORCH = "import torch"
+# what code of plain libraries has instead of the workbench's ``open_picture``, with ``opening_functions``
+OPENING_PLAIN = ("import io", "import numpy as np", "from PIL import Image, ImageChops, ImageCms")
+OPEN_PLAIN, OPEN_MASK_PLAIN = "as_seen(Image.open(IMAGE))", "as_mask(Image.open(MASK))"
 RESIZE = '''
 def resize(picture, side, filter):
     """Shrink to a short side of `side` pixels, both sides rounded up to multiples of 16."""
@@ -66,13 +72,23 @@ def latents(settings: Mapping[str, Any], channels: str, height: str, width: str)
     ]
 
 
-def edit(settings: Mapping[str, Any]) -> list[str]:
-    """The statements that make ``original``, ``image`` and ``mask``; ``BACK`` is what undoes the resizing."""
+def opening_functions() -> str:
+    """The source of ``as_seen`` and ``as_mask``, which is one and the same here and there."""
+    from mic2e_bench import pictures  # Pillow is not needed by who only lists pipelines
+
+    return "\n\n".join(map(inspect.getsource, pictures.STANDALONE))
+
+
+def edit(settings: Mapping[str, Any], image: str = OPEN, mask: str = OPEN_MASK) -> list[str]:
+    """The statements that make ``original``, ``image`` and ``mask``; ``BACK`` is what undoes the resizing.
+
+    ``image`` and ``mask`` are expressions; by default the workbench opens them, where it is imported anyway.
+    """
     side, name = settings["resolution"], settings["resample"].upper()
     return [
-        'original = Image.open(IMAGE).convert("RGB")',
+        f"original = {image}",
         f"image = resize(original, {side}, Image.Resampling.{name})",
-        f'mask = resize(Image.open(MASK).convert("L"), {side}, Image.Resampling.NEAREST)',
+        f"mask = resize({mask}, {side}, Image.Resampling.NEAREST)",
     ]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -22,4 +26,22 @@ class Witness:
     device: str | None = None  # of the denoiser's input
     inference_mode: bool | None = None  # whether the denoiser ran in it
     vae_calls: Counter = field(default_factory=Counter)  # of the methods in VAE_PARTS
-    finite: bool = True  # whether all that the VAE decoded are numbers
+
+
+@contextlib.contextmanager
+def replaced(module: Any, entry: str, call: Callable[..., Any]) -> Iterator[None]:
+    """Have ``call(method, *args, **kwargs)`` stand in for a method of one live module during the block.
+
+    An in-place compiled module does not go through ``forward``: there its compiled call is what is replaced.
+    """
+    if entry == "forward" and getattr(module, "_compiled_call_impl", None) is not None:
+        entry = "_compiled_call_impl"
+    inner, had_own = getattr(module, entry), entry in vars(module)
+    setattr(module, entry, functools.partial(call, inner))
+    try:
+        yield
+    finally:
+        if had_own:
+            setattr(module, entry, inner)
+        else:
+            delattr(module, entry)

@@ -39,7 +39,7 @@ def text(studies: Sequence[Study], results: Path) -> str:
         parts.append(
             f"{study.name}: {study.pipeline.name}, {sources.label(study.baseline.model)}, "
             f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
-            + columns(rows, ("trial", "label", "state"))
+            + "\n".join([columns(rows, ("trial", "label", "state")), *study.remarks])
         )
     return "\n\n".join([*parts, *filter(None, [before.text(studies, results), visible.hidden()])])
 

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mic2e_bench import paths
+from mic2e_bench import paths, pictures
+from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same
 from mic2e_bench.catalog.pipeline import Item, Pipeline
+from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, too_long, well_formed, wrong
 from mic2e_bench.documents import named
-from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.files import read_yaml
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 BUNDLED = paths.BUNDLED / "inputs"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FILES = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
-TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
-FORMS = {"points": "a list of [x, y, 1 (inside) or 0 (outside)]", "box": "[left, top, right, bottom]"}  # in pixels
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -55,7 +45,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 
 def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     """Every input of a folder: ``{name: {"files": {field: path}, text field: value}}``."""
-    found: dict[str, dict[str, Any]] = {name: {"files": files} for name, files in _files(folder).items()}
+    found: dict[str, dict[str, Any]] = {name: {"files": files} for name, files in by_name(folder).items()}
     texts = folder / "prompts.yaml"
     if not texts.exists():
         return found
@@ -67,32 +57,13 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
         if not isinstance(entry, dict) or set(entry) - set(TEXTS):
             raise BadInput(f"{where}: inputs: {texts}: '{name}' must be a text or a mapping of {', '.join(TEXTS)}.")
         for field, value in entry.items():
-            if not _well_formed(field, value):
+            if not well_formed(field, value):
                 form = FORMS.get(field, "a text")
                 raise BadInput(f"{where}: inputs: {texts}: '{name}': {field}: {value!r} is not {form}.")
-        found.setdefault(name, {"files": {}}).update(entry)
-    return found
-
-
-def _well_formed(field: str, value: Any) -> bool:
-    if field not in FORMS:
-        return value is None or (isinstance(value, str) and bool(value.strip()))
-    rows, length = ([value], 4) if field == "box" else (value, 3)
-    return value is None or (
-        isinstance(rows, list)
-        and bool(rows)
-        and all(isinstance(row, list) and [type(number) in (int, float) for number in row] == [True] * length
-                for row in rows)
-    )  # fmt: skip
-
-
-def _files(folder: Path) -> dict[str, dict[str, Path]]:
-    """The picture files of every input: ``{name: {"image"|"mask"|"truth"|"shadow": path}}``."""
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()):
-        stem, _, kind = path.stem.rpartition(".")
-        name, field = (stem, kind) if stem and f".{kind}" in FILES.values() else (path.stem, "image")
-        found.setdefault(name, {})[field] = path
+        place = found.setdefault(same(name), {"files": {}})
+        if len(place) > 1:
+            raise BadInput(f"{where}: inputs: {texts}: '{name}' is there twice, in two spellings: take one away.")
+        place.update(entry)
     return found
 
 
@@ -102,9 +73,20 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
     names = value.get("names", usable)
     if not isinstance(names, list):
         raise BadInput(f"{where}: inputs: names must be a list, not {names!r}.")
+    names = [same(named(name, f"{where}: inputs: names")) for name in names]
     for name in names:
-        if named(name, f"{where}: inputs: names") not in catalogue:
+        if name not in catalogue:
             raise unknown("input", name, usable, f"{where}: inputs")
+        if names.count(name) > 1:
+            raise BadInput(f"{where}: inputs: names: '{name}' is there twice, and would count twice: take one away.")
+    for name in sorted(set(catalogue) - set(usable)) if "names" not in value else ():
+        given = [path.name for path in catalogue[name]["files"].values()]
+        given += [f"{field} in prompts.yaml" for field in pipeline.needs if catalogue[name].get(field)]
+        if given:
+            raise BadInput(
+                f"{where}: inputs: '{name}' has {', '.join(given)}, and no picture.{nearest(name, usable)} "
+                "Add it, take the rest away, or choose with names:."
+            )
     limit = value.get("limit", len(names))
     if not names:
         raise BadInput(f"{where}: inputs: nothing to work on: {pipeline.name} needs {', '.join(pipeline.needs)}.")
@@ -114,38 +96,39 @@ def _chosen(catalogue: Mapping[str, Any], value: Mapping, pipeline: Pipeline, wh
 
 
 def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: str) -> dict[str, Any]:
-    """The part of one input that this pipeline uses, pictures by their digest, checked to be readable."""
+    """The part of one input that this pipeline uses, pictures by their digest, all checked to be what can be meant."""
     item: dict[str, Any] = {}
+    decoded = {}
     for need in pipeline.needs:
-        if need in FILES:
+        if need in FIELDS:
             path = entry["files"].get(need)
             if path is None:
-                expected = f"{name}{FILES[need]}.png"
+                expected = f"{name}{FIELDS[need]}.png"
                 raise BadInput(f"{where}: inputs: {pipeline.name} needs a {need}, and {folder} has no {expected}.")
-            item[need] = digest(path)
+            decoded[path], item[need] = pictures.read(path, need in MASKS, f"{where}: inputs")
         elif value := entry.get(need) or (entry.get("prompt") if need == "caption" else None):
             item[need] = value
         elif need in ("prompt", "caption"):
             raise BadInput(
                 f"{where}: inputs: {pipeline.name} needs a {need} for '{name}': add it to {folder}/prompts.yaml."
             )
-    pictures = [entry["files"][field] for field in ("image", "mask") if field in item]
-    sizes = [_open(path, where).size for path in pictures]
-    if len(set(sizes)) > 1:
-        given = " but ".join(f"{path.name} is {w}x{h}" for path, (w, h) in zip(pictures, sizes, strict=True))
-        raise BadInput(f"{where}: inputs: {given}: a mask must have its image's size.")
+    if problem := wrong(item, decoded, pipeline.multiple):
+        raise BadInput(f"{where}: inputs: {folder}: '{name}': {problem}.")
     return item
 
 
-def _open(path: Path, where: str) -> Image.Image:
-    from PIL import Image, UnidentifiedImageError
+def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Mapping], tokens: Tokens) -> list[str]:
+    """What of the inputs a pipeline does not read with any of these settings, a line each.
 
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{where}: inputs: {path} is not a readable image ({error}).") from None
+    That is prompts where it reads none, and words beyond the limits of its tokenizers, whose ``tokens`` are given.
+    Raises ``BadInput`` where a text is too long for its call to be made at all.
+    """
+    lines = too_long(pipeline.readers, given["items"], settings, tokens)
+    # the bundled prompts are for all pipelines
+    texts = _folder(given) / "prompts.yaml" if given["source"] == "folder" else None
+    if texts and texts.exists() and not set(TEXTS) & set(pipeline.needs):
+        lines.append(f"{pipeline.name} reads no prompts: {texts.name} is not used")
+    return lines
 
 
 def read(inputs: Mapping[str, Any]) -> list[Item]:
@@ -155,12 +138,13 @@ def read(inputs: Mapping[str, Any]) -> list[Item]:
     items = []
     for name, planned in inputs["items"].items():
         values = dict(planned)
-        for field in (field for field in planned if field in FILES):
-            path = catalogue.get(name, {"files": {}})["files"].get(field)
-            if path is None or digest(path) != planned[field]:
+        for field in (field for field in planned if field in FIELDS):
+            path = catalogue.get(same(name), {"files": {}})["files"].get(field)
+            found = (None, None) if path is None else pictures.read(path, field in MASKS)
+            if found[1] != planned[field]:
                 what = f"the {field} of '{name}' in {folder}"
                 raise BadInput(f"{what} is not what it was when the study was planned: run it again.")
-            values[field] = _open(path, str(folder)).convert("L" if field in ("mask", "shadow") else "RGB")
+            values[field] = found[0]
         if values.get("points") is not None:
             values["points"] = tuple(tuple(point) for point in values["points"])
         if values.get("box") is not None:
@@ -171,7 +155,7 @@ def read(inputs: Mapping[str, Any]) -> list[Item]:
 
 def answers(inputs: Mapping[str, Any], name: str) -> dict[str, Path]:
     """The picture files of an input: ``image``, ``mask`` and the known answers there are (``truth``, ``shadow``)."""
-    return _files(_folder(inputs)).get(name, {})
+    return by_name(_folder(inputs)).get(same(name), {})
 
 
 def _folder(inputs: Mapping[str, Any]) -> Path:

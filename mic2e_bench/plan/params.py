@@ -15,7 +15,7 @@ from typing import Any
 
 from mic2e_bench import files, paths
 from mic2e_bench.catalog import registry
-from mic2e_bench.catalog.models import sources
+from mic2e_bench.catalog.models import sources, tokenizers
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
@@ -42,6 +42,7 @@ class Study:
     varied: tuple[str, ...]
     refused: Mapping[str, str]
     params: Mapping[str, Any]  # as written, changes applied: a notebook gets the same study from it
+    remarks: tuple[str, ...] = ()  # what of the inputs is not read, where it can be said without the weights
 
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
@@ -134,9 +135,12 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
         trial = Trial.of(name, label, {**shared, "settings": resolve({**base, **point}, pipeline, where)})
         trials.setdefault(trial.id, trial)
     refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
+    tokens = tokenizers.of_model(shared["model"], pipeline)
+    remarks = inputs.remarks(shared["inputs"], pipeline, [trial.settings for trial in trials.values()], tokens)
     return Study(
-        name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params
-    )
+        name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params,
+        tuple(remarks),
+    )  # fmt: skip
 
 
 def _points(
@@ -159,10 +163,13 @@ def _points(
         if (count := math.prod(map(len, value.values()))) > MOST_TRIALS:
             raise BadInput(f"{place}: the product of these lists is {count:,} trials; the most is {MOST_TRIALS:,}.")
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
+        for key, values in checked.items():
+            protocol.no_repeats(values, f"{place}: {key}")
         rows = [dict(zip(checked, row, strict=True)) for row in itertools.product(*checked.values())]
         return [(words(row), row) for row in rows]
     if not isinstance(value, list) or not value:
         raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
+    protocol.no_repeats(value, place)
     if given[0] == "presets":
         return [(named(name, place), presets.settings_of(name, pipeline, place)) for name in value]
     return [_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value)]
@@ -205,6 +212,7 @@ def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple
     given = params.get("metrics", list(METRICS[made]))
     if not isinstance(given, list):
         raise BadInput(f"{where}: metrics: write a list of names; given: {given!r}.")
+    protocol.no_repeats(given, f"{where}: metrics")
     fitting = {name for name, metric in registry.metrics().items() if metric.of == made}
     for name in given:
         if not isinstance(name, str) or name not in fitting:

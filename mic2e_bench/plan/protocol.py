@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mic2e_bench.documents import switch
@@ -75,6 +75,7 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
         raise BadInput(f"{place}.seeds: {seeds!r} is not a list of 1 to 1000 whole numbers from 0.")
     for seed in seeds:
         whole(seed, 0, 2**63 - 1, f"{place}.seeds")
+    no_repeats(seeds, f"{place}.seeds")
     for key in VARIED:
         check(key, protocol[key], place)
     for key in SWITCHES:
@@ -83,6 +84,13 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
     if "interleave" in protocol and protocol["warmup"] == 0:
         raise BadInput(f"{place}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
     return protocol
+
+
+def no_repeats(values: Sequence[Any], where: str) -> None:
+    """Raise ``BadInput`` where a value is there twice: it would be measured once, and count as two."""
+    for value in values:
+        if values.count(value) > 1:
+            raise BadInput(f"{where}: {value!r} is there twice: take one away.")
 
 
 def _until(given: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mic2e_bench.machine import conditions
 from mic2e_bench.records import comparable, determinism
 from mic2e_bench.records.record import Record
 from mic2e_bench.report.findings import Findings
@@ -19,6 +20,10 @@ MOST = 3  # trials that a caption names
 def disturbed(found: Findings, id: str) -> Sequence[str]:
     """What went on beside a trial that may have moved its numbers."""
     return comparable.disturbed(found.records[id]) if id in found.records else ()
+
+
+def _of_device(remark: str) -> bool:
+    return remark.startswith(conditions.POWER)
 
 
 def _some(texts: Sequence[str]) -> str:
@@ -38,8 +43,13 @@ def caption(found: Findings) -> list[str]:
     if texts:
         parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({_some(texts)}).")
     said = {label: found.records[id].environment.get("remarks", ()) for label, id in rows if id in found.records}
-    if remarks := [f"{label}: {', '.join(each)}" for label, each in said.items() if each]:
+    unread = list(dict.fromkeys(one for each in said.values() for one in each if not _of_device(one)))
+    if remarks := [
+        f"{label}: {', '.join(of)}" for label, each in said.items() if (of := list(filter(_of_device, each)))
+    ]:
         parts.append(f"How the device is, the same for every call: {_some(remarks)}.")
+    if unread:
+        parts.append(f"Not all that was given is read: {_some(unread)}.")
     if different := _different(found):
         parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
     return parts

@@ -13,6 +13,7 @@ from PIL import Image
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Item
 from mic2e_bench.errors import BadInput
+from mic2e_bench.pictures import open_picture
 from mic2e_bench.plan import inputs
 from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
@@ -91,16 +92,15 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
     # what a perfect result looks like, where it lies beside the input
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
-    truth = _read(path) if path else None
+    truth = _read(path, mask=path == answers.get("mask")) if path else None
     return StripCell("input", image, note, *([truth, "the known answer"] if truth else []))
 
 
-def _read(path: Path) -> Image.Image | None:
-    """A picture, if it is one still."""
+def _read(path: Path, mask: bool = False) -> Image.Image | None:
+    """A picture, if it is one still: the page shows what there is."""
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return open_picture(path, mask=mask)
+    except BadInput:
         return None
 
 

@@ -116,8 +116,8 @@ class Child:
         unapplied = {name: receipt for name, receipt in parts["receipts"].items() if not receipt["applied"]}
         reasons = [f"{name} {receipt['asked']}: {receipt['reason']}" for name, receipt in unapplied.items()]
         status = "not_applied" if reasons else "ok"
-        if invalid := parts.pop("invalid", ""):  # what it made are no pictures
-            status, reasons = "invalid", [invalid, *reasons]
+        if invalid := parts.pop("invalid", ()):  # what it made are no pictures
+            status, reasons = "invalid", [*dict.fromkeys(invalid), *reasons]
         self._write(id, status, "; ".join(reasons), **parts)
         self.outcomes.summary.measured += 1
         self.outcomes.summary.calls_s += parts["timing"]["calls_s"]
@@ -131,6 +131,7 @@ class Child:
         times = {"started": self.started, "finished": environment.now()}
         clocks = parts.get("timing", {}).get("sm_mhz", ())
         parts["environment"] = {"log": log, **self.watch.finish(clocks), **times}
+        parts["environment"]["remarks"] += parts.pop("remarks", [])
         held = (self.card_before or {}).get("used_bytes") or 0  # before this child was started
         if status == "oom" and held > HELD:
             parts["environment"]["held_by_others_bytes"] = held

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench.catalog import painted
+from mic2e_bench.catalog.models import tokenizers
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggles.backends import compiling
 from mic2e_bench.machine import probes
@@ -20,7 +22,8 @@ NextCall = Callable[[str], None]
 
 
 def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping | None = None) -> dict[str, Any]:
-    """The parts of a record: ``timing``, ``memory``, ``images``, ``invalid`` (why they are no pictures, or empty).
+    """The parts of a record: ``timing``, ``memory``, ``images``, ``invalid`` (why what
+    any call gave are no pictures, a line each) and ``remarks`` (what of the inputs was not read, a line each).
 
     The order: a first call, on record as such and witnessed by nobody; the rest of the warm-up; the timed repeats;
     then, on every input and seed, one call for memory and the image; the first of them has the witness, the last of
@@ -39,7 +42,9 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
         tell(stage, min(1.0, calls / total))  # a warm-up may take more calls than were asked for
         calls += 1
 
+    remarks = inputs.remarks(trial.inputs, build.pipeline, [trial.settings], tokenizers.of_pipe(build.pipe))
     timed = timed or time_pass(build, items[0], protocol, next_call)
+    in_timed, build.faults = build.faults + timed.pop("faults", []), []
     shots = Shots(build, images)
     if len(wanted) == 1:
         shots.count_kernels(*wanted[0])
@@ -52,7 +57,8 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
     samples = timed["warmup_s"] + timed["latency_s"]
     timing = {**timed, **shots.timing, "first_call_s": samples[0], "calls_s": sum(samples) + shots.calls_s}
     timing |= sampling.judge(timing)
-    return {"timing": timing, "memory": shots.memory, "images": shots.images, "invalid": shots.invalid}
+    invalid = build.faults + [f"{line} in a timed call" for line in in_timed if line not in build.faults]
+    return {"timing": timing, "memory": shots.memory, "images": shots.images, "invalid": invalid, "remarks": remarks}
 
 
 def time_pass(build: Build, item: Item, protocol: Mapping[str, Any], next_call: NextCall) -> dict[str, Any]:
@@ -96,16 +102,19 @@ def timed_call(build: Build, item: Item, seed: int) -> dict[str, float | None]:
     """One call as a user waits for it (resizing, pipeline, decoding, resizing back).
 
     ``latency_s`` in seconds by the wall clock; on a GPU ``device_latency_s`` by CUDA events, the ``energy_j`` of the
-    whole device where its driver counts it, and its clock right after the call, ``sm_mhz``.
+    whole device where its driver counts it, and its clock right after the call, ``sm_mhz``. What is wrong with its
+    pictures goes to ``build.faults``.
     """
     on_gpu = build.device.startswith("cuda")
     before = probes.energy_j() if on_gpu else None
-    with probes.clock(build.device) as elapsed, build.around():
+    with painted.kept(build) as made, probes.clock(build.device) as elapsed, build.around():
         build.latest = build.pipeline.call(build, item, seed)
     used = probes.energy_j() - before if before is not None else None
-    return {
+    call = {
         "latency_s": elapsed.seconds,
         "device_latency_s": elapsed.device_seconds,
         "energy_j": used,
         "sm_mhz": probes.sm_mhz() if on_gpu else None,
     }
+    build.faults += painted.faults(build, item, seed, made, build.latest)[0]  # after all that is read of the call
+    return call

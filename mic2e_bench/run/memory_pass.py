@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from mic2e_bench import files
+from mic2e_bench.catalog import painted
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.machine import probes
 from mic2e_bench.run.kernels import can_count, count_kernels
@@ -23,7 +24,7 @@ STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is
 
 
 class Shots:
-    """What the calls of the memory pass left: ``images``, ``memory``, ``timing`` and ``invalid``."""
+    """What the calls of the memory pass left: ``images``, ``memory`` and ``timing``."""
 
     def __init__(self, build: Build, folder: Path) -> None:
         self.build, self.folder = build, folder
@@ -38,6 +39,7 @@ class Shots:
         first, build = not self.images, self.build
         counting = count_kernels(build.witness, build.denoiser) if kernels else nullcontext()
         with (
+            painted.kept(build) as made,
             build.around(),
             counting,
             probes.memory(build.device, phase="encode") as peaks,
@@ -53,9 +55,11 @@ class Shots:
             self.memory |= {"rss_before_call_bytes": peaks.rss_before_bytes, "phases": peaks.phases}
             self.memory |= probes.device_total(build.device)
             self.timing["witnessed_s"] = elapsed.seconds
-        for index, picture in enumerate(pictures):
+        lines, faults = painted.faults(build, item, seed, made, pictures)
+        build.faults += lines
+        for index, (picture, fault) in enumerate(zip(pictures, faults, strict=True)):
             stored = {"input": item.name, "seed": seed, **store(picture, self.folder)}
-            stored |= {"fault": fault} if (fault := self._fault(picture)) else {}
+            stored |= {"fault": fault} if fault else {}
             self.images.append(stored if len(pictures) == 1 else {**stored, "index": index})
 
     def count_kernels(self, item: Item, seed: int) -> None:
@@ -66,20 +70,6 @@ class Shots:
             with build.around(), build.shortened(STEPS_COUNTED), counting, probes.clock(build.device) as elapsed:
                 build.pipeline.call(build, item, seed)
             self.calls_s += elapsed.seconds
-
-    @property
-    def invalid(self) -> str:
-        """Why what was made are no pictures; empty where they are, and with random weights, which paint none."""
-        if self.build.model.get("source") == "random" or self.build.pipeline.task == "segmentation":
-            return ""
-        found = [f"image {one['input']} seed {one['seed']} is {one['fault']}" for one in self.images if "fault" in one]
-        return "; ".join(([] if self.build.witness.finite else ["the VAE decoded NaN or infinity"]) + found)
-
-    def _fault(self, picture: Image.Image) -> str:
-        ranges = picture.convert("RGB").getextrema()
-        if self.build.pipeline.task == "segmentation" or any(low != high for low, high in ranges):
-            return ""  # an empty mask is an answer
-        return "of one colour" if any(high for _, high in ranges) else "black"
 
     @contextmanager
     def _witness(self, peaks: probes.Peaks) -> Iterator[None]:

@@ -32,12 +32,13 @@ def time_pass(trial: Trial, tell: Callable[[str, float], None]) -> dict[str, Any
     """
     protocol, cycles = trial.protocol, []
     most = most_calls(protocol)
-    samples: dict[str, Any] = {"warmup_s": [], "latency_s": [], "ended_by": {}}
+    samples: dict[str, Any] = {"warmup_s": [], "latency_s": [], "ended_by": {}, "faults": []}
     for kind, rule, ended in (("warmup_s", "warmup", sampling.warm), ("latency_s", "repeats", sampling.enough)):
         while not (end := ended(protocol[rule], samples[kind])):
             tell(f"process {len(cycles) + 1}/{most}", len(cycles) / (most + 1))
             cycles.append(_cycle(trial))
             samples[kind].append(cycles[-1]["answer_s"])
+            samples["faults"] += cycles[-1]["faults"]
         samples["ended_by"][rule] = end
     parts = {name: [c[name] for c in cycles] for name in ("load_s", "call_s", "exit_s", "pid")}
     return {**samples, "restarts": {**parts, "method": _method()}}
@@ -90,7 +91,7 @@ def _one_call(trial: Trial, pipe: Connection) -> None:
         build, loaded = assemble.make_build(trial)
         assemble.next_trial(build, trial)
         call = measure.timed_call(build, item, trial.protocol["seeds"][0])
-        pipe.send({"load_s": loaded["timing"]["load_s"], "call_s": call["latency_s"]})
+        pipe.send({"load_s": loaded["timing"]["load_s"], "call_s": call["latency_s"], "faults": build.faults})
     except Exception as error:
         pipe.send({"status": failures.classify(error), "reason": failures.describe(error)})
     finally:

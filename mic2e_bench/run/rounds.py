@@ -122,6 +122,8 @@ class Kept(Child):
         if self.turn is None:
             self.parts[id] = parts
             return
+        invalid = self.parts[id]["invalid"]
+        invalid += [f"{line} in a timed call" for line in parts.pop("faults") if line not in invalid]
         sampling.add(self.parts[id]["timing"], parts)
 
     def _write(self, id: str, status: str, reason: str, **parts: Any) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from mic2e_bench.catalog.witness import Witness
+from mic2e_bench.catalog.witness import Witness, replaced
 
 # methods of a component that a pipeline calls instead of the module itself
 ENTRIES = {"vae": ("encode", "decode"), "": ("forward",)}
@@ -53,7 +53,7 @@ def _recorded(
     module: Any, entry: str, label: str, is_denoiser: bool, witness: Witness, sync: Callable, begin: Callable
 ) -> contextlib.AbstractContextManager[None]:
     """Record the calls of one method of one live module during the block."""
-    from torch import is_inference_mode_enabled, isfinite
+    from torch import is_inference_mode_enabled
 
     def record(inner: Callable, *args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else next(iter(kwargs.values()), None)
@@ -75,29 +75,9 @@ def _recorded(
             sample = result[0] if isinstance(result, tuple) else result.sample
             witness.sizes.append((sample.shape[-2], sample.shape[-1]))
             witness.decoded += sample.shape[0]
-            witness.finite = witness.finite and bool(isfinite(sample).all())
         return result
 
     return replaced(module, entry, record)
-
-
-@contextlib.contextmanager
-def replaced(module: Any, entry: str, call: Callable[..., Any]) -> Iterator[None]:
-    """Have ``call(method, *args, **kwargs)`` stand in for a method of one live module during the block.
-
-    An in-place compiled module does not go through ``forward``: there its compiled call is what is replaced.
-    """
-    if entry == "forward" and getattr(module, "_compiled_call_impl", None) is not None:
-        entry = "_compiled_call_impl"
-    inner, had_own = getattr(module, entry), entry in vars(module)
-    setattr(module, entry, functools.partial(call, inner))
-    try:
-        yield
-    finally:
-        if had_own:
-            setattr(module, entry, inner)
-        else:
-            delattr(module, entry)
 
 
 def compiled(module: Any) -> bool:

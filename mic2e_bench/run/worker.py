@@ -86,7 +86,8 @@ def serve(build: Build, trials: list[Trial], pipe: Connection) -> None:
                 if trial is not ready:
                     assemble.next_trial(build, trial)
                 ready = trial
-                pipe.send(("done", trial.id, measure.timed_call(build, item, trial.protocol["seeds"][0])))
+                call = measure.timed_call(build, item, trial.protocol["seeds"][0])
+                pipe.send(("done", trial.id, {**call, "faults": build.faults}))
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def test_the_parts_of_a_record(build, tmp_path):
     assert sum(map(sum, timing["component_s"].values())) <= timing["witnessed_s"] < timing["calls_s"]
     assert list(parts["memory"]["phases"]) == ["encode", "denoise", "decode"]
     peaks = [phase["rss_bytes"] for phase in parts["memory"]["phases"].values()]
-    assert max(peaks) <= parts["memory"]["peak_rss_bytes"] and parts["invalid"] == ""
+    assert max(peaks) <= parts["memory"]["peak_rss_bytes"] and parts["invalid"] == []
     assert [stage for stage, _ in stages] == [
         "warm-up 1/1", "repeat 1/2", "repeat 2/2", "image in0 seed 1", "image in0 seed 2",
     ]  # fmt: skip
@@ -179,9 +179,11 @@ def test_what_is_no_picture_is_invalid(colour, reason, build, tmp_path, monkeypa
     pipeline = registry.pipeline("objectclear")
     monkeypatch.setattr(build, "pipeline", type(pipeline)(**{**vars(pipeline), "call": call}))
     parts, *_ = measured(build, tmp_path)
-    assert parts["invalid"] == reason and {image["fault"] for image in parts["images"]} == {reason.split(" is ")[-1]}
+    assert "; ".join(parts["invalid"]) == reason and {image["fault"] for image in parts["images"]} == {
+        reason.split(" is ")[-1]
+    }
     monkeypatch.setattr(build, "model", {"source": "random"})  # random weights paint no pictures anyway
-    assert measured(build, tmp_path)[0]["invalid"] == ""
+    assert measured(build, tmp_path)[0]["invalid"] == []
 
 
 def test_nan_is_seen_in_what_the_vae_decodes(build, tmp_path, monkeypatch):
@@ -195,14 +197,17 @@ def test_nan_is_seen_in_what_the_vae_decodes(build, tmp_path, monkeypatch):
     monkeypatch.setattr(build.pipe.vae, "decode", decode)
     with pytest.warns(RuntimeWarning, match="invalid value"):
         parts, *_ = measured(build, tmp_path, seeds=[1])
-    assert parts["invalid"] == "the VAE decoded NaN or infinity" and "fault" not in parts["images"][0]
+    assert (
+        parts["invalid"] == ["the VAE decoded NaN or infinity for image in0 seed 1"]
+        and "fault" not in parts["images"][0]
+    )
 
 
 def test_an_empty_mask_is_an_answer(build, tmp_path, monkeypatch):
     empty = replace(build.pipeline, task="segmentation", call=lambda *given: [Image.new("L", (8, 8))])
     monkeypatch.setattr(build, "pipeline", empty)
     parts, *_ = measured(build, tmp_path, seeds=[1])
-    assert parts["invalid"] == "" and len(parts["images"]) == 1 and "fault" not in parts["images"][0]
+    assert parts["invalid"] == [] and len(parts["images"]) == 1 and "fault" not in parts["images"][0]
 
 
 def test_kernels_are_counted_in_a_call_of_their_own(build, tmp_path, monkeypatch):

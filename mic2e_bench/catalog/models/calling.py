@@ -10,6 +10,8 @@ from PIL import Image
 
 from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side
 from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.errors import BadInput
+from mic2e_bench.pictures import HALF
 
 
 def per_image(build: Build, value: Any) -> Any:
@@ -48,7 +50,10 @@ def to_model_size(build: Build, item: Item) -> tuple[Image.Image, Image.Image]:
     filter = Image.Resampling[build.call["resample"].upper()]
     build.call["resampled_by"] = filter.name.lower()
     chosen = ((item.image, filter), (item.mask, Image.Resampling.NEAREST))
-    return tuple(resize_by_short_side(picture, build.call["resolution"], by) for picture, by in chosen)
+    image, mask = (resize_by_short_side(picture, build.call["resolution"], by) for picture, by in chosen)
+    if mask.getextrema()[1] < HALF:
+        raise BadInput(f"the mask of {item.name} has no pixel left at {mask.width}x{mask.height}: ask for more pixels")
+    return image, mask
 
 
 def to_input_size(pictures: list[Image.Image], item: Item) -> list[Image.Image]:

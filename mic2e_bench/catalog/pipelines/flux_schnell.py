@@ -8,6 +8,9 @@ from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import CLIP_TEXT_L, FLUX_VAE, T5_XXL
 from mic2e_bench.catalog.pipeline import Build, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
+from mic2e_bench.catalog.prompts import Reader
+
+MOST_TOKENS = 256
 
 
 def call(build: Build, item: Item, seed: int) -> Pictures:
@@ -22,7 +25,7 @@ def call(build: Build, item: Item, seed: int) -> Pictures:
         width=width,
         num_inference_steps=build.call["steps"],
         guidance_scale=build.call["guidance"],
-        max_sequence_length=256,
+        max_sequence_length=MOST_TOKENS,
         generator=drawing,
         latents=build.pipe._pack_latents(latents, *latents.shape),
         **build.step_arguments(),
@@ -34,7 +37,7 @@ def written(settings: Settings) -> Written:
     height, width = settings["resolution"]
     latents = plain_code.latents(settings, "pipe.transformer.config.in_channels // 4", str(height), str(width))
     arguments = [f"prompt={plain_code.several(settings, 'PROMPT')}", f"height={height}", f"width={width}"]
-    arguments += [*plain_code.numbers(settings), "max_sequence_length=256", "generator=generator"]
+    arguments += [*plain_code.numbers(settings), f"max_sequence_length={MOST_TOKENS}", "generator=generator"]
     arguments += ["latents=pipe._pack_latents(latents, *latents.shape)"] if latents else []
     return Written(
         imports=(plain_code.TORCH,),
@@ -55,6 +58,7 @@ PIPELINE = Pipeline(
     denoiser="transformer",
     components=("text_encoder", "text_encoder_2", "transformer", "vae"),
     needs=("caption",),
+    readers=(Reader("caption", "tokenizer", 77), Reader("caption", "tokenizer_2", MOST_TOKENS)),
     size="height_width",
     defaults={"steps": 4, "guidance": 0.0, "resolution": 1024},
     call=call,

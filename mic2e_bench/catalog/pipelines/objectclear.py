@@ -32,7 +32,7 @@ def written(settings: Settings) -> Written:
     arguments += ["width=image.width", "height=image.height", *plain_code.numbers(settings), "generator=generator"]
     resize = "from mic2e_bench.catalog.models.objectclear.inputs import resize_by_short_side as resize"
     return Written(
-        imports=(plain_code.TORCH, plain_code.PIL, resize),
+        imports=(plain_code.TORCH, plain_code.PIL, plain_code.OPENING, resize),
         remark="diffusers has none",
         prepare="\n".join([*plain_code.edit(settings), plain_code.generator(settings)]),
         call=plain_code.written_call("pipe", arguments),

@@ -8,6 +8,7 @@ from typing import Any
 from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.pipeline import Build, Conflict, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
+from mic2e_bench.catalog.prompts import Reader
 from mic2e_bench.errors import BadInput
 
 
@@ -44,11 +45,11 @@ def written(settings: Settings) -> Written:
     kind = settings["prompt_kind"]
     given = {"text": "PROMPT, None, None", "points": "None, PROMPT, None", "box": "None, None, PROMPT"}[kind]
     return Written(
-        imports=(plain_code.PIL,),
+        imports=(plain_code.OPENING,),
         remark="model, processor and the union of instances",
         load="Segmenter.load",
         options=(f'prompt_kind="{kind}"',),
-        prepare='image = Image.open(IMAGE).convert("RGB")',
+        prepare=f"image = {plain_code.OPEN}",
         call=f"pipe.batch(image, {given}, {settings['batch']})",
         after="pictures = result",
         needs=("IMAGE", "PROMPT"),
@@ -84,6 +85,7 @@ PIPELINE = Pipeline(
     denoiser="model",
     components=("model",),
     needs=("image", "text", "points", "box"),
+    readers=(Reader("text", "processor.tokenizer", 32, "tokenizer.json", only={"prompt_kind": "text"}, cuts=False),),
     size="fixed",
     defaults={"grad_mode": "inference_mode"},  # as the service calls it
     load=load,

@@ -9,6 +9,7 @@ from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import SDXL_PARTS
 from mic2e_bench.catalog.pipeline import Build, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
+from mic2e_bench.catalog.prompts import Reader
 
 
 def assemble(components: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
@@ -45,10 +46,11 @@ def written(settings: Settings) -> Written:
     arguments += [f"mask_image={plain_code.several(settings, 'mask')}", "width=image.width", "height=image.height"]
     arguments += ["strength=1.0", *plain_code.numbers(settings), "generator=generator"]
     arguments += ["latents=latents"] if latents else []
+    edit = plain_code.edit(settings, plain_code.OPEN_PLAIN, plain_code.OPEN_MASK_PLAIN)
     return Written(
-        imports=(plain_code.TORCH, plain_code.PIL),
-        functions=plain_code.RESIZE,
-        prepare="\n".join([*plain_code.edit(settings), plain_code.generator(settings), *latents]),
+        imports=(plain_code.TORCH, *plain_code.OPENING_PLAIN),
+        functions=plain_code.opening_functions() + plain_code.RESIZE,
+        prepare="\n".join([*edit, plain_code.generator(settings), *latents]),
         call=plain_code.written_call("pipe", arguments),
         after=plain_code.BACK,
         needs=("IMAGE", "MASK", "PROMPT"),
@@ -66,6 +68,7 @@ PIPELINE = Pipeline(
     denoiser="unet",
     components=("text_encoder", "text_encoder_2", "unet", "vae"),
     needs=("image", "mask", "prompt"),
+    readers=(Reader("prompt", "tokenizer", 77), Reader("prompt", "tokenizer_2", 77)),
     size="short_side",
     defaults={"steps": 30, "guidance": 7.5, "resolution": 1024, "resample": "bicubic"},
     call=call,

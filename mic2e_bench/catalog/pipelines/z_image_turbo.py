@@ -6,6 +6,9 @@ from mic2e_bench.catalog import plain_code
 from mic2e_bench.catalog.models.published import FLUX_VAE, QWEN3_4B
 from mic2e_bench.catalog.pipeline import Build, Conflict, Item, Pictures, Pipeline, Settings
 from mic2e_bench.catalog.plain_code import Written
+from mic2e_bench.catalog.prompts import Reader
+
+MESSAGE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"  # as the tokenizer's chat template has it
 
 
 def call(build: Build, item: Item, seed: int) -> Pictures:
@@ -65,6 +68,7 @@ PIPELINE = Pipeline(
     denoiser="transformer",
     components=("text_encoder", "transformer", "vae"),
     needs=("caption",),
+    readers=(Reader("caption", "tokenizer", 512, form=MESSAGE),),
     size="height_width",
     defaults={"steps": 9, "guidance": 0.0, "resolution": 1024},
     call=call,

@@ -33,6 +33,7 @@ from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.models import sources
+from mic2e_bench.errors import BadInput
 from mic2e_bench.run.scoring.pairs import PicturePair, PicturePairs
 from mic2e_bench.run.scoring.regions import Masks, Picture
 
@@ -187,16 +188,14 @@ def _resized(pair: PicturePair) -> str | None:
 def _read(picture: Picture, size: tuple[int, int] | None = None) -> np.ndarray:
     try:
         return picture.read(size)
-    except FileNotFoundError as error:
-        gone = picture.noise and str(error.filename) == str(picture.path)  # and not an input that belongs to it
-        raise Failed(sources.NOT_KEPT if gone else f"{error.filename} is missing") from None
-    except (OSError, SyntaxError) as error:
-        raise Failed(f"{picture.path} is not a readable image ({error})") from None
+    except BadInput as error:
+        gone = picture.noise and not picture.path.exists()  # and not an input that belongs to it
+        raise Failed(sources.NOT_KEPT if gone else str(error)) from None
 
 
 @functools.lru_cache(maxsize=64)
 def _read_regions(masks: Masks, size: tuple[int, int]) -> dict[str, np.ndarray]:
     try:
         return masks.regions(size)
-    except OSError as error:
-        raise Failed(f"{masks.mask} or its shadow is not a readable mask ({error})") from None
+    except BadInput as error:
+        raise Failed(str(error)) from None

@@ -66,7 +66,7 @@ class StoredStudy:
         """The right answer: a removal's clean plate, an inpainting's only inside the mask, a segmentation's mask."""
         files = self.answers[name]
         if self.task == "segmentation":
-            return Picture(files["mask"]) if "mask" in files else None
+            return Picture(files["mask"], is_mask=True) if "mask" in files else None
         if self.task not in EDITING or not {"truth", "image", "mask"} <= set(files):
             return None
         if self.task == "inpainting":  # a shadow outside the mask is not its business

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mic2e_bench.pictures import HALF, open_picture
+
 RING = 1 / 20  # width of the ring around the mask, in short sides
 
 
@@ -16,7 +18,7 @@ class Picture:
     """A picture file; where ``kept`` is given, outside ``mask`` it is that file's picture instead.
 
     ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value. ``noise`` is a picture of random
-    weights, whose file need not be kept.
+    random weights, whose file need not be kept. ``is_mask``: it is a mask that somebody gave.
     """
 
     path: Path
@@ -24,12 +26,13 @@ class Picture:
     mask: Path | None = None
     grain: bool = False
     noise: bool = False
+    is_mask: bool = False
 
     def read(self, size: tuple[int, int] | None = None) -> np.ndarray:
         """Bytes (height, width, 3), resized bicubically to ``size`` (width, height) where it has another."""
-        image = _open(self.path)
+        image = open_picture(self.path, self.is_mask).convert("RGB")
         if self.kept and self.mask:
-            kept = _open(self.kept)
+            kept = open_picture(self.kept)
             inside = Image.fromarray(read_mask(self.mask, kept.size))
             image = Image.composite(image.resize(kept.size), kept, inside)
         if size and image.size != size:
@@ -65,14 +68,8 @@ class Masks:
 
 
 def read_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A mask file as booleans (height, width), true from half brightness, at ``size`` (width, height; nearest)."""
-    with Image.open(path) as image:
-        mask = image.convert("L")
+    """A mask file as booleans (height, width), true where the object is, at ``size`` (width, height; nearest)."""
+    mask = open_picture(path, mask=True)
     if size and mask.size != size:
         mask = mask.resize(size, Image.Resampling.NEAREST)
-    return np.asarray(mask) >= 128
-
-
-def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    return np.asarray(mask) >= HALF

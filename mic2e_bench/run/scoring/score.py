@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from mic2e_bench import pictures
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import perceptual
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.errors import UsedUp
-from mic2e_bench.plan import inputs
+from mic2e_bench.catalog.picture_files import MASKS
+from mic2e_bench.errors import BadInput, UsedUp
 from mic2e_bench.plan.trial import fingerprint
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
@@ -69,8 +70,11 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[ScoringJob]:
         problems.append(f"{study.name}: the baseline was not measured, so there is nothing to compare with")
     try:
         answers = pairs.known(study.baseline.inputs)
-        seen = {name: {field: inputs.digest(path) for field, path in files.items()} for name, files in answers.items()}
-    except OSError as error:
+        seen = {
+            name: {field: pictures.digest(path, field in MASKS) for field, path in files.items()}
+            for name, files in answers.items()
+        }
+    except (OSError, BadInput) as error:
         problems.append(f"{study.name}: its inputs cannot be read ({error})")
         return []
     noise = sources.pictures_may_lack(study.baseline.model)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mic2e_bench import pictures
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggle import Phase, Toggle
@@ -62,13 +63,24 @@ class Applied:
         return given | self.build.step_arguments()
 
     def resized(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, Image.Image]:
-        """Image and mask as the preset's ``resolution`` and ``resample`` have them, for the pipelines that edit."""
+        """Image and mask as the preset's ``resolution`` and ``resample`` have them, for the pipelines that edit.
+
+        Both are read as files of pictures are: upright, in sRGB, a mask in any usual form. Raises ``BadInput``.
+        """
         from mic2e_bench.catalog.models.calling import to_model_size
 
         defaults = self.build.pipeline.defaults
         if self.build.pipeline.size != "short_side":
             raise BadInput(f"{self.build.pipeline.name} resizes no input: its size is in .call")
         self.build.call = {**defaults, **self.build.call}
+        try:
+            image, mask = pictures.as_seen(image), pictures.as_mask(mask)
+        except ValueError as error:
+            raise BadInput(f"resized(): {error}") from None
+        if image.size != mask.size:
+            raise BadInput(f"resized(): the image is {image.size} and its mask {mask.size}: a mask must have its size.")
+        if problem := pictures.selects(mask):
+            raise BadInput(f"resized(): the mask {problem}.")
         return to_model_size(self.build, Item("live", image, mask))
 
     def around(self) -> contextlib.AbstractContextManager[None]:

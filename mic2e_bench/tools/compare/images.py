@@ -13,6 +13,7 @@ import numpy as np
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
+from mic2e_bench.errors import BadInput
 from mic2e_bench.records.record import Record
 from mic2e_bench.run.scoring import child, pairs
 from mic2e_bench.tools.compare.match import Match, Results, Rounds, StoredRecord
@@ -83,7 +84,7 @@ def _study(run: StoredRecord) -> pairs.StoredStudy:
     one = run.record
     try:
         answers = pairs.known(one.inputs)
-    except OSError:  # the inputs' folder is gone: nothing is known of them
+    except (OSError, BadInput):  # the inputs' folder is gone, or is no longer clear: nothing is known of them
         answers = {name: {} for name in one.inputs["items"]}
     task, noise = registry.pipeline(one.pipeline).task, sources.pictures_may_lack(one.model)
     return pairs.StoredStudy(_absolute(run), task, Path("/"), answers, noise)

@@ -16,7 +16,7 @@ from mic2e_bench.plan import inputs
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.tools.export.find import Chosen
 
-STANDARD = ("gc", "hashlib", "os", "pathlib")
+STANDARD = ("gc", "hashlib", "io", "os", "pathlib")
 PLACEHOLDERS = {"IMAGE": "image.png", "MASK": "mask.png", "PROMPT": "what to paint"}
 FIELDS = {"IMAGE": "image", "MASK": "mask"}
 

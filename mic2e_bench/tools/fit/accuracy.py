@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.catalog.registry import pipeline as named
 from mic2e_bench.errors import BadInput
+from mic2e_bench.pictures import open_picture
 from mic2e_bench.plan import inputs
 from mic2e_bench.records import frame, record
 from mic2e_bench.records.comparable import VRAM, is_measured
@@ -89,6 +88,5 @@ def largest(given: Mapping[str, Any]) -> tuple[int, int] | None:
     sizes = []
     for name, item in given["items"].items():
         if "image" in item:
-            with Image.open(inputs.answers(given, name)["image"]) as image:
-                sizes.append(image.size)
+            sizes.append(open_picture(inputs.answers(given, name)["image"]).size)
     return max(sizes, key=lambda size: size[0] * size[1], default=None)

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mic2e_bench.pictures import as_mask, as_seen
+
 MULTIPLE = 16
 OBJECT_INDEX = 5
 
@@ -30,8 +32,9 @@ def resize_by_short_side(image, short_side, resample=Image.Resampling.BICUBIC):
 def pair_inputs(image, mask_image, height=None, width=None, multiple=8):
     """Return (pictures, masks): two lists of PIL images, RGB and L, all of one size.
 
-    Each argument is a PIL image, an 8-bit array (H, W[, 3]) or a list of them; a mask is white where the
-    object is. `height` and `width` are only checked: nothing is resized here. Raises ValueError with what
+    Each argument is a PIL image, an array of 8 bits (H, W[, 3]) or, for a mask, of booleans, or a list of
+    them; a mask is white where the object is. They are read as files are: upright, in sRGB. `height` and
+    `width` are only checked: nothing is resized here. Raises ValueError with what
     does not fit, TypeError for another kind of picture.
     """
     pictures = [_to_pil(item, "RGB", "image") for item in _as_list(image, "image")]
@@ -109,9 +112,9 @@ def _as_list(value, name):
 
 
 def _to_pil(item, mode, name):
-    if isinstance(item, np.ndarray) and item.dtype == np.uint8:
+    if isinstance(item, np.ndarray) and (item.dtype == np.uint8 or (mode == "L" and item.dtype == bool)):
         item = Image.fromarray(item)
     if not isinstance(item, Image.Image):
         kind = f"an array of {item.dtype}" if isinstance(item, np.ndarray) else type(item).__name__
         raise TypeError(f"{name} must be a PIL image or an array of uint8, not {kind}.")
-    return item.convert(mode)
+    return as_mask(item) if mode == "L" else as_seen(item)
