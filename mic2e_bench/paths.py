@@ -28,20 +28,23 @@ def root() -> Path:
     return here
 
 
-def find(path: str) -> Path:
-    """A path that a params file names: as it is from the working folder, else from the workbench's root."""
-    given = expanded(path)
+def find(path: str, where: str) -> Path:
+    """A path that a params file names: as it is from the working folder, else from the workbench's root.
+
+    Raises ``BadInput`` after ``where`` it is named.
+    """
+    given = expanded(path, f"{where}: ")
     return given if given.is_absolute() or os.path.exists(given) else root() / given
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: str | Path, where: str = "") -> Path:
     """A path that a person gives, in which ``~`` is the home folder. Raises ``BadInput`` where that is not known."""
     if not str(path).strip() or "\0" in str(path):
-        raise BadInput(f"{str(path)!r} is no name of a file or folder.")
+        raise BadInput(f"{where}{str(path)!r} is no name of a file or folder.")
     try:
         return Path(path).expanduser()
     except RuntimeError:  # no HOME, and a user without an entry in passwd
-        raise BadInput(f"{path}: the home folder is not known here (no HOME): give the whole path.") from None
+        raise BadInput(f"{where}{path}: the home folder is not known here (no HOME): give the whole path.") from None
 
 
 def results_of(given: str | Path | None) -> Path:

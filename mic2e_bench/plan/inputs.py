@@ -29,7 +29,7 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         if key not in ("source", "names", "limit"):
             raise unknown("key", key, ("source", "names", "limit"), f"{where}: inputs")
     source = named(value.get("source", "bundled"), f"{where}: inputs")
-    folder = BUNDLED if source == "bundled" else paths.find(source)
+    folder = BUNDLED if source == "bundled" else paths.find(source, f"{where}: inputs")
     if not os.path.isdir(folder):
         raise BadInput(
             f"{where}: inputs: no folder '{source}'. Give 'bundled' or a folder of NAME.png + NAME.mask.png."

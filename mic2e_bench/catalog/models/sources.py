@@ -47,7 +47,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
         return {"source": "random"}
     if source == "published":
         source = pipeline.hub
-    elif os.path.isdir(path := paths.find(source)):
+    elif os.path.isdir(path := paths.find(source, f"{where}: model")):
         folder = _folder(path, where, pipeline, **chosen)
         return {"source": "folder", "fingerprint": fingerprint(folder), **chosen, "path": str(folder.resolve())}
     elif os.path.isfile(path):
