@@ -28,12 +28,12 @@ def root() -> Path:
     return here
 
 
-def find(path: str, where: str) -> Path:
+def find(path: str, where: str = "") -> Path:
     """A path that a params file names: as it is from the working folder, else from the workbench's root.
 
     Raises ``BadInput`` after ``where`` it is named.
     """
-    given = expanded(path, f"{where}: ")
+    given = expanded(path, where and f"{where}: ")
     return given if given.is_absolute() or os.path.exists(given) else root() / given
 
 
