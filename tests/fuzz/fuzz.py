@@ -86,7 +86,7 @@ def main(seconds: float, kept: Path) -> int:
                 if process.exitcode:  # what it was about to try has ended it
                     last = kept / f"now-{number}.json"
                     if not last.exists():
-                        raise SystemExit(f"a process ended with {process.exitcode} before it tried anything")
+                        raise SystemExit(f"a process ended with {process.exitcode} before it tried anything") from None
                     _keep(last.read_text(), f"the process ended with {process.exitcode}", kept, bad)
                     last.unlink()
                     if time.monotonic() < end:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.machine import tied
 
 
 def answer(check: Callable[[], str]) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
         child = os.fork()
         if child == 0:
             try:
+                tied.tie()
                 os.dup2(noise.fileno(), 1)
                 os.dup2(noise.fileno(), 2)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
