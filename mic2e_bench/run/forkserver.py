@@ -46,8 +46,9 @@ def context() -> Any:
     if why_spawned:
         return multiprocessing.get_context("spawn")
     surroundings.name_user()
-    tied_here = ["mic2e_bench.machine.tied_on_import"] if threading.current_thread() is threading.main_thread() else []
-    forkserver.set_forkserver_preload([*tied_here, "mic2e_bench.run.preload"])
+    first = ["mic2e_bench.machine.tied_on_import"] if threading.current_thread() is threading.main_thread() else []
+    forkserver.set_forkserver_preload([*first, "mic2e_bench.run.preload"])
+    os.environ["MIC2E_BENCH_FORK_SERVER_OF"] = str(os.getpid())
     with _without_interrupts(), surroundings.short_sockets():
         forkserver.ensure_running()
     return multiprocessing.get_context("forkserver")
@@ -137,7 +138,7 @@ def receive(pipe: Connection) -> Any:
 
 
 def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
-    tied.tie()
+    tied.tie(os.getppid())
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -1,4 +1,4 @@
-"""No process outlives its command: not after Ctrl-C, a kill, nor a kill that it cannot answer; while libraries load, too."""
+"""No process outlives its command, whatever ends that; not while libraries are imported, either."""
 
 import signal
 import subprocess
@@ -40,4 +40,5 @@ def test_nothing_is_left_behind(command, how, tmp_path):
         assert within(60, lambda: left.extend(own.children(recursive=True)) or len(left) > (command != "doctor"))
         started.send_signal(how)
         started.wait(10)
-    assert within(1, lambda: not any(map(is_alive, left))), [one.cmdline() for one in left if is_alive(one)]
+    # a second is enough on a quiet machine: what has just been started must get as far as its first import
+    assert within(5, lambda: not any(map(is_alive, left))), [one.cmdline() for one in left if is_alive(one)]

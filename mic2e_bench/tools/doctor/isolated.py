@@ -29,10 +29,10 @@ def answer(check: Callable[[], str]) -> dict[str, Any]:
 def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
     """What a check found in a forked child, or how the child ended; what it prints is not shown."""
     with tempfile.TemporaryFile("w+") as found, tempfile.TemporaryFile() as noise:
-        child = os.fork()
+        parent, child = os.getpid(), os.fork()
         if child == 0:
             try:
-                tied.tie()
+                tied.tie(parent)
                 os.dup2(noise.fileno(), 1)
                 os.dup2(noise.fileno(), 2)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)

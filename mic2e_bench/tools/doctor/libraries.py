@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.machine import tied
 from mic2e_bench.tools.doctor.isolated import in_child
 
 TIMEOUT_S = 180  # of one check; a cold compilation on a busy machine takes a minute
@@ -198,7 +197,6 @@ def main(names: list[str]) -> None:
     """Print the answers to the checks of these names."""
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking for a device must not start CUDA before the forks
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compile in the child itself
-    tied.tie()
     sys.stdout.flush()
     shown = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
