@@ -19,7 +19,7 @@ from yaml.constructor import ConstructorError
 from mic2e_bench.errors import BadInput
 
 MOST_DEPTH = 50  # lists and mappings in one another
-MOST_VALUES = 50_000  # of a YAML file, what an alias stands for counted each time
+MOST_VALUES = 20_000  # of a YAML file, what an alias stands for counted each time
 MOST_DOCUMENTS = 100  # in a file, with a line --- between them
 MOST_DIGITS = 30  # of a whole number
 TEXTS = frozenset((
@@ -97,7 +97,7 @@ class _Reader(yaml.SafeLoader):
 
     def under(self, key: str, node: Any) -> Any:
         """The value of a key: of one of ``TEXTS`` as it is written, and each of a list of them."""
-        if key in TEXTS and isinstance(node, yaml.SequenceNode):
+        if key in TEXTS and node.tag == f"{_TAG}seq" and isinstance(node, yaml.SequenceNode):
             return [self.text(part) if isinstance(part, yaml.ScalarNode) else self.construct_object(part, deep=True)
                     for part in node.value]  # fmt: skip
         if key in TEXTS and isinstance(node, yaml.ScalarNode) and node.tag != f"{_TAG}null":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import functools
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from yaml import YAMLError
 
@@ -119,6 +122,23 @@ def last_words(path: Path | None, most: int = 4000) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def lock(file: IO[str], waiting: str) -> None:
+    """Hold an open file for this process, until it is closed; where another one holds it, say ``waiting`` and wait."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(waiting, file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        _say_unlocked(error.strerror)
+
+
+@functools.cache
+def _say_unlocked(why: str) -> None:
+    """Once: Lustre and some NFS have no locks."""
+    print(f"this file system has no locks ({why}): start no second run of a study beside this one.", file=sys.stderr)
 
 
 def write_whole(path: Path, content: bytes) -> None:

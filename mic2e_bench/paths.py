@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from mic2e_bench.errors import BadInput
@@ -59,4 +60,5 @@ def results() -> Path:
 
 def cache() -> Path:
     """Where engines and compiled kernels are kept from run to run: ``$XDG_CACHE_HOME/mic2e-bench``."""
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mic2e-bench"
+    base = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
+    return base / "mic2e-bench" if base.is_absolute() else Path(tempfile.gettempdir()) / f"mic2e-bench-{os.getuid()}"

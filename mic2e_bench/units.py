@@ -90,6 +90,19 @@ def assignment(text: str, option: str, example: str) -> tuple[str, Any]:
     return key, yaml_value(value, f"{option} {text}", key.rpartition(".")[2])
 
 
+def change_key(params: dict[str, Any], change: str) -> None:
+    """Apply one ``--set a.b=value``; the value is read as YAML."""
+    keys, value = assignment(change, "--set", "protocol.repeats=3")
+    *parents, last = keys.split(".")
+    place = params
+    for parent in parents:
+        child = place.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise BadInput(f"--set {change}: '{parent}' holds {child!r}, which has no keys.")
+        place = child
+    place[last] = value
+
+
 def digits(value: Any, count: int = 3) -> str:
     """A number with ``count`` significant digits and no exponent where it fits; a dash where there is none."""
     if missing(value):

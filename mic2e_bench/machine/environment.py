@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +43,7 @@ def _fixed(device: str) -> Mapping[str, Any]:
 
     return {
         "host": platform.node(),
+        "boot": text_or_nothing(Path("/proc/sys/kernel/random/boot_id")) or None,  # the same in all its containers
         "device": gpu()["name"] if device.startswith("cuda") and gpu() else cpu(),
         "driver": gpu()["driver"] if device.startswith("cuda") and gpu() else None,
         "python": platform.python_version(),
@@ -51,6 +52,15 @@ def _fixed(device: str) -> Mapping[str, Any]:
         **facts.facts(),
         "gpu": nvidia.fixed() if device.startswith("cuda") else None,
     }
+
+
+def host(now: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> str:
+    """The name of this host for a new record beside others: theirs, where they are of this boot of the machine.
+
+    Each container has another name. One that is among theirs, or of another boot, stays.
+    """
+    known = [other.get("host") for other in others if now["boot"] and other.get("boot") == now["boot"]]
+    return known[0] if known and now["host"] not in known else now["host"]
 
 
 def packages() -> dict[str, str]:

@@ -22,7 +22,7 @@ from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.plan import ablate, conflicts, inputs, presets, protocol
 from mic2e_bench.plan.settings import check, resolve, words
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.units import assignment
+from mic2e_bench.units import change_key
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
@@ -85,21 +85,8 @@ def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise BadInput(f"{path}: a params file maps keys to values. Keys: {', '.join(KEYS)}.")
     for document, change in itertools.product(documents, changes):
-        _change(document, change)
+        change_key(document, change)
     return documents
-
-
-def _change(params: dict[str, Any], change: str) -> None:
-    """Apply one ``--set a.b=value``; the value is read as YAML."""
-    keys, value = assignment(change, "--set", "protocol.repeats=3")
-    *parents, last = keys.split(".")
-    place = params
-    for parent in parents:
-        child = place.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise BadInput(f"--set {change}: '{parent}' holds {child!r}, which has no keys.")
-        place = child
-    place[last] = value
 
 
 def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:

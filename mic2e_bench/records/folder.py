@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import sys
 from collections.abc import Iterator
@@ -25,11 +24,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise files.cannot_write(folder, error) from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{folder.name}: another run is measuring this study; waiting for it to end.", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        files.lock(file, f"{folder.name}: another run is measuring this study; waiting for it to end.")
         yield
 
 

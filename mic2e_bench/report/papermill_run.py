@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from mic2e_bench import documents, paths
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import tied
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
 
@@ -93,7 +94,7 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     # every key is given, so that nothing of the notebook's own example remains
     given: dict[str, Any] = {key: study.params.get(key) for key in params.KEYS}
     given |= {"results": str(results.resolve()), "mixed": mixed}
-    command = [sys.executable, "-m", "papermill", str(source), str(target), "-f", "/dev/stdin", "-k", "python3"]
+    command = tied.command("papermill", str(source), str(target), "-f", "/dev/stdin", "-k", "python3")
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
     given_text = documents.as_yaml(given)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

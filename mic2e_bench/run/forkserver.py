@@ -23,7 +23,7 @@ from typing import Any
 
 from mic2e_bench import files
 from mic2e_bench.errors import BadInput
-from mic2e_bench.machine import fork_safety, memory_left, visible
+from mic2e_bench.machine import fork_safety, memory_left, surroundings, tied, visible
 
 why_spawned: list[str] = []  # reasons to spawn children; empty where they are forked
 _children: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -45,8 +45,11 @@ def context() -> Any:
         spawn_instead("this platform has no fork server")
     if why_spawned:
         return multiprocessing.get_context("spawn")
-    forkserver.set_forkserver_preload(["mic2e_bench.run.preload"])
-    with _without_interrupts():
+    surroundings.name_user()
+    first = ["mic2e_bench.machine.tied_on_import"] if threading.current_thread() is threading.main_thread() else []
+    forkserver.set_forkserver_preload([*first, "mic2e_bench.run.preload"])
+    os.environ["MIC2E_BENCH_FORK_SERVER_OF"] = str(os.getpid())
+    with _without_interrupts(), surroundings.short_sockets():
         forkserver.ensure_running()
     return multiprocessing.get_context("forkserver")
 
@@ -135,6 +138,7 @@ def receive(pipe: Connection) -> Any:
 
 
 def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
+    tied.tie(os.getppid())
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -57,6 +57,7 @@ class Outcomes:
         if status == "oom" and not parts.get("environment", {}).get("held_by_others_bytes"):
             self.too_large.append(trial)
         here = {**environment.here(trial.settings["device"]), "start_method": forkserver.start_method()}
+        here["host"] = environment.host(here, (one.environment for one in self.summary.records.values()))
         here |= parts.get("environment", {})
         if trial.id in self.attempts:
             here["attempts"] = self.attempts[trial.id]

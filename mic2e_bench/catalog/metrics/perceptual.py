@@ -48,7 +48,7 @@ def find() -> tuple[str, Path] | None:
 def cache() -> Path:
     """Where torch's hub keeps weights, as ``torch.hub.get_dir()`` finds it."""
     home = os.environ.get("TORCH_HOME", os.environ.get("XDG_CACHE_HOME", "~/.cache") + "/torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints"  # without a home folder a name that nothing has
 
 
 def backbone() -> str:

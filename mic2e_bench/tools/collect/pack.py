@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import time
@@ -162,7 +163,7 @@ def study_log(folder: Path) -> bytes:
 def clean(text: str) -> str:
     """A text without the names of this machine's folders."""
     known = {sys.prefix: "ENV", sys.base_prefix: "PYTHON", paths.PACKAGE.parent: ".", paths.root(): ".",
-             Path.cwd(): ".", Path.home(): "~"}  # fmt: skip
+             Path.cwd(): ".", Path(os.path.expanduser("~")): "~"}  # fmt: skip
     for folder, name in sorted(known.items(), key=lambda pair: -len(str(pair[0]))):
         text = text.replace(str(folder), name) if len(str(folder)) > 1 else text
     return text

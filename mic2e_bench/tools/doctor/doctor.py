@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from importlib import metadata
@@ -19,7 +18,7 @@ import psutil
 
 from mic2e_bench import paths
 from mic2e_bench.catalog import registry
-from mic2e_bench.machine import environment, versions
+from mic2e_bench.machine import environment, tied, versions
 from mic2e_bench.tools.doctor.libraries import CHECKS
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16")
@@ -110,7 +109,7 @@ def libraries() -> dict[str, dict[str, Any]]:
 
 def call(names: list[str]) -> dict[str, dict[str, Any]]:
     """The answers of these checks; where not even torch can be imported, its last words for each of them."""
-    command = [sys.executable, "-m", "mic2e_bench.tools.doctor.libraries", *names]
+    command = tied.command("mic2e_bench.tools.doctor.libraries", *names)
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if ended.returncode == 0:
         return json.loads(ended.stdout)

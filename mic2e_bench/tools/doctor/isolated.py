@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.machine import tied
 
 
 def answer(check: Callable[[], str]) -> dict[str, Any]:
@@ -28,9 +29,10 @@ def answer(check: Callable[[], str]) -> dict[str, Any]:
 def in_child(check: Callable[[], str], timeout_s: int) -> dict[str, Any]:
     """What a check found in a forked child, or how the child ended; what it prints is not shown."""
     with tempfile.TemporaryFile("w+") as found, tempfile.TemporaryFile() as noise:
-        child = os.fork()
+        parent, child = os.getpid(), os.fork()
         if child == 0:
             try:
+                tied.tie(parent)
                 os.dup2(noise.fileno(), 1)
                 os.dup2(noise.fileno(), 2)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -21,7 +22,8 @@ def check(planned: dict[str, list[Member]], root: Path, work: Path) -> None:
     paths = {"the project's folder": root, "a temporary folder": work}
     strict = {what: _path(path) for what, path in paths.items()}
     ours = dict(strict)
-    if (home := Path.home()) != Path(home.anchor):
+    home = Path(os.path.expanduser("~"))
+    if home.is_absolute() and home != Path(home.anchor):
         ours["the home folder"] = _path(home)
     if len(host := platform.node()) > SHORT and host != "localhost":
         ours["the host's name"] = re.compile(rb"(?<![\w-])" + re.escape(host.encode()) + rb"(?![\w-])")

@@ -1,0 +1,39 @@
+"""What libraries expect of a process's surroundings, where a container or a cluster does not have it."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import multiprocessing.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST_FOLDER = 60  # characters; the kernel takes 107 of a socket's path, and its name comes on top
+SHORTER = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+def name_user() -> None:
+    """Give a user without a name the folders that libraries name after it; a process that is started inherits them."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # docker run --user 20003; OpenShift
+        place = Path(tempfile.gettempdir()) / f"mic2e-bench-{os.getuid()}"
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place / "inductor"))
+        os.environ.setdefault("USER", str(os.getuid()))
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ["HOME"] = str(Path(tempfile.gettempdir()) / f"mic2e-bench-{os.getuid()}")
+
+
+@contextlib.contextmanager
+def short_sockets() -> Iterator[None]:
+    """In the block processes find a folder whose sockets have names short enough, where ``TMPDIR`` is too long."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+        tempfile.tempdir = next((place for place in SHORTER if os.access(place, os.W_OK)), before)
+    try:
+        multiprocessing.util.get_temp_dir()  # made once for a process
+        yield
+    finally:
+        tempfile.tempdir = before
