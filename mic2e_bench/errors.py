@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from mic2e_bench import texts
+
 
 class BadInput(ValueError):
     """One clear line: what was asked, where, what exists, what to do. The commands exit with 2 on it."""
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(texts.one_line(text))
 
 
 class Unavailable(RuntimeError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -82,22 +86,107 @@ def last_words(path: Path | None, most: int = 4000) -> str:
         return ""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
+def read_json(path: Path) -> Any:
+    """What a JSON file says that this program wrote.
+
+    Raises ``OSError``, and ``ValueError`` saying what no such file is: a device or a link to one, larger than
+    ``JSON_BYTES``, no UTF-8, no JSON (NaN is none), brackets without end.
+    """
+    stored = path.stat() if path.exists() else path.lstat()
+    if not stat.S_ISREG(stored.st_mode):
+        raise ValueError("it is no regular file")
+    if stored.st_size > JSON_BYTES:
+        raise ValueError(f"it has {stored.st_size} bytes, and no record has more than {JSON_BYTES}")
+    text = path.read_bytes()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
+        content = _JSON.decode(text.decode())
+        if _may_be_deep(text) and _depth(content) > DEEPEST:
+            raise RecursionError
+    except RecursionError:
+        raise ValueError(f"it has more than {DEEPEST} brackets in each other") from None
+    return content
+
+
+JSON_BYTES, DEEPEST = 16 << 20, 32
+_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _may_be_deep(text: bytes) -> bool:
+    """Whether there may be more than ``DEEPEST`` brackets in each other; those in texts count, too."""
+    brackets = text.translate(None, _BUT_BRACKETS)
+    for _ in range(DEEPEST):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(brackets)
+
+
+def _depth(content: Any) -> int:
+    depth, level = 0, [content]
+    while level := [each for each in level if isinstance(each, (dict, list)) and each]:
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+        depth += 1
+    return depth
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
+def write_whole(path: Path, content: bytes, through_links: bool = True) -> None:
+    """Replace a file atomically; what is no file (a pipe, a device) is written to.
+
+    ``through_links``: of a link the file that it leads to; else the link itself is replaced. Raises ``CannotWrite``
+    where the folder cannot be written or the disk is full.
+    """
+    try:
+        if through_links and _is_stream(path):
+            with _stream(path) as stream:
+                stream.write(content)
+            return
+        target = Path(os.path.realpath(path)) if through_links else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as part:
             try:
                 part.write(content)
                 part.flush()
                 os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
-                os.replace(part.name, path)
+                os.replace(part.name, target)
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether there is something that is no file nor folder, or a file that standard output goes to."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)) or _standard(there) is not None
+
+
+def _standard(there: os.stat_result) -> int | None:
+    """Which of standard output and standard error it is, if one: a file that is written there keeps what it has."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(there, os.fstat(number)):
+                return number
+    return None
+
+
+def _stream(path: Path) -> BinaryIO:
+    number = _standard(os.stat(path))
+    if number is None:
+        return path.open("wb")
+    (sys.stdout if number == 1 else sys.stderr).flush()
+    return os.fdopen(os.dup(number), "wb")
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from mic2e_bench import within
+from mic2e_bench.errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parent
 BUNDLED = PACKAGE / "bundled"  # models, inputs and the network of the perceptual metric that come with the package
@@ -27,6 +31,26 @@ def find(path: str) -> Path:
     """A path that a params file names: as it is from the working folder, else from the workbench's root."""
     given = Path(os.path.expanduser(path))
     return given if given.is_absolute() or given.exists() else root() / given
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may have this name: it can be a folder's on every system, and leads nowhere else."""
+    return bool(_NAME.fullmatch(text)) and len(text.encode(errors="replace")) <= 200
+
+
+# none that is hidden, reads as an option, is a device on Windows, or is a folder that the program makes by itself
+_TAKEN = rf"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?|images|logs|damaged|{EVIDENCE}"
+_NAME = re.compile(rf"(?!(?i:{_TAKEN})\Z)\w(?:[\w.-]{{0,98}}[\w-])?")
+
+
+def of_study(results: Path, study: str) -> Path:
+    """The folder of a study under ``results``, whether it is there or not. Raises ``BadInput`` where it leads out."""
+    folder = Path(results) / study
+    if not all(map(is_name, study.removeprefix(f"{EVIDENCE}/").split("/"))):
+        raise BadInput(f"'{study}' is no name of a study under {results}.")
+    if within.is_outside(folder, Path(results)):
+        raise BadInput(f"{folder} is a link out of {results}: nothing is read or written there.")
+    return folder
 
 
 def results() -> Path:
