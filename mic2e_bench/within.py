@@ -40,7 +40,7 @@ def check(file: Path, names: Iterable[str]) -> None:
             continue
         if is_outside(Path(path), file.parent):
             raise ValueError(f"it names a file outside its folder: {name[:100]!r}")
-        if os.path.exists(path) and not os.path.isfile(path):
+        if os.path.lexists(path) and not os.path.isfile(path):
             raise ValueError(f"it names what is no file: {name[:100]!r}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mic2e_bench import files, schema, texts, within
 from mic2e_bench.catalog import registry
-from mic2e_bench.paths import is_name
+from mic2e_bench.paths import is_name, of_study
 from mic2e_bench.plan.trial import Trial
 
 SCHEMA, SHAPE = 1, Path(__file__).with_name("schema.json")
@@ -148,18 +148,17 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> Record:
 
 
 def path_of(results: Path, study: str, trial_id: str) -> Path:
-    return Path(results) / study / f"{trial_id}.json"
+    return of_study(results, study) / f"{trial_id}.json"
 
 
 def paths(folder: Path) -> list[Path]:
     """The files of a study's folder that are records by their name, in its order; nothing where there is no folder."""
     try:
-        with os.scandir(folder) as entries:
-            named = [each for each in entries if each.name.endswith(".json")]
-            names = [each.name for each in named if each.is_file() or IDENTITY.fullmatch(each.name[:-5])]
+        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".json")]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [Path(folder, name) for name in sorted(names)]
+    found = ((Path(folder, name), IDENTITY.fullmatch(name[:-5])) for name in names)
+    return [path for path, is_named in found if is_named or os.path.isfile(path)]
 
 
 def write(results: Path, record: Record) -> Path:

@@ -63,7 +63,8 @@ def tune(
         outcome = finish(search, full, search.run())
         table = _table(outcome)
         content = _content(study, space, search, outcome)
-        files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
+        files.write_whole(folder / "front.json", text + b"\n")
         files.write_whole(folder / "front.md", table.markdown().encode())
     return _text(content, table, folder), bool(outcome.front)
 
