@@ -136,6 +136,11 @@ def _no_number(name: str) -> None:
 _JSON = json.JSONDecoder(parse_constant=_no_number)
 
 
+def as_json(content: Any) -> bytes:
+    """A JSON file; half a pair of surrogates, which UTF-8 cannot hold, is written as JSON's own escape."""
+    return json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
 def write_whole(path: Path, content: bytes, through_links: bool = True) -> None:
     """Replace a file atomically; what is no file (a pipe, a device) is written to.
 

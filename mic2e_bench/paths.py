@@ -44,12 +44,13 @@ _NAME = re.compile(rf"(?!(?i:{_TAKEN})\Z)\w(?:[\w.-]{{0,98}}[\w-])?")
 
 
 def of_study(results: Path, study: str) -> Path:
-    """The folder of a study under ``results``, whether it is there or not. Raises ``BadInput`` where it leads out."""
+    """The folder of a study under ``results``, there or not. Raises ``BadInput`` where it, or one in it, leads out."""
     folder = Path(results) / study
     if not all(map(is_name, study.removeprefix(f"{EVIDENCE}/").split("/"))):
         raise BadInput(f"'{study}' is no name of a study under {results}.")
-    if within.is_outside(folder, Path(results)):
-        raise BadInput(f"{folder} is a link out of {results}: nothing is read or written there.")
+    for place in (folder, *(folder / name for name in ("images", "logs", "damaged"))):
+        if within.is_outside(place, Path(results)):
+            raise BadInput(f"{place} is a link out of {results}: nothing is read or written there.")
     return folder
 
 

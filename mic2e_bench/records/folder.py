@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mic2e_bench import files, within
-from mic2e_bench.errors import BadInput
+from mic2e_bench import files, paths
 from mic2e_bench.records import record
 
 
@@ -20,9 +19,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock goes with the process however it ends. Raises ``BadInput`` for a folder that cannot be written.
     """
-    for inner in (folder, *(folder / name for name in ("images", "logs", "damaged"))):
-        if within.is_outside(inner, folder.parent):
-            raise BadInput(f"{inner} is a link out of {folder.parent}: nothing is read or written there.")
+    folder = paths.of_study(folder.parent, folder.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from mic2e_bench import files, schema, texts, within
 from mic2e_bench.catalog import registry
+from mic2e_bench.errors import BadInput
 from mic2e_bench.paths import is_name, of_study
 from mic2e_bench.plan.trial import Trial
 
@@ -37,11 +37,8 @@ TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-class Damaged(ValueError):
-    """A file that is not a record of this project, or is one no longer, in one line."""
-
-    def __init__(self, text: object = "") -> None:
-        super().__init__(texts.one_line(text))
+class Damaged(BadInput):
+    """A file that is not a record of this project, or is one no longer."""
 
 
 class Newer(Damaged):
@@ -153,20 +150,15 @@ def path_of(results: Path, study: str, trial_id: str) -> Path:
 
 def paths(folder: Path) -> list[Path]:
     """The files of a study's folder that are records by their name, in its order; nothing where there is no folder."""
-    try:
-        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".json")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = ((Path(folder, name), IDENTITY.fullmatch(name[:-5])) for name in names)
-    return [path for path, is_named in found if is_named or os.path.isfile(path)]
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
+    found = [Path(folder, name) for name in names if name.endswith(".json")]
+    return [path for path in found if IDENTITY.fullmatch(path.stem) or os.path.isfile(path)]
 
 
 def write(results: Path, record: Record) -> Path:
     """Write a record in one step: a reader sees the old file or the new one, never a part."""
     path = path_of(results, record.study, record.id)
-    # half a character pair, which UTF-8 cannot hold, is written as JSON's own escape
-    text = json.dumps(record.raw, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
-    files.write_whole(path, text + b"\n", through_links=False)
+    files.write_whole(path, files.as_json(record.raw), through_links=False)
     return path
 
 
