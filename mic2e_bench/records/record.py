@@ -190,7 +190,7 @@ def _checked(content: dict[str, Any], path: Path) -> Record:
     if content["status"] not in STATUSES:
         raise ValueError(f"unknown status '{content['status']}'; known: {', '.join(STATUSES)}")
     if not is_name(content["study"]):
-        raise ValueError(f"its study '{content['study']}' is no folder name")
+        raise ValueError(f"it is of study '{content['study']}', which is no folder name")
     one = Record.of(content)
     for name, value in one.settings.items():
         if not registry.is_as_written(one.pipeline, name, value):

@@ -130,7 +130,7 @@ def test_one_value_of_another_kind(number, whole, tmp_path, capsys):
         ({"quality": {"lpips": {"value": 1, "ci95": [1]}}}, "its quality.lpips.ci95 must have 2 items"),
         ({"receipts": {"steps": {"asked": 1}}}, "its receipts.steps must have applied, seen"),
         ({"status": "splendid"}, "unknown status 'splendid'"),
-        ({"study": "../x"}, "its study '../x' is no folder name"),
+        ({"study": "../x"}, "it is of study '../x', which is no folder name"),
         ({"label": None}, "its label must be string"),
         ({"environment": {"packages": []}}, "its environment.packages must be object"),
     ],

@@ -63,7 +63,7 @@ def test_a_records_texts_are_literals_and_comments(text, exported, capsys):
 def test_a_models_name_and_revision_are_literals(text, model, exported, capsys):
     results, of, path = exported
     content = json.loads(path.read_text())
-    sources = [{**model, **dict.fromkeys(("id", "path", "revision"), said)} for said in ("plain", text)]
+    sources = [{**model, **dict.fromkeys(("path", "revision"), said)} for said in ("plain", text)]
     shapes = []
     try:
         for source in sources:
@@ -72,6 +72,20 @@ def test_a_models_name_and_revision_are_literals(text, model, exported, capsys):
             assert code == 0
             shapes.append(shape(said))
         assert shapes[0] == shapes[1]
+    finally:
+        path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("id", ["../x", "a/..", "a", "/a/b", "a/b/c", "a/b\n", 'a/b"', "", None, 3])
+def test_a_hub_id_leads_into_no_folder(id, exported, capsys):
+    results, of, path = exported
+    content = json.loads(path.read_text())
+    try:
+        model = {"source": "hub", "id": id, "revision": "main"}
+        whole_records.change(path, trial={**content["trial"], "model": model})
+        assert "trial.model.id" in refusal(capsys, "export", f"{of.name}/{of.baseline.id}", "--results", results)
+        with pytest.raises(BadInput):
+            study(tiny(model=id or "../a"))
     finally:
         path.write_text(json.dumps(content))
 

@@ -14,7 +14,7 @@ from mic2e_bench import paths
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, unknown
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # no part is a way out of a folder
 WHOLE_FILE_BYTES = 64 << 20  # weight files above this enter the fingerprint by their size and both ends
 END_BYTES = 1 << 20
 NOT_KEPT = "random weights: the picture was not kept"
@@ -126,7 +126,9 @@ def pictures_may_lack(model: Mapping[str, Any]) -> bool:
 
 
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, str | None]:
-    """The folder or hub id to load from, and the revision. Not for ``random``."""
+    """The folder or hub id to load from, and the revision. Not for ``random``. Raises ``BadInput``."""
+    if lacking := {"folder": {"path"}, "hub": {"id", "revision"}}.get(model["source"], set()) - set(model):
+        raise BadInput(f"model: it is a {model['source']} without its {' and '.join(sorted(lacking))}.")
     if model["source"] == "bundled":
         return str(paths.BUNDLED / pipeline.name), None
     if model["source"] == "folder":
