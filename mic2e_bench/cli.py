@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mic2e_bench import commands
+from mic2e_bench import commands, terminal
 from mic2e_bench.arguments import Parser
 from mic2e_bench.catalog import registry
 from mic2e_bench.commands import BAD_INPUT, INTERRUPTED, OK
@@ -22,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 with ``--strict`` and a trial that is not ok, with ``--check`` and a stale table, or where a comparison
     found something worse; 2 bad input; 3 an inconclusive comparison, where that was asked for; 130 interrupted.
     """
+    with terminal.shown():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(arguments)
         code = options.execute(options)

@@ -37,7 +37,6 @@ _FLOAT = re.compile(
 )
 _DIGITS = "-+0123456789"
 _KINDS = (("null", _NULL, "~nN"), ("bool", _BOOL, "tTfF"), ("int", _INT, _DIGITS), ("float", _FLOAT, f".{_DIGITS}"))
-_HALF = re.compile("[\ud800-\udfff]")
 _UNUSABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # no text has these in it; a terminal obeys some
 
 
@@ -180,20 +179,41 @@ def as_yaml(value: Any, **style: Any) -> str:
     return yaml.dump(value, Dumper=_Writer, sort_keys=False, **style)
 
 
-def json_value(content: bytes | str) -> Any:
-    """What a JSON text says. Raises ``ValueError``, and ``RecursionError`` for brackets without end."""
-    value = json.loads(content, parse_int=_whole)
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > MOST_DEPTH:
-            raise ValueError(f"more than {MOST_DEPTH} lists or mappings in one another")
-        texts = [one for part in level for one in (part if isinstance(part, dict) else [part]) if isinstance(one, str)]
-        if found := next(filter(None, map(_HALF.search, texts)), None):
-            raise ValueError(f"a text with half a character, U+{ord(found[0]):04X}")
-        inner = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, (dict, list)))
-        level = [one for part in inner for one in part if isinstance(one, (dict, list, str))]
+def json_value(content: bytes) -> Any:
+    """What a JSON text says that a program wrote. Raises ``ValueError``: no UTF-8, no JSON (NaN is none), too deep."""
+    too_deep = f"it has more than {MOST_DEPTH} lists or mappings in one another"
+    try:
+        value = json.loads(content.decode(), parse_int=_whole, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError(too_deep) from None
+    if _may_be_deep(content) and _depth(value) > MOST_DEPTH:
+        raise ValueError(too_deep)
     return value
+
+
+_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _may_be_deep(text: bytes) -> bool:
+    """Whether there may be more than ``MOST_DEPTH`` brackets in each other, those in texts counted: quick to say no."""
+    brackets = text.translate(None, _BUT_BRACKETS)
+    for _ in range(MOST_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(brackets)
+
+
+def _depth(content: Any) -> int:
+    depth, level = 0, [content]
+    while level := [each for each in level if isinstance(each, (dict, list)) and each]:
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+        depth += 1
+    return depth
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def switched(value: Any) -> Any:

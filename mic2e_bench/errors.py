@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from mic2e_bench import texts
+
 MOST = 1200  # characters of a line
 
 
@@ -16,10 +18,10 @@ class BadInput(ValueError):
 
 
 def in_a_line(text: str) -> str:
-    """A text as one line that a terminal can show: of a long one both ends, what is no character of print escaped."""
+    """A text as one line in which nothing acts; of a long one both ends."""
     if len(text) > MOST:
         text = f"{text[: MOST - 400]} … {text[-400:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return texts.one_line(text)
 
 
 class Unavailable(RuntimeError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import functools
+import json
 import os
 import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from yaml import YAMLError
 
@@ -82,11 +84,7 @@ def read_documents(path: Path, where: str = "", advice: str = "") -> list[Any]:
 
 def read_json(path: Path) -> Any:
     """What a JSON file says. Raises ``OSError``, and ``ValueError`` for what is no JSON or not to be taken in."""
-    content = read_bytes(path, MOST_JSON)
-    try:
-        return documents.json_value(content)
-    except RecursionError:
-        raise ValueError("brackets without end") from None
+    return documents.json_value(read_bytes(path, MOST_JSON))
 
 
 def _what_is_wrong(error: Exception) -> str:
@@ -141,22 +139,62 @@ def _say_unlocked(why: str) -> None:
     print(f"this file system has no locks ({why}): start no second run of a study beside this one.", file=sys.stderr)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace ``path`` atomically. Raises ``CannotWrite`` where the folder cannot be written or the disk is full."""
+def as_json(content: Any) -> bytes:
+    """A JSON file; half a pair of surrogates, which UTF-8 cannot hold, is written as JSON's own escape."""
+    return json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+def write_whole(path: Path, content: bytes, through_links: bool = True) -> None:
+    """Replace a file atomically; what is no file (a pipe, a device) is written to.
+
+    ``through_links``: of a link the file that it leads to; else the link itself is replaced. Raises ``CannotWrite``
+    where the folder cannot be written or the disk is full.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as part:
+        if through_links and _is_stream(path):
+            with _stream(path) as stream:
+                stream.write(content)
+            return
+        target = Path(os.path.realpath(path)) if through_links else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as part:
             try:
                 part.write(content)
                 part.flush()
                 os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
-                os.replace(part.name, path)
+                os.replace(part.name, target)
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether there is something that is no file nor folder, or a file that standard output goes to."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)) or _standard(there) is not None
+
+
+def _standard(there: os.stat_result) -> int | None:
+    """Which of standard output and standard error it is, if one: a file that is written there keeps what it has."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(there, os.fstat(number)):
+                return number
+    return None
+
+
+def _stream(path: Path) -> BinaryIO:
+    number = _standard(os.stat(path))
+    if number is None:
+        return path.open("wb")
+    (sys.stdout if number == 1 else sys.stderr).flush()
+    return os.fdopen(os.dup(number), "wb")
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:

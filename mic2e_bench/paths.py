@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
+from mic2e_bench import within
 from mic2e_bench.errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parent
@@ -51,6 +53,27 @@ def expanded(path: str | Path, where: str = "") -> Path:
 def results_of(given: str | Path | None) -> Path:
     """The results folder that a person gives, or the default one; a relative one is from the working folder."""
     return results() if given is None else expanded(given)
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may have this name: it can be a folder's on every system, and leads nowhere else."""
+    return bool(_NAME.fullmatch(text)) and len(text.encode(errors="replace")) <= 200
+
+
+# none that is hidden, reads as an option, is a device on Windows, or is a folder that the program makes by itself
+_TAKEN = rf"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?|images|logs|damaged|{EVIDENCE}"
+_NAME = re.compile(rf"(?!(?i:{_TAKEN})\Z)\w(?:[\w.-]{{0,98}}[\w-])?")
+
+
+def of_study(results: Path, study: str) -> Path:
+    """The folder of a study under ``results``, there or not. Raises ``BadInput`` where it, or one in it, leads out."""
+    folder = Path(results) / study
+    if not all(map(is_name, study.removeprefix(f"{EVIDENCE}/").split("/"))):
+        raise BadInput(f"'{study}' is no name of a study under {results}.")
+    for place in (folder, *(folder / name for name in ("images", "logs", "damaged"))):
+        if within.is_outside(place, Path(results)):
+            raise BadInput(f"{place} is a link out of {results}: nothing is read or written there.")
+    return folder
 
 
 def results() -> Path:

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.pipeline import Pipeline
@@ -92,3 +92,24 @@ def pipeline(name: str, where: str = "") -> Pipeline:
     if name not in pipelines():
         raise unknown("pipeline", name, pipelines(), where)
     return pipelines()[name]
+
+
+def is_as_written(pipeline: str, name: str, value: Any) -> bool:
+    """Whether a stored setting is as its toggle writes it; what no pipeline of this version has is a plain value."""
+    try:
+        return _is_as_written(pipeline, name, tuple(value) if isinstance(value, list) else value)
+    except TypeError:  # a mapping, a list of lists
+        return False
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _is_as_written(pipeline: str, name: str, value: Any) -> bool:
+    mine, value = pipelines().get(pipeline), list(value) if isinstance(value, tuple) else value
+    toggle = toggles_of(mine).get(name) if mine else None
+    if toggle is None:
+        return value is None or isinstance(value, (str, int, float, list))
+    try:
+        found = toggle.parse(value, mine)
+    except (ValueError, TypeError):
+        return False
+    return found == value and type(found) is type(value)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, paths
+from mic2e_bench import files, paths, schema
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources, tokenizers
 from mic2e_bench.catalog.pipeline import Pipeline
@@ -92,6 +92,8 @@ def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any
 def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     """Resolve the content of a params file. ``where`` names it in messages. Raises ``BadInput``."""
     params = {key: value for key, value in params.items() if value is not None}
+    if strange := schema.not_plain(params):
+        raise BadInput(f"{where}: {strange} is no text, number, true or false, list or mapping.")
     for key in params:
         if key == "space":
             raise BadInput(
@@ -184,14 +186,9 @@ def _name(given: Any, pipeline: Pipeline, varied: tuple[str, ...], where: str) -
     name = named(given, f"{where}: study") if given is not None else "-".join((pipeline.name, *varied))
     if name == paths.EVIDENCE:
         raise BadInput(f"{where}: study: '{name}' is the folder of the records that are kept; use another name.")
-    if not is_name(name):
+    if not paths.is_name(name):
         raise BadInput(f"{where}: study: '{name}' is no folder name: use letters, digits, '-', '_' and '.'.")
     return name
-
-
-def is_name(text: str) -> bool:
-    """Whether a study may have this name: it can be a folder's, and leads nowhere else."""
-    return bool(text.strip(".")) and all(c.isalnum() or c in "-_." for c in text) and len(text) <= 100
 
 
 def _metrics(params: Mapping[str, Any], pipeline: Pipeline, where: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mic2e_bench import texts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggle import Phase
 from mic2e_bench.plan import protocol
@@ -31,7 +32,11 @@ class Trial:
         """The trial that has this ``content``."""
         settings = dict(content["settings"])
         varied = {name: settings.pop(name) for name in protocol.VARIED if name in settings}
-        return cls(study, label, **{**content, "settings": settings, "protocol": {**content["protocol"], **varied}})
+        return cls(
+            study,
+            texts.one_line(label),
+            **{**content, "settings": settings, "protocol": {**content["protocol"], **varied}},
+        )
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -107,4 +112,4 @@ def identifying(content: Mapping[str, Any]) -> dict[str, Any]:
 def fingerprint(content: Any) -> str:
     """The identity of any JSON content."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mic2e_bench import files
+from mic2e_bench import files, paths
 from mic2e_bench.records import record
 
 
@@ -18,6 +18,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock goes with the process however it ends. Raises ``BadInput`` for a folder that cannot be written.
     """
+    folder = paths.of_study(folder.parent, folder.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import paths
+from mic2e_bench import paths, within
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.records import comparable, determinism, record
@@ -32,7 +31,7 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     import pandas
 
     rows: list[dict[str, Any]] = []
-    damaged: list[str] = []
+    damaged = within.links_out(Path(results), paths.EVIDENCE)
     for folder in folders(Path(results), study):
         first = None
         for path in record.paths(folder):
@@ -43,8 +42,6 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
                 continue
             except record.Damaged as error:
                 damaged.append(str(error))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                damaged.append(f"{path} is damaged: {type(error).__name__} {error}")
             else:
                 if not mixed and comparable.is_measured(one):
                     first = first or one
@@ -54,13 +51,13 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
 
 
 FIRST = ("study", "id", "label", "pipeline", "model", "status", "reason", "baseline", "path")
-IDENTITY = re.compile(r"[0-9a-f]{16}")  # of a trial, which its record is named after
 
 
 def folders(results: Path, study: str | None = None) -> list[Path]:
     """The folders of all studies, or of one; nothing where there are none. What is kept as evidence is none of them."""
     if study is not None:
-        return [results / study] if (results / study).is_dir() else []
+        folder = paths.of_study(results, study)
+        return [folder] if folder.is_dir() else []
     return [path for path in _within(results) if path.name != paths.EVIDENCE]
 
 
@@ -86,11 +83,12 @@ def stored(results: Path) -> list[Path]:
 
 def _is_study(folder: Path) -> bool:
     """By the names of its files: a machine's folder may hold JSON of other kinds."""
-    return any(IDENTITY.fullmatch(path.stem) for path in record.paths(folder))
+    return any(record.IDENTITY.fullmatch(path.stem) for path in record.paths(folder))
 
 
 def _within(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    there = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in there if path.is_dir() and not within.is_outside(path, folder))
 
 
 def row(one: Record, path: str) -> dict[str, Any]:

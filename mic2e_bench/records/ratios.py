@@ -20,7 +20,8 @@ def speedup(baseline: Record, one: Record) -> tuple[float | None, list[float] | 
     """
     if not baseline.latency_s or not one.latency_s:
         return None, None, False
-    interleaved = bool(baseline.rounds) and baseline.rounds == one.rounds
+    same = (baseline.rounds, len(baseline.latency_s)) == (one.rounds, len(one.latency_s))
+    interleaved = bool(baseline.rounds) and same
     compare = statistics.ratio_over_rounds if interleaved else statistics.ratio_of_medians
     return *compare(*(np.divide(of.latency_s, of.batch) for of in (baseline, one))), interleaved
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files
+from mic2e_bench import files, schema, texts, within
+from mic2e_bench.catalog import registry
+from mic2e_bench.errors import BadInput
+from mic2e_bench.paths import is_name, of_study
 from mic2e_bench.plan.trial import Trial
 
-SCHEMA = 1
+SCHEMA, SHAPE = 1, Path(__file__).with_name("schema.json")
 STATUSES = ("ok", "not_applied", "refused", "unavailable", "oom", "skipped", "timeout", "invalid", "error")
 MEMORY = (
     "weights_bytes",
@@ -22,10 +25,11 @@ MEMORY = (
     "peak_vram_reserved_bytes",
     "peak_device_bytes",
 )
-SHAPES = {"trial": dict, "receipts": dict, "timing": dict, "memory": dict, "images": list, "quality": dict,
-          "environment": dict, "study": str, "label": str, "reason": str}  # fmt: skip
+IDENTITY = re.compile(r"[0-9a-f]{16}")  # of a trial, which its record is named after
 TRIAL = ("pipeline", "model", "settings", "inputs", "protocol")
-OWN = ("study", "id", "label", "status", "reason", "receipts", "memory", "images", "quality", "environment")
+OWN = ("study", "id", "status", "receipts", "images", "environment")
+NO_MEMORY, NO_INPUTS = dict.fromkeys(MEMORY), {"source": "bundled", "items": {}}
+NO_SCORE = {"value": None, "ci95": None, "against": "", "backbone": None, "better": "", "unit": ""}
 TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup_s", "energy_j", "rounds")
 
 # from the schema in the key to the next one: a function that returns the record with what that schema added or renamed;
@@ -33,7 +37,7 @@ TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-class Damaged(ValueError):
+class Damaged(BadInput):
     """A file that is not a record of this project, or is one no longer."""
 
 
@@ -45,7 +49,7 @@ class Newer(Damaged):
 class Record:
     """A record as everybody reads it: seconds and bytes; ``None`` where nothing was measured, or nobody asked then.
 
-    It is data, never followed: the names of its pictures stay in its folder. ``raw`` is all that its file says, what
+    It is data, never followed, and what it says is text in which nothing acts. ``raw`` is all that its file says, what
     this version knows nothing of as well, so that a record that is written again loses nothing.
     """
 
@@ -81,11 +85,15 @@ class Record:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Record:
-        """The record that a file's content is; the errors of dictionaries and lists where it cannot be one."""
+        """The record that a file's content is, which has the shape of one."""
         timing, trial = content["timing"], content["trial"]
-        made = cls(
+        return cls(
             **{name: content[name] for name in OWN},
-            **{name: trial[name] for name in TRIAL},
+            **{name: texts.one_line(content[name]) for name in ("label", "reason")},
+            memory={**NO_MEMORY, **content["memory"]},
+            quality={key: {**NO_SCORE, **entry} for key, entry in content["quality"].items()},
+            **{name: trial[name] for name in TRIAL if name != "inputs"},
+            inputs={**NO_INPUTS, **(trial["inputs"] or {})},
             **{name: timing.get(name) for name in TIMES},
             latency_s=timing.get("latency_s", ()),
             place_s=timing.get("load_parts_s", {}).get("place"),
@@ -94,10 +102,6 @@ class Record:
             cost=content.get("cost", {}),
             raw=content,
         )
-        for picture in made.pictures:
-            if picture["file"].startswith("/") or ".." in picture["file"].split("/"):
-                raise ValueError(f"a picture outside its folder: {picture['file']}")
-        return made
 
     @property
     def pictures(self) -> list[Mapping[str, Any]]:
@@ -132,7 +136,7 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> Record:
         "reason": reason,
         "receipts": parts.get("receipts", {}),
         "timing": {**empty_timing, **parts.get("timing", {})},
-        "memory": {**dict.fromkeys(MEMORY), **parts.get("memory", {})},
+        "memory": {**NO_MEMORY, **parts.get("memory", {})},
         "images": parts.get("images", []),
         **({"cost": parts["cost"]} if "cost" in parts else {}),  # only where the protocol asks for it
         "quality": parts.get("quality", {}),
@@ -141,23 +145,20 @@ def make(trial: Trial, status: str, reason: str = "", **parts: Any) -> Record:
 
 
 def path_of(results: Path, study: str, trial_id: str) -> Path:
-    return Path(results) / study / f"{trial_id}.json"
+    return of_study(results, study) / f"{trial_id}.json"
 
 
 def paths(folder: Path) -> list[Path]:
     """The files of a study's folder that are records by their name, in its order; nothing where there is no folder."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.name.endswith(".json") and entry.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [Path(folder, name) for name in sorted(names)]
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
+    found = [Path(folder, name) for name in names if name.endswith(".json")]
+    return [path for path in found if IDENTITY.fullmatch(path.stem) or os.path.isfile(path)]
 
 
 def write(results: Path, record: Record) -> Path:
     """Write a record in one step: a reader sees the old file or the new one, never a part."""
     path = path_of(results, record.study, record.id)
-    files.write_whole(path, json.dumps(record.raw, indent=1, ensure_ascii=False).encode() + b"\n")
+    files.write_whole(path, files.as_json(record.raw), through_links=False)
     return path
 
 
@@ -167,26 +168,35 @@ def read(path: Path) -> Record:
     Raises ``Damaged`` naming the file and what is wrong with it, of a newer schema ``Newer``; ``FileNotFoundError``.
     """
     try:
-        record = files.read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
+        content = files.read_json(path)
+        if not isinstance(content, dict) or not {"schema", "id", "trial", "status"} <= set(content):
+            raise Damaged(f"{path} is no record of mic2e-bench")
+        content = _upgraded(content, path)
+        if content["id"] != path.stem:
+            raise Damaged(f"{path} holds the record of trial {content['id']!s:.60}")
+        return _checked(content, path)
+    except (FileNotFoundError, NotADirectoryError, Damaged):
         raise
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # no JSON, no UTF-8, or brackets without end
+    except ValueError as error:
         raise Damaged(f"{path} is damaged: {error}") from None
-    if not isinstance(record, dict) or not {"schema", "id", "trial", "status"} <= set(record):
-        raise Damaged(f"{path} is no record of mic2e-bench")
-    record = _upgraded(record, path)
-    if record["id"] != path.stem:
-        raise Damaged(f"{path} holds the record of trial {record['id']}")
-    if wrong := [part for part, kind in SHAPES.items() if not isinstance(record.get(part), kind)]:
-        raise Damaged(f"{path} is damaged: its {', '.join(wrong)} cannot be what was written")
-    if missing := [part for part in TRIAL if part not in record["trial"]]:
-        raise Damaged(f"{path} is damaged: its trial has no {', '.join(missing)}")
-    try:
-        return Record.of(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{path} is damaged: {type(error).__name__} {error}") from None
+
+
+def _checked(content: dict[str, Any], path: Path) -> Record:
+    """The record, where it is as ``schema.json`` beside this file says. Raises ``ValueError`` with what is wrong."""
+    if said := schema.of(SHAPE)(content):
+        raise ValueError(f"its {said.removeprefix('.')[:300]}")
+    if content["status"] not in STATUSES:
+        raise ValueError(f"unknown status '{content['status']}'; known: {', '.join(STATUSES)}")
+    if not is_name(content["study"]):
+        raise ValueError(f"it is of study '{content['study']}', which is no folder name")
+    one = Record.of(content)
+    for name, value in one.settings.items():
+        if not registry.is_as_written(one.pipeline, name, value):
+            raise ValueError(f"its settings: {name}: {str(value)[:60]!r} is nothing that a record has there")
+    within.check(path, [picture["file"] for picture in one.pictures])
+    return one
 
 
 def _upgraded(record: dict[str, Any], path: Path) -> dict[str, Any]:

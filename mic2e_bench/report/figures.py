@@ -11,7 +11,9 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from mic2e_bench import texts
 from mic2e_bench.report import markup
 
 PX = 96  # pixels of a page in an inch
@@ -53,6 +55,8 @@ def svg(figure: Figure) -> Markup:
 
 def _saved(figure: Figure, **how: object) -> bytes:
     stream = io.BytesIO()
+    for text in figure.findobj(Text):  # what no SVG may hold
+        text.set_text(texts.plain(text.get_text()))
     with warnings.catch_warnings():
         # a label in a script that the font lacks is drawn as boxes, which is no reason to complain
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

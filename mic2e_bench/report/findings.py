@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas
 
 from mic2e_bench.catalog.models import sources
+from mic2e_bench.paths import of_study
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records import comparable, frame, record
@@ -76,7 +77,7 @@ def read(study: Study, results: Path, mixed: bool = False) -> Findings:
 
     Raises ``BadInput`` where the records come from different environments, unless ``mixed``.
     """
-    folder = Path(results) / study.name
+    folder = of_study(results, study.name)
     found = {trial.id: record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials}
     records = {id: content for id, content in found.items() if content}
     if not mixed:

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from mic2e_bench import texts
 from mic2e_bench.machine import environment
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+def _shown(value: Any) -> Any:
+    """A value in a page: a text in which nothing acts and that no browser refuses."""
+    return texts.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -26,6 +32,7 @@ def _templates() -> Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,10 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     """Execute one notebook; returns what went wrong, in a line, or nothing."""
     target = (results / study.name / source.name).resolve()
     # every key is given, so that nothing of the notebook's own example remains
-    given: dict[str, Any] = {key: study.params.get(key) for key in params.KEYS}
+    given: dict[str, Any] = {key: _plain(study.params.get(key)) for key in params.KEYS} | {"study": study.name}
     given |= {"results": str(results.resolve()), "mixed": mixed}
-    command = tied.command("papermill", str(source), str(target), "-f", "/dev/stdin", "-k", "python3")
+    files = [str(path).replace("{", "{{").replace("}", "}}") for path in (source, target)]  # papermill formats them
+    command = tied.command("papermill", *files, "-f", "/dev/stdin", "-k", "python3")
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
     given_text = documents.as_yaml(given)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -102,6 +103,19 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     if ended.returncode == 0:
         return ""
     return _error_in(target) or (ended.stdout.strip().splitlines() or ["papermill said nothing"])[-1].strip()
+
+
+def _plain(value: Any) -> Any:
+    """What becomes code of the notebook: exactly these types. Raises ``BadInput`` for another."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, (str, os.PathLike)):
+        return str(value)
+    if value is None or type(value) in (bool, int, float):
+        return value
+    raise BadInput(f"report: {value!r:.60} is no text, number, true or false, list or mapping.")
 
 
 def _error_in(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas
 
-from mic2e_bench import files
+from mic2e_bench import files, texts
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
@@ -161,7 +161,8 @@ def csv(found: Findings) -> str:
     names = {f"{name}{end}": f"{name}{end}_{word}" for name, word in units.items() for end in ("", "_low", "_high")}
     names |= {f"speedup{end}": f"speedup_ratio{end}" for end in ("", *CI95)}
     plain = trials.apply(lambda column: column.map(_plain) if column.dtype == object else column)
-    return plain.rename(columns=names).to_csv(index=False)
+    plain = plain.rename(columns=names).map(texts.csv_cell)
+    return plain.rename(columns=texts.csv_cell).to_csv(index=False)
 
 
 def _plain(value: Any) -> Any:

@@ -9,10 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mic2e_bench import texts
 from mic2e_bench.report import markup
-
-# what would be markup in Markdown, or a new column of its tables
-HARMLESS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "\\|"})
 
 
 class Linked(str):
@@ -56,14 +54,9 @@ class Table:
         return markup.render("table.html", table=self, marks=self.marks or [""] * len(self.rows), more=MARK)
 
 
-def harmless(text: str) -> str:
-    """A text on one line that cannot break a Markdown table or become HTML in it."""
-    return " ".join(text.split()).translate(HARMLESS)
-
-
 def _one_cell(text: str) -> str:
     """A cell of Markdown with its links."""
-    safe = harmless(text)
+    safe = texts.markdown(text)
     first, *others = getattr(text, "links", ()) or (None,)
     return safe if first is None else "".join([f"[{safe}]({first})", *(f" [{MARK}]({other})" for other in others)])
 

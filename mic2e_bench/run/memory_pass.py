@@ -100,5 +100,5 @@ def store(picture: Image.Image, folder: Path) -> dict[str, str]:
     sha256 = hashlib.sha256(content.getvalue()).hexdigest()
     path = folder / f"{sha256[:20]}.png"
     if not path.exists():
-        files.write_whole(path, content.getvalue())
+        files.write_whole(path, content.getvalue(), through_links=False)
     return {"file": f"images/{path.name}", "sha256": sha256}

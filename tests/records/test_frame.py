@@ -94,7 +94,7 @@ def test_a_record_without_its_parts_is_named_and_left_out(tmp_path):
     assert "01.json" in problem
     assert "timing" in problem
     write(tmp_path, content("01", quality={"lpips": 3}))
-    assert "01.json is damaged: TypeError" in frame.load(tmp_path)[1][0]
+    assert "01.json is damaged: its quality.lpips must be object" in frame.load(tmp_path)[1][0]
 
 
 def test_environments_are_mixed_only_when_asked_and_never_checked_across_studies(tmp_path):

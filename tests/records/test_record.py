@@ -125,13 +125,14 @@ def test_older_records_are_brought_to_todays_schema(tmp_path, monkeypatch):
     made = record.make(helpers.study(tiny()).baseline, "ok").raw
     path = helpers.store(tmp_path, {key: value for key, value in made.items() if key != "images"})
     monkeypatch.setattr(record, "SCHEMA", 3)
+    picture = {"input": "a", "seed": 1, "file": "a", "sha256": "b"}
     upgrades = {
-        1: lambda old: {**old, "pictures": [{"file": "a"}]},
+        1: lambda old: {**old, "pictures": [picture]},
         2: lambda old: {"images": old.pop("pictures"), **old},
     }
     monkeypatch.setattr(record, "UPGRADES", upgrades)
     read = record.read(path)
-    assert (read.raw["schema"], read.images, read.id) == (3, [{"file": "a"}], made["id"]) and "pictures" not in read.raw
+    assert (read.raw["schema"], read.images, read.id) == (3, [picture], made["id"]) and "pictures" not in read.raw
     monkeypatch.setattr(record, "UPGRADES", {1: lambda old: {**old, "images": old["absent"]}, 2: dict})
     with pytest.raises(record.Damaged, match="is damaged: no record of schema 1: KeyError 'absent'"):
         record.read(path)

@@ -25,7 +25,7 @@ HOSTILE = (
     "<a href=javascript:alert(3)>{{ 7 * 6 }}"
 )
 # what decides which record it is, and whether it can be compared with another, stays
-KEPT = {"id", "study", "status", "file", "input", "sha256", "against", "pipeline", "source", "better"}
+KEPT = {"id", "settings", "study", "status", "file", "input", "sha256", "against", "pipeline", "source", "better"}
 VARIED = {"resolution": [64, 72], "batch": [1, 2]}
 
 

@@ -280,7 +280,7 @@ def test_what_a_record_says_breaks_no_form(capsys, tmp_path, made):
     put(head, made, {"baseline": 2.0}, label=EVIL)
     found = compare.compare(base, head)
     (case, *_) = ElementTree.fromstring(junit.xml(found)).iter("testcase")
-    assert case.get("name") == '<b>a|b</b> & "c" \ufffd *d*: latency'
+    assert case.get("name") == '<b>a|b</b> & "c" \\x00 *d*: latency'
     files = {name: tmp_path / f"c.{name}" for name in ("markdown", "html")}
     command(capsys, "compare", base, head, *[part for name, path in files.items() for part in (f"--{name}", path)])
     assert "<b>a" not in files["html"].read_text()

@@ -23,14 +23,17 @@ def flops_per_s(record: Record) -> float | None:
 
 def flops_utilisation(record: Record) -> float | None:
     """``flops_per_s`` over what a product of two matrices reached on this device in the same type."""
-    achieved = flops_per_s(record)
-    return None if achieved is None else achieved / record.cost["ceilings"]["matmul_flops_per_s"]
+    return _share(flops_per_s(record), record, "matmul_flops_per_s")
 
 
 def bandwidth_utilisation(record: Record) -> float | None:
     """Estimated bytes moved by a call over its median seconds, over what a copy reached on this device."""
-    achieved = _per_second(record, "moved_bytes_estimate")
-    return None if achieved is None else achieved / record.cost["ceilings"]["copy_bytes_per_s"]
+    return _share(_per_second(record, "moved_bytes_estimate"), record, "copy_bytes_per_s")
+
+
+def _share(achieved: float | None, record: Record, ceiling: str) -> float | None:
+    there = record.cost.get("ceilings", {}).get(ceiling)
+    return None if achieved is None or there is None else achieved / there
 
 
 def energy_per_image(record: Record) -> float | None:

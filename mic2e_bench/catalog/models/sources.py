@@ -16,7 +16,7 @@ from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # no part is a way out of a folder
 REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
 VARIANT = re.compile(r"[\w-]+")
 KEYS = ("source", "revision", "variant")
@@ -191,7 +191,12 @@ def pictures_may_lack(model: Mapping[str, Any]) -> bool:
 
 
 def location(model: Mapping[str, Any], pipeline: Pipeline) -> tuple[str, dict[str, str]]:
-    """The folder or hub id to load from, and what ``from_pretrained`` is given with it. Not for ``random``."""
+    """The folder or hub id to load from, and what ``from_pretrained`` is given with it. Not for ``random``.
+
+    Raises ``BadInput`` for a record that lacks them.
+    """
+    if lacking := {"folder": {"path"}, "hub": {"id", "revision"}}.get(model["source"], set()) - set(model):
+        raise BadInput(f"model: it is a {model['source']} without its {' and '.join(sorted(lacking))}.")
     if model["source"] == "bundled":
         return str(paths.BUNDLED / pipeline.name), {}
     given = {key: model[key] for key in ("revision", "variant") if key in model}

@@ -131,7 +131,7 @@ def _write(results: Path, job: ScoringJob, quality: Mapping[str, Any]) -> None:
     """Put new scores into a record, in the place of the same metrics' old ones."""
     with records_folder.locked(results / job.study):
         one = record.read(record.path_of(results, job.study, job.id))
-        kept = {key: entry for key, entry in one.quality.items() if root(key) not in job.stamps}
+        kept = {key: entry for key, entry in one.raw["quality"].items() if root(key) not in job.stamps}
         record.write(results, one.with_quality({**kept, **quality}))
 
 

@@ -47,7 +47,7 @@ def write(results: Path, mixed: bool = False) -> list[Path]:
     """Write the files; returns their paths. Raises ``BadInput``."""
     made = make(results, mixed)
     for name, content in made.items():
-        files.write_whole(Path(results) / name, content.encode())
+        files.write_whole(Path(results) / name, content.encode(errors="backslashreplace"))
     return [Path(results) / name for name in made]
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files
+from mic2e_bench import files, paths
 from mic2e_bench.errors import BadInput
-from mic2e_bench.plan import params
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.record import Record
@@ -69,10 +68,10 @@ def join(folder: Path, into: Path, replace: bool = False) -> list[Joined]:
 def _stage(packed: Path, folder: Path, name: str, content: bytes) -> None:
     """Keep one packed file for the checks, where its name is one that a pack has."""
     study, _, rest = name.partition("/")
-    if name == "doctor.txt" or (study == "logs" and rest.endswith(".log") and params.is_name(rest)):
+    if name == "doctor.txt" or (study == "logs" and rest.endswith(".log") and paths.is_name(rest)):
         if len(content) > OTHER_BYTES:
             raise BadInput(f"{folder}: '{name}' has {len(content)} bytes; no pack has that many of it.")
-    elif not params.is_name(study):
+    elif not paths.is_name(study):
         raise BadInput(f"{folder}: '{name}': '{study}' is no folder name of a study.")
     elif not (parts.PICTURE.fullmatch(rest) or RECORD.fullmatch(rest)):
         raise BadInput(f"{folder}: '{name}' is nothing that a pack holds.")
@@ -172,7 +171,7 @@ def _decide(new: bytes, one: Record, path: Path, replace: bool) -> str:
     old = record.read_if_there(path)
     if replace or old is None:
         return "replaced"
-    if old.with_quality(one.quality) == one:  # the same measurement
+    if old.with_quality(one.raw["quality"]) == one:  # the same measurement
         return "replaced" if len(one.quality) > len(old.quality) else "already there"
     return "replaced" if is_measured(one) and not is_measured(old) else "kept"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mic2e_bench import units
+from mic2e_bench import texts, units
 from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.trial import grouped
 from mic2e_bench.records import record
@@ -44,7 +44,7 @@ def _machines(records: Sequence[Record]) -> Iterator[str]:
     for here in (one.environment for one in records):
         packages = ", ".join(f"{name} {version}" for name, version in (here.get("packages") or {}).items())
         place = f"{here.get('device')}, driver {here.get('driver') or 'none'}, Python {here.get('python')}"
-        seen[f"{place}, commit {here.get('git') or 'unknown'}; {packages}."] = None
+        seen[texts.markdown(f"{place}, commit {here.get('git') or 'unknown'}; {packages}.")] = None
     yield from seen or ["No record yet."]
 
 
@@ -71,4 +71,4 @@ def _row(one: Record) -> str:
     reason = f": {one.reason[:200]}" if one.reason else ""
     cells = [one.label, one.id, one.status + reason, latency,
              *(units.write(value, "B") if value else "" for value in sizes)]  # fmt: skip
-    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "/") for cell in cells) + " |"
+    return f"| {' | '.join(map(texts.markdown, map(str, cells)))} |"

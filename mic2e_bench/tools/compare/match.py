@@ -12,6 +12,7 @@ trial another identity, and what else differs is said beside the verdict.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,11 +100,14 @@ def read(folder: Path) -> Results:
         try:
             one = record.read(path)
             runs.setdefault((one.study, one.id), []).append(StoredRecord(one, path.parent))
+        except FileNotFoundError:  # a run has just set it aside
+            continue
         except record.Damaged as error:
             damaged.append(str(error))
     if not runs:
         said = f" ({damaged[0]})" if damaged else ""
-        raise BadInput(f"{folder}: no records{said}. Measure first: mic2e-bench run PARAMS --results {folder}.")
+        command = f"mic2e-bench run PARAMS --results {shlex.quote(str(folder))}"
+        raise BadInput(f"{folder}: no records{said}. Measure first: {command}.")
     time = lambda run: (str(run.record.environment.get("started", "")), str(run.folder))  # noqa: E731
     ordered = {key: sorted(some, key=time) for key, some in sorted(runs.items())}
     trials = [Rounds(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mic2e_bench import texts
 from mic2e_bench.report import markup
-from mic2e_bench.report.tabular import Table, harmless
+from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.compare.compare import Comparison
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, WORDS, WORSE, Verdict
 from mic2e_bench.units import NONE, digits
@@ -93,4 +94,4 @@ def _signed(value: float) -> str:
 
 def _safe(text: str) -> str:
     """A text on one line that cannot become markup."""
-    return harmless(text).replace("*", "\\*")
+    return texts.markdown(text).replace("*", "\\*")

@@ -35,13 +35,14 @@ def unit_of(metric: str) -> str:
     family = metric.partition(".")[0]
     if family in RATIOS or family == "quality":
         return "%"
-    unit = registry.metrics()[family].unit
-    return "" if unit == "1" else unit
+    known = registry.metrics().get(family)  # a record may have the score of another version's metric
+    return "" if known is None or known.unit == "1" else known.unit
 
 
 def lower_is_better(metric: str) -> bool:
     family = metric.partition(".")[0]
-    return family in RATIOS or (family != "quality" and registry.metrics()[family].better == "lower")
+    known = registry.metrics().get(family)
+    return family in RATIOS or (family != "quality" and known is not None and known.better == "lower")
 
 
 def read(texts: Sequence[str], known: Iterable[str]) -> list[Threshold]:
@@ -67,7 +68,7 @@ def _one(text: str, known: list[str]) -> Threshold:
         raise BadInput(f"--fail-on '{text}': a change of {metric} has {needed}, not {unit or 'no unit'}.")
     lower = lower_is_better(metric)
     if (sign == ">") != lower or (number <= 0 if lower else number >= 0):
-        example = abs(number) or USUAL[metric.partition(".")[0]]
+        example = abs(number) or USUAL.get(metric.partition(".")[0], 1.0)
         form = f"rises: {metric}>{example:g}{unit}" if lower else f"falls: {metric}<-{example:g}{unit}"
         raise BadInput(f"--fail-on '{text}': that is no loss; {metric} is lost where it {form}.")
     return Threshold(metric, abs(number))
@@ -78,4 +79,4 @@ def of(metric: str, asked: Sequence[Threshold]) -> float:
     fitting = [threshold for threshold in asked if threshold.covers(metric)]
     if fitting:
         return max(fitting, key=lambda threshold: len(threshold.metric)).change
-    return USUAL[metric.partition(".")[0]]
+    return USUAL.get(metric.partition(".")[0], 0.0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import keyword
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from mic2e_bench import documents
+from mic2e_bench import documents, texts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import TASKS, Pipeline
 from mic2e_bench.catalog.toggles.backends.attention import SERVICE
@@ -45,13 +47,17 @@ def entry(chosen: Chosen) -> dict[str, dict[str, Any]]:
 
 def as_yaml(chosen: Chosen) -> str:
     """To be pasted into params/presets.yaml."""
-    text = documents.as_yaml(entry(chosen), allow_unicode=True, width=120, default_flow_style=None)
+    made, how = entry(chosen), {"width": 120, "default_flow_style": None}
+    text = documents.as_yaml(made, allow_unicode=True, **how)
+    if text != texts.plain(text):  # with escapes, which read back to the same
+        text = documents.as_yaml(made, allow_unicode=False, **how)
     return text.rstrip("\n")
 
 
 def as_json(chosen: Chosen) -> str:
     """The same as JSON, which a YAML file may hold too."""
-    return json.dumps(entry(chosen), indent=2, ensure_ascii=False)
+    text = json.dumps(entry(chosen), indent=2, ensure_ascii=False)
+    return text if text == texts.plain(text) else json.dumps(entry(chosen), indent=2)
 
 
 def as_mic2e(chosen: Chosen) -> str:
@@ -91,8 +97,14 @@ def _without_field(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str]:
     return [f"no field for {pipeline.name}'s {', '.join(missing)}"] if missing else []
 
 
+def _variable(name: str) -> str:
+    """A preset's name as one that Python takes."""
+    made = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{made}" if made[:1].isdigit() or not made or keyword.iskeyword(made) else made
+
+
 def _call(chosen: Chosen, fields: Mapping[str, Any], remarks: list[str]) -> str:
-    lines = [f"# {chosen.name}: {chosen.about}".rstrip(": ")]
-    lines += [f"# {remark}" for remark in remarks]
-    lines += [f"{chosen.name} = dict(", *(f"    {field}={value!r}," for field, value in fields.items()), ")"]
+    lines = [texts.comment(f"{chosen.name}: {chosen.about}".rstrip(": "))]
+    lines += [texts.comment(remark) for remark in remarks]
+    lines += [f"{_variable(chosen.name)} = dict(", *(f"    {field}={value!r}," for field, value in fields.items()), ")"]
     return "\n".join([*lines, "# the fields of the service's dataclass: give them as keyword arguments, or set them"])

@@ -10,9 +10,10 @@ from typing import Any
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
+from mic2e_bench.paths import of_study
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
-from mic2e_bench.records import record
+from mic2e_bench.records import frame, record
 from mic2e_bench.records.record import Record
 
 
@@ -66,11 +67,11 @@ def _of_file(path: str, known: list[Pipeline]) -> Chosen:
 
 
 def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> Chosen:
-    folder = Path(results) / study
+    folder = of_study(results, study)
     if not folder.is_dir():
-        known = sorted(path.name for path in Path(results).glob("*") if any(path.glob("*.json")))
+        known = [folder.name for folder in frame.folders(Path(results)) if record.paths(folder)]
         raise unknown("study", study, known, f"export: {results}")
-    paths = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    paths = {path.stem: path for path in record.paths(folder)}
     fitting = [name for name in paths if name.startswith(trial)] if trial else []
     if len(fitting) != 1:
         several = f" {len(fitting)} begin with it." if fitting else nearest(trial, paths)

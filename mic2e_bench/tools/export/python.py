@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from mic2e_bench import texts
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
@@ -28,16 +29,16 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
         raise BadInput(f"export: there is no code for {pipeline.name}; use --as yaml, or mic2e_bench.apply.")
     settings = {**resolve(given, pipeline, "export"), "device": given.get("device", "auto")}
     if chosen.record:
-        settings = chosen.record.settings
+        settings = {**settings, **chosen.record.settings}  # a toggle younger than the record was at its default
     written = pipeline.written(settings)
     source, arguments = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
     codes, through_apply = _codes(settings, pipeline)
-    first = f"# {pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export"
+    first = texts.comment(f"{pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export")
     parts = [
-        f"{first}\n# {chosen.about}" if chosen.about else first,
+        f"{first}\n{texts.comment(chosen.about)}" if chosen.about else first,
         _imports(pipeline, written, codes, bool(through_apply), bool(expected)),
-        "\n".join(f"{name} = {_written(value)}" for name, value in {"SOURCE": source, **constants}.items()),
+        "\n".join(f"{name} = {texts.literal(value)}" for name, value in {"SOURCE": source, **constants}.items()),
         written.functions.strip("\n"),
         _loaded(pipeline, written, codes, arguments, settings, through_apply),
         _called(written, codes, bool(through_apply)),
@@ -64,14 +65,21 @@ def _constants(
     if not chosen.record:
         return {**{name: PLACEHOLDERS[name] for name in written.needs}, "SEED": 42}, ""
     items = chosen.record.inputs["items"]
-    name = input or next(iter(items))
+    name = input or next(iter(items), None)
     if name not in items:
-        raise BadInput(f"export: the record has no input '{name}'. It has: {', '.join(items)}.")
-    seed, files = chosen.record.protocol["seeds"][0], inputs.answers(chosen.record.inputs, name)
-    prompt = items[name].get("caption", items[name].get("prompt"))
+        raise BadInput(f"export: the record has no input '{name or ''}'. It has: {', '.join(items) or 'none'}.")
+    try:
+        files = inputs.answers(chosen.record.inputs, name)
+    except OSError as error:
+        raise BadInput(f"export: the record's inputs cannot be read: {error.filename}: {error.strerror}.") from None
+    seed = (chosen.record.protocol.get("seeds") or [42])[0]
+    texts_of = {"PROMPT": items[name].get("caption", items[name].get("prompt"))}
     if pipeline.task == "segmentation":
-        prompt = items[name][settings["prompt_kind"]]
-    found = {key: prompt if key == "PROMPT" else str(files[FIELDS[key]]) for key in written.needs}
+        texts_of = {"PROMPT": items[name].get(settings["prompt_kind"])}
+    found = {key: texts_of.get(key) or files.get(FIELDS.get(key)) for key in written.needs}
+    if lacking := [key.lower() for key, value in found.items() if value is None]:
+        raise BadInput(f"export: the record's input '{name}' has no {', '.join(lacking)} any more.")
+    found = {key: str(value) if isinstance(value, Path) else value for key, value in found.items()}
     images = [one for one in chosen.record.images if one["input"] == name and one["seed"] == seed]
     return {**found, "SEED": seed}, images[0]["sha256"] if images else ""
 
@@ -85,10 +93,6 @@ def _codes(settings: Mapping[str, Any], pipeline: Pipeline) -> tuple[dict[str, C
         elif settings[name] != toggle.default:
             through_apply[name] = settings[name]
     return codes, through_apply
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _imports(pipeline: Pipeline, written: Written, codes: Mapping[str, Code], applies: bool, hashes: bool) -> str:
@@ -118,7 +122,7 @@ def _loaded(
 ) -> str:
     arguments = ["SOURCE", *(code.load for code in codes.values() if code.load)]
     named = {**given, **pipeline.options}
-    arguments += [*(f"{name}={_written(value)}" for name, value in named.items()), *written.options]
+    arguments += [*(f"{name}={texts.literal(value)}" for name, value in named.items()), *written.options]
     lines = _lines(codes, Phase.LOAD, Phase.LOAD)
     if settings.get("process") == "per_call":
         lines.append("# process per_call: run this file anew for every call")
@@ -154,7 +158,7 @@ def _saved(expected: str) -> str:
         lines += [
             'with open("picture-0.png", "rb") as file:',
             "    sha256 = hashlib.sha256(file.read()).hexdigest()",
-            f'EXPECTED = "{expected}"  # of the record, on the machine that measured it',
+            f"EXPECTED = {texts.literal(expected)}  # of the record, on the machine that measured it",
             'print("the image of the record" if sha256 == EXPECTED else f"another image: {sha256}")',
         ]
     return "\n".join(lines)

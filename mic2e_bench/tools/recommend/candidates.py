@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench.errors import BadInput, unknown
+from mic2e_bench.paths import of_study
 from mic2e_bench.plan import params
 from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.records.record import Record
@@ -88,11 +89,10 @@ def _records(given: str, results: Path) -> tuple[list[tuple[Record, Path]], list
     if given.endswith((".yaml", ".yml")):
         trials = [trial for study in params.read_all(given) for trial in study.trials]
         paths = [record.path_of(results, trial.study, trial.id) for trial in trials]
-        paths = [path for path in paths if path.is_file()]
+        paths = [path for path in paths if path.exists()]
     else:
-        if not (results / given).is_dir():
-            folders = [path for path in results.iterdir() if path.is_dir()] if results.is_dir() else []
-            known = sorted(path.name for path in folders if record.paths(path))
+        if not of_study(results, given).is_dir():
+            known = [folder.name for folder in frame.folders(results) if record.paths(folder)]
             raise unknown("study", given, known, str(results))
         paths = record.paths(results / given)
     found, damaged = [], []

@@ -132,7 +132,7 @@ def values(point: Point, among: Candidates) -> str:
 
 def settings(point: Point, among: Candidates) -> str:
     """The settings of a point that differ among the candidates."""
-    return ", ".join(f"{key} {show(point.row[key])}" for key in telling(among.rows)) or "the only ones measured"
+    return ", ".join(f"{key} {show(point.row.get(key))}" for key in telling(among.rows)) or "the only ones measured"
 
 
 def telling(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -168,7 +168,7 @@ def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
     def one(point: Point | None) -> dict[str, Any] | None:
         if point is None:
             return None
-        telltale = {key: point.row[key] for key in telling(among.rows)}
+        telltale = {key: point.row.get(key) for key in telling(among.rows)}
         found = {"id": point.id, "label": point.label, "study": point.row["study"], "settings": telltale}
         numbers = {key: point.values[name] for name, key in FIELDS.items()}
         return {**found, **numbers, "place": made.standing[point.id]}

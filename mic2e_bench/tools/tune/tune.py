@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,7 +63,7 @@ def tune(
         outcome = finish(search, full, search.run())
         table = _table(outcome)
         content = _content(study, space, search, outcome)
-        files.write_whole(folder / "front.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        files.write_whole(folder / "front.json", files.as_json(content))
         files.write_whole(folder / "front.md", table.markdown().encode())
     return _text(content, table, folder), bool(outcome.front)
 
