@@ -37,7 +37,10 @@ def settings_of(
     presets = load() if known is None else known
     merged: dict[str, Any] = {}
     for ancestor in reversed(_line(name, presets, where)):
-        merged.update(presets[ancestor].get(pipeline.name) or {})
+        given = presets[ancestor].get(pipeline.name) or {}
+        if not isinstance(given, Mapping):
+            raise BadInput(f"{path()}: {ancestor}.{pipeline.name}: write setting: value; given: {given!r}.")
+        merged.update(given)
     if not merged:
         mine = ", ".join(sorted(other for other in presets if _says(other, pipeline, presets))) or "none"
         raise BadInput(f"{where}: preset '{name}' says nothing of {pipeline.name}. Those that do: {mine}.")

@@ -40,9 +40,8 @@ def test_a_name_is_what_is_written(name, tmp_path, monkeypatch):
         helpers.picture((96, 80), number).save(folder / f"{stem}.png")
         helpers.mask((96, 80)).save(folder / f"{stem}.mask.png")
     is_null = name in ("null", "~")  # as the value of a key these are nothing
-    (folder / "prompts.yaml").write_text(
-        f"{name}: {{prompt: its own}}\nother: {{prompt: {'x' if is_null else name}}}\n"
-    )
+    written = "x" if is_null else name
+    (folder / "prompts.yaml").write_text(f"{name}: {{prompt: its own}}\nother: {{prompt: {written}}}\n")
     path = tmp_path / "p.yaml"
     path.write_text(
         f"pipeline: sdxl-inpaint\ninputs: {{source: {folder}, names: [{name}, other]}}\n"
@@ -50,7 +49,7 @@ def test_a_name_is_what_is_written(name, tmp_path, monkeypatch):
     )
     read = params.read(path)
     prompts = {stem: item["prompt"] for stem, item in read.baseline.inputs["items"].items()}
-    assert prompts == {name: "its own", "other": "x" if is_null else name}
+    assert prompts == {name: "its own", "other": written}
     assert read.trials[1].label == ("steps=3" if is_null else name)
     changed = params.read(path, (f"inputs.names=[{name}]", "trials="))
     assert list(changed.baseline.inputs["items"]) == [name]
