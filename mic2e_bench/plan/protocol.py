@@ -25,7 +25,7 @@ DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600, "proces
 SWITCHES = ("interleave", "cost")  # a part of a trial's identity only where they are on
 KEYS = (*DEFAULTS, "retries", *SWITCHES)
 UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
-MOST_REPEATS = 10_000
+MOST_REPEATS = 1_000_000
 STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
 
 

@@ -88,11 +88,11 @@ PRODUCT = {
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"vary": PRODUCT}, "trials; the most is 5,000"), ({"protocol": {"repeats": 10**9}}, "from 1 to 10000"),
+    [({"vary": PRODUCT}, "trials; the most is 5,000"), ({"protocol": {"repeats": 10**9}}, "from 1 to 1000000"),
      ({"protocol": {"warmup": 10**9}}, "from 0 to 1000"), ({"protocol": {"timeout_s": 10**10}}, "from 1 to 2000000"),
      ({"protocol": {"retries": 10**9}}, "from 0 to 100"), ({"protocol": {"seeds": [2**63]}}, "whole number from 0"),
      ({"protocol": {"seeds": [1.0]}}, "whole number from 0"), ({"protocol": {"seeds": list(range(1001))}}, "1 to 1000"),
-     ({"protocol": {"repeats": {"max": 10**6}}}, "to 10000"), ({"vary": {"steps": [10**6]}}, "from 1 to 1000"),
+     ({"protocol": {"repeats": {"max": 10**7}}}, "to 1000000"), ({"vary": {"steps": [10**6]}}, "from 1 to 1000"),
      ({"vary": {"batch": [10**6]}}, "from 1 to 64"), ({"vary": {"resolution": [10**6]}}, "whole number"),
      ({"vary": {"guidance": [float("inf")]}}, "from 0 to 50"), ({"vary": {"guidance": [float("nan")]}}, "from 0 to 50"),
      ({"inputs": {"source": "bundled", "limit": 0}}, "limit"), ({"vary": {"attention": ["sliced:99999999999"]}},
