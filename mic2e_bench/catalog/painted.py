@@ -24,9 +24,10 @@ SHARE = 0.05  # of the pixels around a mask, which makes their colour one that m
 @contextlib.contextmanager
 def kept(build: Build) -> Iterator[list[dict[str, Any]]]:
     """What the VAE decodes in the block, or a segmenter's model says: tensors by name, a dictionary a call of it."""
-    modules, made = build.modules(), []
+    made: list[dict[str, Any]] = []
     segments = build.pipeline.task == "segmentation"
-    if not segments and "vae" not in modules:
+    part, method = (build.pipeline.denoiser, "forward") if segments else ("vae", "decode")
+    if (module := build.modules().get(part)) is None:
         yield made
         return
 
@@ -38,7 +39,7 @@ def kept(build: Build) -> Iterator[list[dict[str, Any]]]:
             made.append({"sample": result[0] if isinstance(result, tuple) else result.sample})
         return result
 
-    with replaced(build.denoiser, "forward", keep) if segments else replaced(modules["vae"], "decode", keep):
+    with replaced(module, method, keep):
         yield made
 
 

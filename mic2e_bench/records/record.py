@@ -175,7 +175,11 @@ def read(path: Path) -> Record:
         if content["id"] != path.stem:
             raise Damaged(f"{path} holds the record of trial {content['id']!s:.60}")
         return _checked(content, path)
-    except (FileNotFoundError, NotADirectoryError, Damaged):
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise Damaged(f"{path} is a link to nothing") from None
+        raise
+    except Damaged:
         raise
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from None

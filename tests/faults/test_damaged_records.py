@@ -64,7 +64,10 @@ def changed(content, at, value):
 
 def store(path, content):
     """Write a changed record where a reader looks for it, its identity as its trial is now; returns the path."""
-    if isinstance(content.get("trial"), dict) and content["trial"] != json.loads(path.read_text())["trial"]:
+    trial = content.get("trial")
+    parts = [trial[name] for name in ("model", "inputs", "protocol") if name in trial] if isinstance(trial, dict) else []
+    hashed = len(parts) == 3 and all(isinstance(part, dict) for part in parts)
+    if hashed and trial != json.loads(path.read_text())["trial"]:
         content["id"] = fingerprint(identifying(content["trial"]))
         path = path.with_name(f"{content['id']}.json")
     path.write_text(json.dumps(content))
@@ -149,7 +152,7 @@ def test_what_is_wrong_is_said(parts, says, whole, tmp_path, capsys):
 
 def test_what_the_repository_keeps_is_readable():
     for path in (ROOT / "results" / "evidence").rglob("*.json"):
-        assert record.read(path).status == "ok"
+        assert record.read(path).status in ("ok", "not_applied")
 
 
 def test_a_record_without_what_came_later_is_readable(whole, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from helpers import on_disk, tiny
 
 from mic2e_bench.catalog.metrics import cost as metrics
-from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.machine.ceilings import ceilings
@@ -111,7 +111,7 @@ def test_energy_and_the_devices_own_clock_are_sampled_with_each_call(monkeypatch
     monkeypatch.setattr(measure.probes, "energy_j", lambda: next(joules))
     whole = pipeline("sam3")
     build = Build(type(whole)(**{**vars(whole), "call": lambda *given: journal.append("call") or []}), device="cuda")
-    call = measure.timed_call(build, None, 0)
+    call = measure.timed_call(build, Item("one"), 0)
     assert journal == ["synchronise", "event", "call", "event", "synchronise"]
     assert call["device_latency_s"] == 1.5 and call["energy_j"] == 7.5 and call["latency_s"] > 0
     samples = {"latency_s": [], "device_latency_s": [], "energy_j": []}

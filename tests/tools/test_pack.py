@@ -106,7 +106,7 @@ def checkout(tmp_path_factory):
         (bundled / model).mkdir(exist_ok=True)
         (bundled / model / file).write_bytes(content)
     (bundled / "two" / "linked.safetensors").symlink_to("../one/led-to.safetensors")
-    (bundled / "two" / "config.json").write_text("{}")
+    (bundled / "two" / "config.json").write_text('{"model_type": "sam3"}')
     for name in ("params", "notebooks", "tests/__pycache__", "mic2e_bench/__pycache__"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "x.pyc").touch()

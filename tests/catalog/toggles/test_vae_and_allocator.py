@@ -9,7 +9,7 @@ import torch
 from toggling import DIFFUSERS, baseline, fresh_is_untouched, run, tolerance
 
 from mic2e_bench.catalog import registry
-from mic2e_bench.catalog.pipeline import Build
+from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggles import vae_tiling
 from mic2e_bench.run import measure
 
@@ -107,10 +107,10 @@ def test_cache_clearing(name, monkeypatch):
 
 
 def test_clearing_is_a_part_of_the_timed_call(monkeypatch):
-    made = Build(SimpleNamespace(call=lambda build, item, seed: []))
+    made = Build(SimpleNamespace(call=lambda build, item, seed: [], task="inpainting", components=()))
     monkeypatch.setattr(gc, "collect", lambda: time.sleep(0.05))
     registry.toggles()["cache_clearing"].apply(made, "each_call")
-    assert measure.timed_call(made, None, 0)["latency_s"] >= 0.05
+    assert measure.timed_call(made, Item("one"), 0)["latency_s"] >= 0.05
 
 
 def test_fresh_build():
