@@ -83,7 +83,7 @@ def test_places_are_those_of_the_upright_picture(folder, capsys):
     tags = Image.Exif()
     tags[0x0112] = 6
     helpers.picture((80, 96)).save(folder / "in" / "in0.png", exif=tags)  # 96 wide as it is shown
-    written(folder / "in", "in0: {text: ball, box: [8, 8, 95, 40]}")
+    written(folder / "in", {f"in{index}": {"box": [8, 8, 95, 40]} for index in range(2)})
     baseline = {"prompt_kind": "box"}
     assert planned(folder, capsys, "sam3", baseline=baseline, vary=None, metrics=["iou"])[0] == 0
 
@@ -172,6 +172,22 @@ def test_prompts_that_nothing_uses(what, folder, capsys):
     texts, words = PROMPTS[what]
     written(folder / "in", texts)
     assert words in refused(folder, capsys, "sdxl-inpaint")
+
+
+ASKED = [({"in0": "ball"}, "text"), ({"in0": {"caption": "ball"}}, "text"), ({"in0": {"text": "ball"}}, "box")]
+
+
+@pytest.mark.parametrize("texts, kind", ASKED)
+def test_a_prompt_that_is_asked_for_and_not_there(texts, kind, folder, capsys):
+    written(folder / "in", texts)
+    line = refused(folder, capsys, "sam3", baseline={"prompt_kind": kind}, vary=None, metrics=["iou"])
+    assert f"'in0' has no {kind}: add it to prompts.yaml" in line
+
+
+@pytest.mark.parametrize("name", ["prompts.yml", "Prompts.yaml"])
+def test_prompts_by_a_name_that_is_not_read(name, folder, capsys):
+    written(folder / "in", {"in0": "ball"}, name)
+    assert f"{name} is not read: name it prompts.yaml" in refused(folder, capsys, "sdxl-inpaint")
 
 
 def test_captions_without_pictures_are_inputs_of_their_own(folder, capsys):
