@@ -119,6 +119,9 @@ def as_mask(image):
         mask = of_colours(as_seen(image) if image.mode == "LAB" else image)
     if mask.getextrema()[1] == 1:
         mask = mask.point(lambda value: 255 * value)
+    counts = np.array(mask.histogram())  # soft edges are of many values, and few pixels beside what they surround
+    if counts[0] and 1 < (counts > 0).sum() <= 9 and counts[1:128].sum() > counts[128:].sum() / 2 > 0:
+        raise ValueError("it may be a map of labels, some of them darker than half: save it white where the object is")
     mask.info = {}
     return mask
 
@@ -140,6 +143,9 @@ def of_palette(image):
     objects, colours = np.asarray(image) > 0, np.asarray(image.convert("RGB"))
     bright = colours[..., 0] >= 128
     if not bright.any() or np.ptp(colours, axis=2).any():
+        black = colours.max(axis=2) < 32
+        if (black & objects).any() and not black[~objects].any():  # as programs leave it that reduce colours
+            raise ValueError("its palette's index 0 is not black, and another is: save it white where the object is")
         return Image.fromarray(objects.astype(np.uint8) * 255)
     if (bright != objects).sum() > bright.sum() / 2:  # more than the soft edge of one and the same
         raise ValueError("its palette's greys and their indices differ: save it in grey, white where the object is")
@@ -253,5 +259,7 @@ def _check(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MOST_PIXELS:
         raise Image.DecompressionBombError
+    if image.format == "TIFF" and image.mode.startswith(("I", "F")) and image.tag_v2.get(262) == 0:
+        raise ValueError("it is grey with more than 8 bits and has white for 0: save it with black for 0")
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise ValueError(f"it has {image.n_frames} frames: save the one that is meant by itself")

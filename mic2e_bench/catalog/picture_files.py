@@ -10,6 +10,7 @@ from mic2e_bench.errors import BadInput
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 UNREAD = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")  # pictures all the same: one line, not silence
+PROMPTS = ("prompts.yaml", "prompts.yml")  # the first is read; the other one is what people mean by it
 FIELDS = {"image": "", "mask": ".mask", "truth": ".truth", "shadow": ".shadow"}
 MASKS = ("mask", "shadow")  # the fields that are read as masks
 
@@ -22,10 +23,12 @@ def same(name: Any) -> str:
 def by_name(folder: Path) -> dict[str, dict[str, Path]]:
     """``{name: {"image"|"mask"|"truth"|"shadow": path}}``; hidden files (macOS's ``._photo.png``) are passed over.
 
-    Raises ``BadInput`` where two files are one field of one input.
+    Raises ``BadInput`` where two files are one field of one input, or prompts have a name that is not read.
     """
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
+        if path.name.lower() in PROMPTS and path.name != PROMPTS[0]:
+            raise BadInput(f"{folder}: {path.name} is not read: name it {PROMPTS[0]}, or take it away.")
         if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES + UNREAD:
             continue
         stem, _, kind = same(path.stem).rpartition(".")

@@ -90,6 +90,15 @@ def wrong(item: Mapping[str, Any], decoded: Mapping[Path, Image.Image], least: i
     return ""
 
 
+def unasked(items: Mapping[str, Mapping], settings: Sequence[Mapping]) -> str:
+    """Which input lacks the prompt that some ``settings`` ask with (``prompt_kind``); empty where none does."""
+    for kind in dict.fromkeys(each["prompt_kind"] for each in settings if "prompt_kind" in each):
+        for name, item in items.items():
+            if item.get(kind) is None:
+                return f"'{name}' has no {kind}: add it to prompts.yaml, or ask with another prompt_kind"
+    return ""
+
+
 def too_long(
     readers: Iterable[Reader], items: Mapping[str, Mapping], settings: Sequence[Mapping], tokens: Tokens
 ) -> list[str]:

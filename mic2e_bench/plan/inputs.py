@@ -10,7 +10,7 @@ from typing import Any
 from mic2e_bench import paths, pictures
 from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same
 from mic2e_bench.catalog.pipeline import Item, Pipeline
-from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, too_long, well_formed, wrong
+from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, too_long, unasked, well_formed, wrong
 from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.files import read_yaml
@@ -123,6 +123,8 @@ def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Map
     That is prompts where it reads none, and words beyond the limits of its tokenizers, whose ``tokens`` are given.
     Raises ``BadInput`` where a text is too long for its call to be made at all.
     """
+    if problem := unasked(given["items"], settings):
+        raise BadInput(f"inputs: {problem}.")
     lines = too_long(pipeline.readers, given["items"], settings, tokens)
     # the bundled prompts are for all pipelines
     texts = _folder(given) / "prompts.yaml" if given["source"] == "folder" else None

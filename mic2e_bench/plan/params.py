@@ -42,7 +42,7 @@ class Study:
     varied: tuple[str, ...]
     refused: Mapping[str, str]
     params: Mapping[str, Any]  # as written, changes applied: a notebook gets the same study from it
-    remarks: tuple[str, ...] = ()  # what of the inputs is not read, where it can be said without the weights
+    remarks: tuple[str, ...] = ()  # what of it is not read or has no row, where it can be said without the weights
 
 
 def read(path: str | Path, changes: tuple[str, ...] = ()) -> Study:
@@ -119,16 +119,18 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     name_of_baseline = params["baseline"] if isinstance(params.get("baseline"), str) else "baseline"
     settings = resolve(base, pipeline, f"{where}: baseline")
     baseline = Trial.of(name, name_of_baseline, {**shared, "settings": settings})
-    trials = {baseline.id: baseline}
+    trials, same = {baseline.id: baseline}, []
     for label, point in points:
         trial = Trial.of(name, label, {**shared, "settings": resolve({**base, **point}, pipeline, where)})
-        trials.setdefault(trial.id, trial)
+        first = trials.setdefault(trial.id, trial)
+        if first is not trial and ("trials" in params or "presets" in params):
+            same.append(f"{trial.label} has the settings of {first.label}: one row is both")
     refused = {id: reason for id, trial in trials.items() if (reason := conflicts.find(trial.settings, pipeline))}
     tokens = tokenizers.of_model(shared["model"], pipeline)
     remarks = inputs.remarks(shared["inputs"], pipeline, [trial.settings for trial in trials.values()], tokens)
     return Study(
         name, pipeline, baseline, tuple(trials.values()), _metrics(params, pipeline, where), varied, refused, params,
-        tuple(remarks),
+        (*remarks, *same),
     )  # fmt: skip
 
 
@@ -158,10 +160,13 @@ def _points(
         return [(words(row), row) for row in rows]
     if not isinstance(value, list) or not value:
         raise BadInput(f"{place}: write a list with at least one entry; given: {value!r}.")
-    protocol.no_repeats(value, place)
     if given[0] == "presets":
+        protocol.no_repeats(value, place)
         return [(named(name, place), presets.settings_of(name, pipeline, place)) for name in value]
-    return [_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value)]
+    rows = [_row(row, index, pipeline, f"{place}[{index}]") for index, row in enumerate(value)]
+    for each in zip(*rows, strict=True):  # the labels, the settings
+        protocol.no_repeats(each, place)
+    return rows
 
 
 def _row(row: Any, index: int, pipeline: Pipeline, where: str) -> tuple[str, dict[str, Any]]:

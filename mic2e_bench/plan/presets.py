@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
+from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, unknown
@@ -37,6 +38,8 @@ def settings_of(
     presets = load() if known is None else known
     merged: dict[str, Any] = {}
     for ancestor in reversed(_line(name, presets, where)):
+        for key in sorted(set(presets[ancestor]) - {"about", "inherits", *registry.pipelines()}):
+            raise unknown("key", key, ("about", "inherits", *registry.pipelines()), f"{path()}: {ancestor}")
         given = presets[ancestor].get(pipeline.name) or {}
         if not isinstance(given, Mapping):
             raise BadInput(f"{path()}: {ancestor}.{pipeline.name}: write setting: value; given: {given!r}.")

@@ -8,6 +8,7 @@ import yaml
 from helpers import on_disk, tiny
 from PIL import Image
 
+from mic2e_bench import paths
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import tokenizers
 from mic2e_bench.catalog.prompts import Reader, misplaced, too_long
@@ -82,7 +83,7 @@ def test_places_are_those_of_the_upright_picture(folder, capsys):
     tags = Image.Exif()
     tags[0x0112] = 6
     helpers.picture((80, 96)).save(folder / "in" / "in0.png", exif=tags)  # 96 wide as it is shown
-    written(folder / "in", "in0: {text: ball, box: [8, 8, 95, 40]}")
+    written(folder / "in", {f"in{index}": {"box": [8, 8, 95, 40]} for index in range(2)})
     baseline = {"prompt_kind": "box"}
     assert planned(folder, capsys, "sam3", baseline=baseline, vary=None, metrics=["iou"])[0] == 0
 
@@ -173,6 +174,22 @@ def test_prompts_that_nothing_uses(what, folder, capsys):
     assert words in refused(folder, capsys, "sdxl-inpaint")
 
 
+ASKED = [({"in0": "ball"}, "text"), ({"in0": {"caption": "ball"}}, "text"), ({"in0": {"text": "ball"}}, "box")]
+
+
+@pytest.mark.parametrize("texts, kind", ASKED)
+def test_a_prompt_that_is_asked_for_and_not_there(texts, kind, folder, capsys):
+    written(folder / "in", texts)
+    line = refused(folder, capsys, "sam3", baseline={"prompt_kind": kind}, vary=None, metrics=["iou"])
+    assert f"'in0' has no {kind}: add it to prompts.yaml" in line
+
+
+@pytest.mark.parametrize("name", ["prompts.yml", "Prompts.yaml"])
+def test_prompts_by_a_name_that_is_not_read(name, folder, capsys):
+    written(folder / "in", {"in0": "ball"}, name)
+    assert f"{name} is not read: name it prompts.yaml" in refused(folder, capsys, "sdxl-inpaint")
+
+
 def test_captions_without_pictures_are_inputs_of_their_own(folder, capsys):
     written(folder / "in", {"in0": "a", "in1": "b", "sea": {"caption": "a calm sea"}})
     for name, count in (("flux-schnell", 3), ("sdxl-inpaint", 2)):  # the caption is not for the second
@@ -188,15 +205,48 @@ TWICE = {
     "an axis": ({"vary": {"steps": [4, 2, 4]}}, "vary: steps: 4 is there twice"),
     "an axis, written in two ways": ({"vary": {"guidance": [2, 2.0]}}, "vary: guidance: 2.0 is there twice"),
     "trials": ({"vary": None, "trials": [{"steps": 2}, {"steps": 2}]}, "is there twice"),
+    "trials, written in two ways": (
+        {"vary": None, "trials": [{"fused_qkv": "no"}, {"fused_qkv": False, "label": "b"}]}, "is there twice",
+    ),
+    "labels": (
+        {"vary": None, "trials": [{"steps": 2, "label": "a"}, {"steps": 3, "label": "a"}]}, "'a' is there twice",
+    ),
     "presets": ({"vary": None, "presets": ["BALANCED", "BALANCED"]}, "presets: 'BALANCED' is there twice"),
     "metrics": ({"metrics": ["psnr", "psnr"]}, "metrics: 'psnr' is there twice"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", TWICE)
 def test_what_is_there_twice_is_one_line(what, folder, capsys):
     changes, words = TWICE[what]
     assert words in refused(folder, capsys, **changes)
+
+
+def test_a_trial_that_is_another_one_already_is_a_remark(folder, capsys):
+    trials = [{**tiny()["baseline"], "label": "a"}, {"steps": 3, "label": "b"}]
+    _, out, _ = planned(folder, capsys, vary=None, trials=trials)
+    assert "a has the settings of baseline: one row is both" in out and "b has" not in out
+    sam3 = {"baseline": {}, "vary": None, "presets": ["BALANCED", "ULTRA_FAST"], "metrics": ["iou"]}
+    written(folder / "in", {f"in{index}": {"text": "ball"} for index in range(2)})
+    assert "ULTRA_FAST has the settings of BALANCED: one row is both" in planned(folder, capsys, "sam3", **sam3)[1]
+
+
+@pytest.mark.parametrize(
+    "key, value", [("objectclaer", {"steps": 4}), ("inherit", "BALANCED"), ("guidance", 1.0), ("negative_prompt", "x")]
+)
+def test_a_key_that_no_preset_has(key, value, folder, capsys, monkeypatch):
+    (folder / "params").mkdir()
+    (folder / "notebooks").mkdir()
+    written(folder / "params", {"MINE": {"objectclear": {"steps": 4}, key: value}}, "presets.yaml")
+    monkeypatch.chdir(folder)
+    line = refused(folder, capsys, vary=None, presets=["MINE"])
+    assert f"presets.yaml: MINE: unknown key '{key}'" in line
+
+
+@pytest.mark.parametrize("source", ["bundled", "random", str(paths.BUNDLED / "objectclear")])
+def test_a_revision_of_what_has_none(source, folder, capsys):
+    line = refused(folder, capsys, model={"source": source, "revision": "v2"})
+    assert "model: revision: it is for weights from the hub" in line and source in line
 
 
 def test_so_is_a_name(folder, capsys):

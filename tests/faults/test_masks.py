@@ -42,6 +42,8 @@ def with_transparent(picture, index):
 
 two_objects = INDEX.copy()
 two_objects[:20] *= 2
+with_void = INDEX.copy()
+with_void[:2] = 255  # as VOC has it around its objects
 soft = Image.fromarray(np.where(INSIDE, 200, 40).astype(np.uint8))
 READ = {
     "white on black": ("png", WHITE),
@@ -116,6 +118,9 @@ REFUSED = {
     "of another size": (WHITE.resize((80, 96)), "in0.png is 96x80 but in0.mask.png is 80x96"),
     "red on black": (rgba((255, 0, 0), (0, 0, 0), (255, 255)).convert("RGB"), "in colours"),
     "a palette against itself": (palette(INDEX, [255, 255, 255, 0, 0, 0]), "greys and their indices differ"),
+    "a palette of few colours, by how often they are": (palette(1 - INDEX, [200, 0, 0]), "index 0 is not black"),
+    "labels and what is none": (Image.fromarray(with_void), "a map of labels"),
+    "two labels": (Image.fromarray(two_objects * 100), "a map of labels"),
     "a photo with a hole": (with_hole(helpers.picture(SIZE, 9).resize((192, 160)).crop((0, 0, *SIZE))), UNCLEAR),
     "a grey photo with a hole": (with_hole(helpers.picture(SIZE)), UNCLEAR),
 }

@@ -167,6 +167,11 @@ BROKEN = {
     "fp16 alone": (_variant, "variant: fp16"),
     "a single file in a folder": (_alone, "sd_xl.safetensors is a single file"),
     "the folder above": (lambda f: (shutil.copytree(f, f / "x"), (f / "model_index.json").unlink()), "there is one in"),
+    "no vocabulary": (lambda f: (f / "tokenizer_2/tokenizer.json").unlink(), "tokenizer_2 has no vocabulary"),
+    "half a vocabulary": (
+        lambda f: _renamed(f / "tokenizer/tokenizer.json", "vocab.json"), "tokenizer has no vocabulary",
+    ),
+    "no tokenizer in the index": (lambda f: _index(f, tokenizer=[None, None]), "model_index.json has no tokenizer"),
     # what is damaged
     "cut short": (lambda f: _cut(f / TEXT), f"{TEXT} is cut short"),
     "cut within its header": (lambda f: _cut(f / TEXT, 100), f"{TEXT} is cut short"),
@@ -342,6 +347,15 @@ def test_a_part_of_sam3_answers_its_own_prompts_only(tmp_path):
     assert loaded(model, "sam3", prompt_kind="text").prompt_kind == "text"
     with pytest.raises(BadInput, match=r"it has no weights for points: .* are missing"):
         loaded(model, "sam3", prompt_kind="points")
+
+
+def test_sam3_reads_no_phrase_without_a_vocabulary(tmp_path):
+    folder = model_folders.copy(tmp_path / "model", "sam3")
+    (folder / "tokenizer.json").unlink()
+    model = resolved(folder, "sam3")
+    with pytest.raises(BadInput, match="it has no vocabulary"):
+        loaded(model, "sam3", prompt_kind="text")
+    assert loaded(model, "sam3", prompt_kind="box").prompt_kind == "box"
 
 
 @pytest.mark.parametrize("name", KINDS)

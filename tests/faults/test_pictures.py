@@ -250,6 +250,13 @@ def huge(path):
     path.write_bytes(content)
 
 
+def white_first(path):
+    """Of more than 8 bits Pillow turns none round."""
+    Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257).save(path, tiffinfo={262: 0})
+    with Image.open(path) as made:
+        assert made.tag_v2[262] == 0
+
+
 def cut_off(path):
     Image.effect_noise((300, 300), 99).save(path)
     path.write_bytes(path.read_bytes()[:-500])
@@ -269,6 +276,7 @@ REFUSED = {
     "98 megapixels": ("png", lambda path: Image.new("1", (9_900, 9_900)).save(path), "more than 89478485 pixels"),
     "not a number": ("tif", array(np.full((80, 96), np.nan, np.float32)), "no brightness"),
     "below zero": ("tif", array(np.full((80, 96), -1, np.int32)), "no brightness"),
+    "16 bits, white first": ("tif", white_first, "has white for 0"),
     "one pixel wide": ("png", lambda path: SEEN.resize((1, 80)).save(path), "1x80"),
     "a pipe": ("png", os.mkfifo, "a folder, a pipe or a device"),
     "a device": ("png", lambda path: path.symlink_to("/dev/zero"), "a folder, a pipe or a device"),
@@ -345,7 +353,9 @@ def test_an_exported_script_reads_them_so_by_itself(kind, tmp_path):
     )
     save(path := tmp_path / f"photo.{suffix}")
     assert apart(alone["as_seen"](Image.open(path)), pictures.open_picture(path)) == 0
-    if kind in ("palette", "16 bits"):  # the others are no masks
+    if kind == "palette":  # that one is no mask
+        Image.fromarray(np.asarray(helpers.mask(SIZE)) // 255, "P").save(path)
+    if kind in ("palette", "16 bits"):
         assert apart(alone["as_mask"](Image.open(path)), pictures.open_picture(path, mask=True)) == 0
 
 

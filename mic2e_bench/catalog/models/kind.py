@@ -20,6 +20,7 @@ STEMS = {"diffusers": "diffusion_pytorch_model"}  # of weight files; else model
 SINGLE = (".safetensors", ".ckpt", ".gguf", ".bin", ".pt", ".pth")
 LIBRARIES = ("diffusers", "transformers", "stable_diffusion")  # the last is diffusers' own, for a safety checker
 WITHOUT_WEIGHTS = ("tokenizer", "scheduler")
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",), ("tokenizer.model",))
 # other classes that do the work of one, each with its own weights
 EQUIVALENT = {
     "AutoencoderKL": ("AutoencoderTiny", "AsymmetricAutoencoderKL"),
@@ -133,6 +134,12 @@ def _parts(folder: Path, index: Mapping[str, Any], pipeline: Pipeline, variant: 
     for name, (library, found) in entries.items():
         if library and (not ours or name in wanted or name.startswith(WITHOUT_WEIGHTS)):
             yield from _entry(folder, name, library, found, wanted.get(name, ("", {}))[0])
+    for name in sorted({reader.tokenizer for reader in pipeline.readers}):
+        if not entries.get(name, [None])[0]:
+            yield f"its model_index.json has no {name}"
+        elif not any(all((folder / name / each).is_file() for each in names) for names in VOCABULARIES):
+            # libraries make an empty one then, and read no word of any text
+            yield f"{folder / name} has no vocabulary: tokenizer.json, or vocab.json with merges.txt"
     for name in pipeline.components:
         library, _, usual = wanted[name][0].partition(".")
         named = entries.get(name, [None, None])[0]

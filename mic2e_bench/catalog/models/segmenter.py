@@ -86,6 +86,8 @@ def processor_for(source: str, prompt_kind: str, revision: str | None = None, si
 
     kind = transformers.Sam3Processor if prompt_kind == "text" else transformers.Sam3TrackerProcessor
     processor = kind.from_pretrained(source, **({"revision": revision} if revision else {}))
+    if prompt_kind == "text" and len(processor.tokenizer) <= len(processor.tokenizer.all_special_tokens):
+        raise ValueError("it has no vocabulary (tokenizer.json): the library makes an empty one, which reads no word")
     if size:
         processor.image_processor.size = {"height": size, "width": size}
         processor.target_size = size

@@ -40,6 +40,7 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
     source = named(given.get("source", "bundled"), f"{where}: model")
     revision = named(given.get("revision") or "main", f"{where}: model: revision")
     chosen = _variant(given, source, where)
+    _check_revision(given, source, f"{where}: model")
     if source == "bundled":
         return {"source": "bundled", "fingerprint": fingerprint(bundled(pipeline.name, where, pipeline))}
     if source == "random":
@@ -64,6 +65,14 @@ def resolve(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
             kind.check(snapshot, pipeline, where)
         damage.check(snapshot, walk.files(snapshot), where)
     return {"source": "hub", "id": source, **hub.commit(source, revision), **chosen}
+
+
+def _check_revision(given: Mapping[str, Any], source: str, where: str) -> None:
+    """Raise ``BadInput`` where a revision is given for what has none."""
+    if not given.get("revision") or source == "published":
+        return
+    if source in ("bundled", "random") or os.path.isdir(paths.find(source, where)):
+        raise BadInput(f"{where}: revision: it is for weights from the hub, and {source} is not from there.")
 
 
 def _variant(given: Mapping[str, Any], source: str, where: str) -> dict[str, str]:
