@@ -15,7 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 import helpers
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from mic2e_bench import errors
 from mic2e_bench.machine import versions
@@ -23,7 +25,14 @@ from mic2e_bench.tools.pack import anonymous, archive, pack, site, target, tree
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = helpers.ROOT
-WEIGHTS = bytes(range(256)) * 400
+
+
+def weights(content: bytes) -> bytes:
+    """A whole file of weights, these bytes in it."""
+    return save({"x": np.frombuffer(content, np.uint8)})
+
+
+WEIGHTS = weights(bytes(range(256)) * 400)
 LOCK = """\
 alembic==1.0
     # via optuna
@@ -99,9 +108,9 @@ def checkout(tmp_path_factory):
     bundled = folder / "mic2e_bench" / "bundled"
     helpers.inputs(bundled / "inputs")
     for model, file, content in (
-        ("one", "a.safetensors", WEIGHTS), ("one", "own.safetensors", os.urandom(150_000)),
-        ("one", "led-to.safetensors", os.urandom(1000)),
-        ("two", "b.safetensors", WEIGHTS), ("two", "own.safetensors", os.urandom(50_000)),
+        ("one", "a.safetensors", WEIGHTS), ("one", "own.safetensors", weights(os.urandom(150_000))),
+        ("one", "led-to.safetensors", weights(os.urandom(1000))),
+        ("two", "model.safetensors", WEIGHTS), ("two", "own.safetensors", weights(os.urandom(50_000))),
     ):  # fmt: skip
         (bundled / model).mkdir(exist_ok=True)
         (bundled / model / file).write_bytes(content)
@@ -187,7 +196,7 @@ def test_equal_files_are_stored_once_and_links_stay_links(packed):
     assert sum(content == WEIGHTS for _, content in found) == 1
     kinds = {member.name: member for member, _ in found}
     bundled = "code/mic2e_bench/bundled"
-    assert kinds[f"{bundled}/two/b.safetensors"].linkname == f"{bundled}/one/a.safetensors"
+    assert kinds[f"{bundled}/two/model.safetensors"].linkname == f"{bundled}/one/a.safetensors"
     assert kinds[f"{bundled}/two/linked.safetensors"].issym()
     assert kinds[f"{bundled}/two/linked.safetensors"].linkname == "../one/led-to.safetensors"
     for member, _ in found:
@@ -232,7 +241,7 @@ def test_unpacked_it_runs(packed, tmp_path):
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {asked!r}], check=True)"
     assert subprocess.run([where / "bin" / "python", "-c", child], **run).stdout == "0123456789ab\n"
     bundled = where / "code" / "mic2e_bench" / "bundled"
-    assert (bundled / "two" / "b.safetensors").read_bytes() == WEIGHTS
+    assert (bundled / "two" / "model.safetensors").read_bytes() == WEIGHTS
     assert (bundled / "two" / "linked.safetensors").read_bytes() == (
         bundled / "one" / "led-to.safetensors"
     ).read_bytes()
