@@ -14,7 +14,7 @@ class Parser(argparse.ArgumentParser):
     """Answers wrong usage with one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {in_a_line(message)}. What there is: {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {in_a_line(message.rstrip('.'))}. What there is: {self.prog} --help\n")
 
 
 def path(text: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from mic2e_bench import arguments as given
 from mic2e_bench import commands
@@ -38,16 +39,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench import files
+    from mic2e_bench.errors import BadInput
     from mic2e_bench.tools.compare import compare, junit
     from mic2e_bench.tools.compare import text as compare_text
 
+    asked = filter(None, (options.markdown, options.html, options.junit))
+    to = [os.path.realpath(path) for path in asked if os.path.isfile(path) or not os.path.exists(path)]
+    if len(to) > len(set(to)):
+        raise BadInput(f"--markdown, --html, --junit: each needs a file of its own; given: {', '.join(to)}.")
     made = compare.compare(options.base, options.head, options.fail_on, options.across_machines)
-    outputs = {
-        options.markdown: lambda: compare_text.markdown(made).encode(),
-        options.html: lambda: compare_text.html(made).encode(),
-        options.junit: lambda: junit.xml(made),
-    }
-    for path, content in outputs.items():
+    outputs = [
+        (options.markdown, lambda: compare_text.markdown(made).encode()),
+        (options.html, lambda: compare_text.html(made).encode()),
+        (options.junit, lambda: junit.xml(made)),
+    ]
+    for path, content in outputs:
         if path:
             files.write_whole(path, content())
     print(compare_text.text(made))

@@ -91,15 +91,15 @@ def _documents(path: str | Path, changes: tuple[str, ...]) -> list[dict[str, Any
 
 def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     """Resolve the content of a params file. ``where`` names it in messages. Raises ``BadInput``."""
-    params = {key: value for key, value in params.items() if value is not None}
+    given, params = params, {key: value for key, value in params.items() if value is not None}
     if strange := schema.not_plain(params):
         raise BadInput(f"{where}: {strange} is no text, number, true or false, list or mapping.")
-    for key in params:
-        if key == "space":
+    for key in given:
+        if key == "space" and key in params:
             raise BadInput(
                 f"{where}: a 'space:' is searched by mic2e-bench tune; here give one of {', '.join(CHOICES)}."
             )
-        if key not in KEYS:
+        if key not in (*KEYS, "space"):
             raise unknown("key", key, KEYS, where)
     if "pipeline" not in params:
         raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")

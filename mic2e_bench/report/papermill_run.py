@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -48,23 +49,33 @@ def notebook_of(study: Study) -> str:
 def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
     """Execute the notebook of every study into its results folder, two at a time; returns the executed ones in order.
 
-    Raises ``BadInput`` with a line for each notebook that failed, when all have ended.
+    Raises ``BadInput`` with a line for each notebook that failed, when all have ended. An interrupt ends those
+    that run, and begins no other.
     """
     sources = [paths.root() / "notebooks" / notebook_of(study) for study in studies]
     if missing := [source for source in sources if not source.is_file()]:
         raise BadInput(f"no notebook {missing[0]}: run from the workbench's folder.")
-    problems = []
+    problems: list[str] = []
+    started: list[subprocess.Popen] = []
     layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]"
     with surroundings() as environment, ThreadPoolExecutor(AT_ONCE) as pool:
         running = {
-            pool.submit(one, source, study, results, mixed, environment): study
+            pool.submit(one, source, study, results, mixed, environment, started): study
             for source, study in zip(sources, studies, strict=True)
         }
-        with tqdm(total=len(studies), desc="notebooks", bar_format=layout, dynamic_ncols=True) as bar:
-            for done in as_completed(running):
-                bar.update()
-                if problem := done.result():
-                    problems.append(f"{notebook_of(running[done])} of {running[done].name}: {problem}")
+        try:
+            with tqdm(total=len(studies), desc="notebooks", bar_format=layout, dynamic_ncols=True) as bar:
+                for done in as_completed(running):
+                    bar.update()
+                    if problem := done.result():
+                        problems.append(f"{notebook_of(running[done])} of {running[done].name}: {problem}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(each.done() for each in running):  # one may be starting just now
+                for process in started:
+                    process.kill()
+                time.sleep(0.05)
+            raise
     if problems:
         raise BadInput("; ".join(sorted(problems)))
     return [results / study.name / notebook_of(study) for study in studies]
@@ -88,8 +99,10 @@ def surroundings() -> Iterator[dict[str, str]]:
         yield {**os.environ, **own, **quiet, "PYTHONPATH": os.pathsep.join(searched)}
 
 
-def one(source: Path, study: Study, results: Path, mixed: bool, environment: dict[str, str]) -> str:
-    """Execute one notebook; returns what went wrong, in a line, or nothing."""
+def one(
+    source: Path, study: Study, results: Path, mixed: bool, environment: dict[str, str], started: list[subprocess.Popen]
+) -> str:
+    """Execute one notebook, its process added to ``started``; returns what went wrong, in a line, or nothing."""
     target = (results / study.name / source.name).resolve()
     # every key is given, so that nothing of the notebook's own example remains
     given: dict[str, Any] = {key: _plain(study.params.get(key)) for key in params.KEYS} | {"study": study.name}
@@ -98,11 +111,13 @@ def one(source: Path, study: Study, results: Path, mixed: bool, environment: dic
     command = tied.command("papermill", *files, "-f", "/dev/stdin", "-k", "python3")
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
     given_text = documents.as_yaml(given)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    ended = subprocess.run(command, input=given_text, env=environment, **pipes)
-    if ended.returncode == 0:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        started.append(process)
+        said, _ = process.communicate(given_text)
+    if process.returncode == 0:
         return ""
-    return _error_in(target) or (ended.stdout.strip().splitlines() or ["papermill said nothing"])[-1].strip()
+    return _error_in(target) or (said.strip().splitlines() or ["papermill said nothing"])[-1].strip()
 
 
 def _plain(value: Any) -> Any:

@@ -190,3 +190,13 @@ def test_a_record_replaces_a_link_and_leaves_what_it_led_to(results):
     path.symlink_to(secret)
     record.write(results, one)
     assert not path.is_symlink() and secret.read_bytes() == before and record.read(path) == one
+
+
+def test_two_outputs_of_a_comparison_are_two_files(results, tmp_path, capsys):
+    folder, _ = results
+    (tmp_path / "link").symlink_to("x.md")
+    for other in ("x.md", "link"):
+        line = refusal(capsys, "compare", folder, folder, "--markdown", tmp_path / "x.md", "--junit", tmp_path / other)
+        assert "a file of its own" in line and not (tmp_path / "x.md").exists()
+    both = ("--markdown", "/dev/null", "--junit", "/dev/null")
+    assert command(capsys, "compare", folder, folder, *both)[0] == 0

@@ -162,3 +162,9 @@ def test_no_name_of_a_folder(text):
 def test_no_count(text):
     with pytest.raises(BadInput, match="is not a whole number from 1"):
         units.count(text, "--patience")
+
+
+@pytest.mark.parametrize("key", ["varry", "steps"])
+def test_a_key_that_is_unknown_is_said_where_it_is_empty_too(key, tmp_path, capsys):
+    path = helpers.file(tmp_path / "p.yaml", {**helpers.tiny(), key: None})
+    assert f"unknown key '{key}'" in helpers.refusal(capsys, "plan", path)

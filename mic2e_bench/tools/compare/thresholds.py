@@ -16,7 +16,7 @@ RATIOS = {"latency": "median of a call", "memory": "peak of a call", "weights": 
 USUAL = {"latency": 5.0, "memory": 5.0, "weights": 1.0, "load": 25.0, "first_call": 25.0,
          "quality": 1.0, "iou": 0.01, "ssim": 0.01, "ms_ssim": 0.01, "lpips": 0.01, "psnr": 0.5}  # fmt: skip
 BY_DEFAULT = ("latency>5%", "quality<-1%", "iou<-0.01", "lpips.base>0.01")
-_FORM = re.compile(r"\s*([a-z][a-z_.]*)\s*([<>])\s*([+-]?\d*\.?\d+)\s*(%|dB)?\s*\Z")
+_FORM = re.compile(r"\s*([a-z][a-z_.]*)\s*([<>])\s*([+-]?\d*\.?\d+)\s*(%|dB)?\s*\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
