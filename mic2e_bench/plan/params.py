@@ -96,9 +96,7 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
         raise BadInput(f"{where}: {strange} is no text, number, true or false, list or mapping.")
     for key in given:
         if key == "space" and key in params:
-            raise BadInput(
-                f"{where}: a 'space:' is searched by mic2e-bench tune; here give one of {', '.join(CHOICES)}."
-            )
+            raise BadInput(f"{where}: a 'space:' is for mic2e-bench tune; here give one of {', '.join(CHOICES)}.")
         if key not in (*KEYS, "space"):
             raise unknown("key", key, KEYS, where)
     if "pipeline" not in params:
@@ -148,9 +146,7 @@ def _points(
         return ablate.points(value, resolve(base, pipeline, f"{where}: baseline"), pipeline, place)
     if given[0] == "vary":
         if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
-            raise BadInput(
-                f"{place}: write setting: [value, value], each list with at least one value; given: {value!r}."
-            )
+            raise BadInput(f"{place}: write setting: [value, value], no list of them empty; given: {value!r}.")
         if (count := math.prod(map(len, value.values()))) > MOST_TRIALS:
             raise BadInput(f"{place}: the product of these lists is {count:,} trials; the most is {MOST_TRIALS:,}.")
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}

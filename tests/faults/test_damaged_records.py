@@ -65,8 +65,9 @@ def changed(content, at, value):
 def store(path, content):
     """Write a changed record where a reader looks for it, its identity as its trial is now; returns the path."""
     trial = content.get("trial")
-    parts = [trial[name] for name in ("model", "inputs", "protocol") if name in trial] if isinstance(trial, dict) else []
-    hashed = len(parts) == 3 and all(isinstance(part, dict) for part in parts)
+    hashed = isinstance(trial, dict) and all(
+        isinstance(trial.get(part), dict) for part in ("model", "inputs", "protocol")
+    )
     if hashed and trial != json.loads(path.read_text())["trial"]:
         content["id"] = fingerprint(identifying(content["trial"]))
         path = path.with_name(f"{content['id']}.json")
