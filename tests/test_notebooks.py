@@ -94,5 +94,5 @@ def test_an_error_in_a_notebook_is_one_line(tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), source)
     with papermill_run.surroundings() as environment:
         (tmp_path / "results" / study.name).mkdir(parents=True)
-        problem = papermill_run.one(source, study, tmp_path / "results", False, environment)
+        problem = papermill_run.one(source, study, tmp_path / "results", False, environment, [])
     assert problem.startswith("no such thing (ValueError") and os.linesep not in problem

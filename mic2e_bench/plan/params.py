@@ -146,7 +146,7 @@ def _points(
         return ablate.points(value, resolve(base, pipeline, f"{where}: baseline"), pipeline, place)
     if given[0] == "vary":
         if not isinstance(value, dict) or not value or not all(isinstance(v, list) and v for v in value.values()):
-            raise BadInput(f"{place}: write setting: [value, value], no list of them empty; given: {value!r}.")
+            raise BadInput(f"{place}: write setting: [value, ...], with at least one value each; given: {value!r}.")
         if (count := math.prod(map(len, value.values()))) > MOST_TRIALS:
             raise BadInput(f"{place}: the product of these lists is {count:,} trials; the most is {MOST_TRIALS:,}.")
         checked = {key: [check(key, v, pipeline, place) for v in values] for key, values in value.items()}
