@@ -39,7 +39,12 @@ def read_bytes(path: Path, most: int) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(kind):
             raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file", str(path))
-        content = file.read(most + 1)
+        pieces: list[bytes] = []
+        while piece := file.read(MIB):  # a size that is told may be wrong, and asking for much takes as much memory
+            pieces.append(piece)
+            if len(pieces) * MIB > most + MIB:
+                break
+        content = b"".join(pieces)
         if len(content) > most:
             raise OSError(errno.EFBIG, f"it is larger than {most // MIB} MiB", str(path))
         return content

@@ -43,7 +43,7 @@ def images_to_pay_off(one: Record, other: Record) -> int | None:
     The start is loading and the first call (both import the same libraries). 0 where it is not slower, and there is
     nothing to pay off; ``None`` where it never catches up, or where a record has no timed calls.
     """
-    if any(not of.latency_s or of.load_s is None for of in (one, other)):
+    if any(not of.latency_s or None in (of.load_s, of.first_call_s) for of in (one, other)):
         return None
     first, other_first = (of.load_s + of.first_call_s for of in (one, other))
     if first <= other_first:

@@ -264,6 +264,8 @@ def command_lines(draw: Any) -> Case:
             given += draw(st.sampled_from(([option, word], [f"{option}={word}"], [option])))
     if command in ("tune", "run") and "--dry-run" not in given:
         given.append("--dry-run")
+    if command == "fit":  # else it builds what it is asked for, which takes libraries and time
+        given += ["--settings", "nothing"]
     return Case("arguments", (command, *given))
 
 

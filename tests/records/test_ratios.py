@@ -27,6 +27,7 @@ def test_a_batch_makes_several_images_of_a_call():
     # a call of four images in 4 s after a start of 20 s, against one image a call in 2 s after 10 s
     assert ratios.images_to_pay_off(line(20, 4, batch=4), line(10, 2)) == 8
     assert ratios.images_to_pay_off(made_up({"latency_s": [], "load_s": 1}), line(1, 1)) is None
+    assert ratios.images_to_pay_off(made_up({"latency_s": [2.0], "load_s": 1}), line(1, 1)) is None
 
 
 def test_a_first_call_that_makes_up_for_a_slower_start_leaves_nothing_to_pay_off():
