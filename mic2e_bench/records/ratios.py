@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,18 +13,27 @@ from mic2e_bench.catalog.metrics.preparation import first_call_extra
 from mic2e_bench.records.record import Record
 
 
-def speedup(baseline: Record, one: Record) -> tuple[float | None, list[float] | None, bool]:
-    """The baseline's median seconds an image over the record's, its 95 % interval, and whether they were interleaved.
+class Speedup(NamedTuple):
+    """How much faster a record is than its baseline: the ``ratio`` of the medians, and how sure that is."""
 
-    Samples of the same rounds are compared round by round. ``None`` where there are no samples, and for the interval
-    below three of them.
+    ratio: float | None  # the baseline's seconds an image over the record's; ``None`` where one has no samples
+    interval: list[float] | None = None  # of 95 %; a conclusion needs it
+    why: str = ""  # there is no interval
+    interleaved: bool = False  # whether the calls of both took turns
+
+
+def speedup(baseline: Record, one: Record) -> Speedup:
+    """The baseline's median seconds an image over the record's, with its 95 % interval.
+
+    Samples of the same rounds are compared round by round.
     """
     if not baseline.latency_s or not one.latency_s:
-        return None, None, False
+        return Speedup(None, why="no timed calls")
     same = (baseline.rounds, len(baseline.latency_s)) == (one.rounds, len(one.latency_s))
     interleaved = bool(baseline.rounds) and same
     compare = statistics.ratio_over_rounds if interleaved else statistics.ratio_of_medians
-    return *compare(*(np.divide(of.latency_s, of.batch) for of in (baseline, one))), interleaved
+    value, ends = compare(*(np.divide(of.latency_s, of.batch) for of in (baseline, one)))
+    return Speedup(value, ends, "" if ends else "fewer than three timed calls", interleaved)
 
 
 def break_even_images(one: Record, baseline: Record) -> int | None:

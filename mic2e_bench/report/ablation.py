@@ -127,7 +127,7 @@ class Ablation:
         if not (self._ran(slow) and self._ran(fast)):
             return None
         samples = [one.latency_s for one in (slow, fast)]
-        value, ends, _ = speedup(slow, fast)
+        value, ends, *_ = speedup(slow, fast)
         return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
 
     def _compared(self, inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:

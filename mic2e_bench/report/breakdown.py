@@ -114,7 +114,7 @@ def start(found: Findings, shown: Shown) -> Table | None:
 def _pays(one: Record, baseline: Record | None) -> str:
     if baseline is None or one.id == baseline.id or not one.status == baseline.status == "ok":
         return NONE
-    images, (_, ends, _) = images_to_pay_off(one, baseline), speedup(baseline, one)
+    images, ends = images_to_pay_off(one, baseline), speedup(baseline, one).interval
     if not images:
         return NONE if images == 0 else "never"
     return f"{images} images{', inside the noise' if ends and ends[0] <= 1 <= ends[1] else ''}"

@@ -125,7 +125,7 @@ def _speedups(ids: Sequence[str], records: Mapping[str, Record]) -> pandas.DataF
     for id in ids:
         one, value, ends, interleaved = records.get(id), None, None, None
         if baseline and one and baseline.status == one.status == "ok":
-            value, ends, interleaved = speedup(baseline, one)
+            value, ends, _, interleaved = speedup(baseline, one)
         # the baseline's own is 1 by definition
         low, high = (ends if id != ids[0] else None) or (None, None)
         rows.append({"speedup": value, "speedup_ci95_low": low, "speedup_ci95_high": high, "interleaved": interleaved})

@@ -52,7 +52,7 @@ def _gain(record: Record, found: Findings) -> tuple[str, str, str]:
     plain = plain_of(record, found) if is_prepared(record) else None
     if plain is None:
         return NONE, NONE, "no trial with the same settings uncompiled" if is_prepared(record) else ""
-    value, ends, _ = speedup(plain, record)
+    value, ends, *_ = speedup(plain, record)
     gain = f"{digits(value)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
     images = break_even_images(record, plain)
     if images is None:

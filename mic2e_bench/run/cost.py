@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
+from mic2e_bench.catalog.kernels import can_count
 from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.watch import entries, hooked
 from mic2e_bench.catalog.witness import replaced
 from mic2e_bench.machine.ceilings import ceilings
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.run.kernels import can_count
-from mic2e_bench.run.watch import entries, hooked
 
 # attention on a CPU, which PyTorch's counter does not know
 OF_CPU = {

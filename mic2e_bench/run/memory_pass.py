@@ -15,10 +15,10 @@ from PIL import Image
 
 from mic2e_bench import files
 from mic2e_bench.catalog import painted
+from mic2e_bench.catalog.kernels import can_count, count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.watch import watch
 from mic2e_bench.machine import probes
-from mic2e_bench.run.kernels import can_count, count_kernels
-from mic2e_bench.run.watch import watch
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
 

@@ -10,10 +10,10 @@ import mic2e_bench
 from mic2e_bench import pictures
 from mic2e_bench.catalog.models.calling import to_model_size
 from mic2e_bench.catalog.pipeline import Build, Item
+from mic2e_bench.catalog.regions import Masks, Picture, read_mask
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import inputs
-from mic2e_bench.run.scoring.regions import Masks, Picture, read_mask
 
 SIZE = 96, 80
 WHITE = helpers.mask(SIZE)

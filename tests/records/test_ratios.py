@@ -37,7 +37,7 @@ def test_a_first_call_that_makes_up_for_a_slower_start_leaves_nothing_to_pay_off
 
 def test_a_speed_up_is_of_seconds_an_image():
     slow, fast = made_up({"latency_s": [4.0] * 3}), made_up({"latency_s": [4.0] * 3}, {"batch": 4})
-    assert ratios.speedup(slow, fast) == (4.0, [4.0, 4.0], False)
-    assert ratios.speedup(slow, made_up({"latency_s": []})) == (None, None, False)
+    assert ratios.speedup(slow, fast) == (4.0, [4.0, 4.0], "", False)
+    assert ratios.speedup(slow, made_up({"latency_s": []})) == (None, None, "no timed calls", False)
     rounds = [made_up({"latency_s": each, "rounds": "r"}) for each in ([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])]
-    assert ratios.speedup(*rounds) == (2.0, [2.0, 2.0], True)
+    assert ratios.speedup(*rounds) == (2.0, [2.0, 2.0], "", True)

@@ -11,11 +11,11 @@ from helpers import tiny
 from PIL import Image
 
 from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.kernels import attention_kernels
+from mic2e_bench.catalog.watch import watch
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.machine import probes
 from mic2e_bench.run import assemble, measure
-from mic2e_bench.run.kernels import attention_kernels
-from mic2e_bench.run.watch import watch
 
 
 @pytest.fixture(scope="module")

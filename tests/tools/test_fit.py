@@ -14,11 +14,11 @@ import toggling
 from mic2e_bench import units
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
+from mic2e_bench.catalog.watch import ENTRIES
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import probes
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.run import assemble
-from mic2e_bench.run.watch import ENTRIES
 from mic2e_bench.tools.fit import accuracy, cards, estimate, rehearsal
 from mic2e_bench.tools.fit.allocator import Allocator
 from mic2e_bench.tools.fit.trace import Trace, Tracing

@@ -33,9 +33,9 @@ from mic2e_bench import statistics
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.models import sources
+from mic2e_bench.catalog.regions import Masks, Picture
 from mic2e_bench.errors import BadInput
 from mic2e_bench.run.scoring.pairs import PicturePair, PicturePairs
-from mic2e_bench.run.scoring.regions import Masks, Picture
 
 Entries = dict[str, dict[str, Any]]
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench.catalog.regions import Masks, Picture
 from mic2e_bench.plan import inputs
 from mic2e_bench.records.record import Record
-from mic2e_bench.run.scoring.regions import Masks, Picture
 
 GREY, REPEAT, SEED = "one grey level", "a repeat", "another seed"  # sources of noise
 EDITING = ("removal", "inpainting")  # tasks with a mask

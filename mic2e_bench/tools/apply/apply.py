@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import pictures
 from mic2e_bench.catalog import registry
+from mic2e_bench.catalog.kernels import count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggle import Phase, Toggle
+from mic2e_bench.catalog.watch import watch
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.machine import probes
 from mic2e_bench.plan import conflicts, presets, protocol, settings
 from mic2e_bench.run import assemble, per_call
-from mic2e_bench.run.kernels import count_kernels
-from mic2e_bench.run.watch import watch
 from mic2e_bench.tools.apply import adopt
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ LOADED = ("load_peak_rss_bytes", "load_s")  # figures of loading
 
 def _speed(answer: Evidence) -> Value:
     """Seconds an image, so that of a batch it is the throughput."""
-    value, ci95, _ = speedup(answer.before.record, answer.after.record)
+    value, ci95, *_ = speedup(answer.before.record, answer.after.record)
     return (value, ci95, "") if value is not None else (None, None, "no timed calls")
 
 

@@ -24,7 +24,7 @@ from mic2e_bench.catalog.models import random
 from mic2e_bench.catalog.pipeline import Build, Item, Pipeline
 from mic2e_bench.catalog.toggles.channels_last import PARTS
 from mic2e_bench.catalog.toggles.precision import DTYPES
-from mic2e_bench.run.watch import ENTRIES
+from mic2e_bench.catalog.watch import ENTRIES
 from mic2e_bench.tools.fit import weight_bytes, weightless
 from mic2e_bench.tools.fit.offloading import Weights
 from mic2e_bench.tools.fit.trace import Hollow, Trace, Tracing, as_fake, as_real

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mic2e_bench.catalog.watch import compiled
 from mic2e_bench.catalog.witness import Witness, replaced
-from mic2e_bench.run.watch import compiled
 
 
 def can_count(denoiser: Any) -> bool:

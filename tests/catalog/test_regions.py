@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mic2e_bench.run.scoring.regions import RING, Masks, Picture
+from mic2e_bench.catalog.regions import RING, Masks, Picture
 
 
 def test_regions_are_exact(tmp_path):
