@@ -22,11 +22,10 @@ def test_a_known_allocation_is_reported():
         block = torch.empty(size, dtype=torch.uint8, device="cuda")
         del block
         peaks.phase("decode")
-    assert peaks.phases["denoise"]["vram_allocated_bytes"] - peaks.phases["encode"][
-        "vram_allocated_bytes"
-    ] == pytest.approx(size, rel=0.01)
+    before, during, after = (peaks.phases[name]["vram_allocated_bytes"] for name in ("encode", "denoise", "decode"))
+    assert during - before == pytest.approx(size, rel=0.01)
     assert peaks.vram_reserved_bytes >= peaks.vram_allocated_bytes and peaks.device_bytes >= peaks.vram_reserved_bytes
-    assert peaks.phases["decode"]["vram_allocated_bytes"] < size / 2
+    assert after - before < size / 2  # other tests of this process may hold memory
 
 
 def test_both_clocks_see_the_devices_work():

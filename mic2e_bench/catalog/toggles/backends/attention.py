@@ -75,12 +75,22 @@ def xformers(build: Build) -> None:
             # the pipeline's own method puts a wrong processor on Z-Image; the dispatcher is honoured by both
             if not torch.cuda.is_available():
                 raise ValueError("xFormers needs a CUDA device")
+            _try_xformers()  # the dispatcher would not notice before the first call, half-way through it
             build.denoiser.set_attention_backend("xformers")
         else:
             raise ValueError("transformers' SAM3 has no xFormers attention")
     except (ValueError, ModuleNotFoundError, RuntimeError) as error:
         build.notes["attention"] = " ".join(str(error).split())
         slice_heads(build, "auto")
+
+
+def _try_xformers() -> None:
+    """Raises ``NotImplementedError``, a ``RuntimeError``, where xFormers has no kernel for this torch and device."""
+    import torch
+    import xformers.ops
+
+    one = torch.zeros(1, 32, 1, 32, device="cuda", dtype=torch.float16)
+    xformers.ops.memory_efficient_attention(one, one, one)
 
 
 def slice_heads(build: Build, size: str) -> None:
