@@ -9,7 +9,7 @@ import world
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FEW = 30  # of each kind
+FEW = 20  # of each kind
 KINDS = ("params", "prompts", "presets", "records", "pictures", "arguments")
 
 

@@ -268,10 +268,9 @@ def test_a_space_is_proposed_whole_and_then_ends(content):
 def test_a_search_needs_a_fifth_of_the_trials(name):
     landscape = landscapes.landscape(name)
     count = round(0.2 * len(landscape.space.values))
-    found = [bench.reached(landscape, bench.ours(landscape, count, seed), [count])[0] for seed in range(2)]
-    assert min(found) >= 0.9  # the benchmark has the limit for what was measured
-    blind = [bench.reached(landscape, bench.random(landscape, count, seed), [count])[0] for seed in range(2)]
-    assert np.median(found) > np.median(blind)
+    found = bench.reached(landscape, bench.ours(landscape, count, 0), [count])[0]
+    assert found >= 0.9  # the benchmark has the limit for what was measured, and more seeds
+    assert found > bench.reached(landscape, bench.random(landscape, count, 0), [count])[0]
 
 
 # searching
