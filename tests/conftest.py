@@ -14,21 +14,16 @@ def pytest_addoption(parser, pluginmanager):
         parser.addini("timeout", "seconds that a test may take")
 
 
-# files of minutes, which start first, so that one worker does not end long after the other
+# files of minutes start first, so that one worker does not end long after the other
 LONGEST = (
-    "machine/test_fork_safety", "tools/test_tune", "run/test_failures", "tools/test_budget", "catalog/test_sixth_pipeline",
-    "run/test_interruptions", "run/test_rounds", "fuzz/test_fuzz", "catalog/test_pipeline", "catalog/toggles/test_compile",
-    "tools/test_fit", "catalog/toggles/test_engine", "tools/test_compare", "run/test_runner", "tools/test_export",
+    "test_fork_safety.py", "test_tune.py", "test_failures.py", "test_budget.py", "test_sixth_pipeline.py",
+    "test_interruptions.py", "test_rounds.py", "test_fuzz.py", "test_pipeline.py", "test_compile.py", "test_fit.py",
+    "test_engine.py", "test_compare.py", "test_runner.py", "test_export.py",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    files = [f"{name}.py" for name in LONGEST]
-    place = {
-        item.path: next((i for i, file in enumerate(files) if str(item.path).endswith(file)), len(files))
-        for item in items
-    }
-    items.sort(key=lambda item: place[item.path])
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read on import, and inherited by every worker
