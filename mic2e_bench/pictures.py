@@ -184,6 +184,13 @@ def read(path: Path, mask: bool = False, where: str = "") -> tuple[Image.Image, 
     return seen, hashlib.sha256(f"{seen.mode} {seen.size} ".encode() + seen.tobytes()).hexdigest()[:16]
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file as they are stored, which its orientation tag may exchange."""
+    with warnings.catch_warnings(), Image.open(path) as image:
+        warnings.simplefilter("ignore")
+        return image.size
+
+
 def digest(path: Path, mask: bool = False) -> str:
     """What identifies a picture: the digest of its file, also where it is none; ``BadInput`` for no regular file.
 

@@ -118,9 +118,10 @@ def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: 
 
 
 def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Mapping], tokens: Tokens) -> list[str]:
-    """What of the inputs a pipeline does not read with any of these settings, a line each.
+    """What of the inputs a pipeline does not use as it was asked to with these settings, a line each.
 
-    That is prompts where it reads none, and words beyond the limits of its tokenizers, whose ``tokens`` are given.
+    That is prompts where it reads none, words beyond the limits of its tokenizers, whose ``tokens`` are given, and
+    pictures that are smaller than the resolution.
     Raises ``BadInput`` where a text is too long for its call to be made at all.
     """
     if problem := unasked(given["items"], settings):
@@ -130,6 +131,24 @@ def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Map
     texts = _folder(given) / "prompts.yaml" if given["source"] == "folder" else None
     if texts and texts.exists() and not set(TEXTS) & set(pipeline.needs):
         lines.append(f"{pipeline.name} reads no prompts: {texts.name} is not used")
+    return [*lines, *_too_small(given, pipeline, settings)]
+
+
+def _too_small(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Mapping]) -> list[str]:
+    """The pictures that a resolution asks more pixels of than they have: they are not enlarged."""
+    asked = [each["resolution"] for each in settings if "resolution" in each]
+    if pipeline.size != "short_side" or "image" not in pipeline.needs or not asked:
+        return []
+    files = by_name(_folder(given))
+    sides = {name: min(pictures.size(files[name]["image"])) for name in given["items"]}
+    lines = []
+    for resolution in sorted(set(asked)):
+        wanted = -(-resolution // pipeline.multiple) * pipeline.multiple
+        if small := [f"{name} ({side})" for name, side in sides.items() if side < wanted]:
+            line = f"resolution {resolution} is above the short side of {', '.join(small)}: it is not enlarged"
+            if next(iter(sides.values())) < wanted:  # the receipts are of the first
+                line += ", and the trials will be not_applied, without a speed-up: take larger pictures"
+            lines.append(line)
     return lines
 
 

@@ -332,6 +332,15 @@ def test_they_are_a_remark_of_the_record_and_of_its_table(measured, capsys):
     assert remark in " ".join(shown.split())
 
 
+def test_a_picture_below_the_resolution_is_a_remark(folder, capsys):
+    for kind in ("", ".mask"):
+        Image.open(folder / "in" / f"in0{kind}.png").resize((72, 96)).save(folder / "in" / f"small{kind}.png")
+    _, out, _ = planned(folder, capsys, vary={"resolution": [64, 80, 96]})
+    assert "resolution 64" not in out
+    assert "resolution 80 is above the short side of small (72): it is not enlarged\n" in out
+    assert "96 is above the short side of in0 (80), in1 (80), small (72): it is not enlarged, and the trials" in out
+
+
 def test_a_prompt_for_a_pipeline_that_reads_none_is_a_remark(folder, capsys):
     assert "objectclear reads no prompts: prompts.yaml is not used" in planned(folder, capsys)[1]
     (folder / "in" / "prompts.yaml").unlink()
