@@ -22,8 +22,8 @@ from diffusers import StableDiffusionPipeline
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Build
 from mic2e_bench.catalog.models import random
-random.assemble(Build(registry.pipeline("{NAME}"), load={{"dtype": torch.float32}})).save_pretrained(sys.argv[1])
-pipe = StableDiffusionPipeline.from_pretrained(sys.argv[1])
+random.assemble(Build(registry.pipeline("{NAME}"), load={{"dtype": torch.float32}})).save_pretrained(sys.argv[2])
+pipe = StableDiffusionPipeline.from_pretrained(sys.argv[2])
 pipe.set_progress_bar_config(disable=True)
 applied = mic2e_bench.apply(pipe, {{"steps": 2, "resolution": 64, "guidance": 4.0, "fused_qkv": True}})
 with applied.watch():
@@ -62,10 +62,10 @@ class Checkout:
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
         return done.stdout
 
-    def commands(self, *commands: list[str]) -> list[tuple[int, str]]:
-        """Exit code and printed text of each of these commands, one after the other in one process."""
+    def commands(self, *commands: list[str], before: str = "", weights: str | Path = "") -> list[list]:
+        """What ``before`` prints as JSON, then exit code and text of each of these commands; all in one process."""
         given = json.dumps([[str(argument) for argument in one] for one in commands])
-        return [tuple(json.loads(line)) for line in self.python("-c", COMMANDS, given).splitlines()]
+        return [json.loads(line) for line in self.python("-c", before + COMMANDS, given, weights).splitlines()]
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
@@ -78,14 +78,11 @@ def checkout(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def live(checkout):
-    """What ``apply`` found on the pipeline of the folder ``weights``, which it leaves: its name and the receipts."""
-    return json.loads(checkout.python("-c", SAVE_AND_APPLY, checkout.folder / "weights").splitlines()[-1])
+def done(checkout):
+    """Commands on one study, by name: exit code and text.
 
-
-@pytest.fixture(scope="module")
-def done(checkout, live):
-    """Commands on one study, by name: exit code and text."""
+    ``live`` is what ``apply`` found on the pipeline of the folder ``weights``, which it leaves: its name, the receipts.
+    """
     study = {
         "study": "sixth", "pipeline": NAME, "model": str(checkout.folder / "weights"),
         "inputs": helpers.inputs(checkout.folder / "in", ((96, 80), (72, 112))),
@@ -108,7 +105,9 @@ def done(checkout, live):
         "fit": ["fit", NAME, "--settings", "resolution=64", "--gpu", "T4", *results],
         "fit a folder": ["fit", NAME, "--model", checkout.folder / "weights", "--vram", "1GiB", "--json", *results],
     }
-    return dict(zip(asked, checkout.commands(*asked.values()), strict=True))
+    weights, asked["report"] = checkout.folder / "weights", ["report", path, *results]
+    found = checkout.commands(*asked.values(), before=SAVE_AND_APPLY, weights=weights)
+    return dict(zip(("live", *asked), found, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +131,10 @@ def test_it_is_listed_planned_and_measured(checkout, done, records):
         assert set(record["timing"]["component_s"]) == {"text_encoder", "unet", "vae.decode"}
 
 
-def test_it_is_scored_and_reported(checkout, records):
+def test_it_is_scored_and_reported(checkout, done, records):
     assert records["bf16"]["quality"]["psnr"]["value"] > 0
     pytest.importorskip("papermill")
-    results = checkout.folder / "results"
-    ((code, text),) = checkout.commands(["report", checkout.folder / "sixth.yaml", "--results", results])
+    code, text = done["report"]
     assert code == 0, text
     page = (checkout.folder / "results" / "sixth" / "report.html").read_text()
     assert f"{NAME} (nobody/tiny-sd): text to image, tiny" in page and "fused" in page
@@ -159,6 +157,6 @@ def test_exported_code_makes_the_images_of_its_records(checkout, records, tmp_pa
     assert checkout.python("-c", RUN, *files).count("the image of the record") == 2
 
 
-def test_a_live_one_is_recognised(live):
-    name, receipts = live
+def test_a_live_one_is_recognised(done):
+    name, receipts = done["live"]
     assert name == NAME and receipts["fused_qkv"]["applied"] and receipts["guidance"]["seen"] == 4.0
