@@ -23,7 +23,7 @@ full: setup  ## the longer studies, then the guides' tables from their records
 	$(PYTHON) -m mic2e_bench tables
 
 test: setup  ## every test that needs no GPU
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup  ## damaged inputs of every kind, for ten minutes or FUZZ_SECONDS; what is answered badly lies in .fuzz/
 	HF_HUB_OFFLINE=1 $(PYTHON) tests/fuzz/fuzz.py

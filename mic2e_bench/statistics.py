@@ -140,6 +140,25 @@ def hodges_lehmann(values: Sequence[float]) -> tuple[float, tuple[float, float]]
     return float(np.median(means)), (float(means[out]), float(means[-1 - out]))
 
 
+def paired(differences: Sequence[float]) -> tuple[float, Interval]:
+    """The Hodges-Lehmann centre of paired differences, and its exact 95 % signed-rank interval; ``None`` below six."""
+    values = np.asarray(differences, dtype=np.float64)
+    first, second = np.triu_indices(len(values))
+    means = np.sort((values[first] + values[second]) / 2)
+    out = signed_rank_tail(len(values))
+    return float(np.median(means)), [float(means[out - 1]), float(means[-out])] if len(values) >= ENOUGH else None
+
+
+def over_builds(above: Samples, below: Samples, builds: Sequence[int]) -> tuple[float, Interval]:
+    """The logarithm of the product of some samples over that of others, round by round: its centre over builds.
+
+    ``above``, ``below``: as many lists, of a sample a round each; ``builds``: the build of each round. A build counts
+    by the median of its rounds. With the 95 % interval of ``paired``.
+    """
+    rounds = np.log(above).sum(axis=0) - np.log(below).sum(axis=0)
+    return paired([float(np.median(rounds[np.equal(builds, build)])) for build in sorted(set(builds))])
+
+
 def signed_rank_tail(count: int, share: float = 0.025) -> int:
     """How many of the pairs' means lie outside an interval at each end: the signed-rank statistic's lower quantile."""
     chances = np.array([1.0])  # of each sum of the ranks that are positive, by adding one rank after the other

@@ -39,7 +39,8 @@ class Code:
 
     ``load``: arguments of ``from_pretrained``. ``lines``: statements, of a toggle of LOAD before the loading, of others
     on the loaded ``pipe``. ``around``: a context manager that the call belongs in. ``after``: statements after the
-    call. ``imports``: whole import statements. All empty: nothing needs to be said.
+    call. ``imports``: whole import statements; ``first``: statements before all of them. All empty: nothing needs to
+    be said.
     """
 
     load: str = ""
@@ -47,6 +48,7 @@ class Code:
     around: str = ""
     after: str = ""
     imports: tuple[str, ...] = ()
+    first: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What libraries expect of a process's surroundings, where a container or a cluster does not have it."""
+"""What libraries and child processes expect of a process's surroundings, where those are otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import contextlib
 import getpass
 import multiprocessing.util
 import os
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +40,32 @@ def short_sockets() -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Processes started in the block ignore Ctrl-C, which is for this process alone to answer."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def without_main() -> Iterator[None]:
+    """Start a child that does not import the caller's main module again.
+
+    It needs nothing of it, and a script without a ``__main__`` guard would run twice.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        del main.__spec__
+        vars(main).update(kept)

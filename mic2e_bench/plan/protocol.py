@@ -5,7 +5,8 @@
 - ``seeds``, whole numbers: a picture for each input and seed
 - ``timeout_s``, a whole number: seconds after which a trial is given up
 - ``retries``, a whole number: how often an error or a timeout is tried again
-- ``interleave``, ``true``: rounds, each trial of the study in turn, one call
+- ``interleave``, ``true``: rounds, each trial of the study once, in random order, one call
+- ``builds``, a whole number, with ``interleave``: the rounds are spread over so many fresh processes of every trial
 - ``cost``, ``true``: FLOPs, bytes moved and the device's own ceilings
 - ``process``, ``kept`` or ``per_call``: one process for all calls, or a new one for each
 
@@ -23,9 +24,9 @@ from mic2e_bench.units import LONGEST_S, whole
 
 DEFAULTS = {"warmup": 1, "repeats": 5, "seeds": [42], "timeout_s": 3600, "process": "kept"}
 SWITCHES = ("interleave", "cost")  # a part of a trial's identity only where they are on
-KEYS = (*DEFAULTS, "retries", *SWITCHES)
+KEYS = (*DEFAULTS, "retries", *SWITCHES, "builds")
 UNTIL = {"until": 0.02, "min": 5, "max": 50, "budget_s": 60}
-MOST_REPEATS = 1_000_000
+MOST_REPEATS, MOST_BUILDS = 1_000_000, 1_000
 STEADY, MOST_WARMUP = "steady", 20  # calls, after which a warm-up that is not steady ends anyway
 
 
@@ -81,9 +82,26 @@ def resolve(given: Any, where: str) -> dict[str, Any]:
     for key in SWITCHES:
         if switch(protocol.pop(key, False), f"{place}.{key}"):
             protocol[key] = True
-    if "interleave" in protocol and protocol["warmup"] == 0:
-        raise BadInput(f"{place}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
+    _check_turns(protocol, place)
     return protocol
+
+
+def _check_turns(protocol: dict[str, Any], where: str) -> None:
+    """What taking turns needs; ``builds`` are a part of a trial's identity only where there are several."""
+    if "interleave" in protocol and protocol["warmup"] == 0:
+        raise BadInput(f"{where}.interleave: a round has no first calls in it: give warmup from 1, or '{STEADY}'.")
+    builds, repeats = protocol.get("builds", 1), protocol["repeats"]
+    whole(builds, 1, MOST_BUILDS, f"{where}.builds")
+    if builds == 1:
+        protocol.pop("builds", None)
+        return
+    if "interleave" not in protocol or protocol["process"] == "per_call":
+        raise BadInput(f"{where}.builds: rounds are spread over builds: give 'interleave: true' and 'process: kept'.")
+    if not isinstance(repeats, int) or repeats < builds:
+        raise BadInput(
+            f"{where}.builds: {builds} builds need as many rounds: give repeats as a whole number from {builds}, not "
+            f"{repeats!r}."
+        )
 
 
 def no_repeats(values: Sequence[Any], where: str) -> None:

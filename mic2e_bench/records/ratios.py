@@ -1,72 +1,81 @@
-"""One record against another: how much faster it is, and after how many images a longer start has paid off."""
+"""One record against another: how much faster it is.
+
+A speed-up has an interval only where it would be found again: its calls took turns with the baseline's in rounds that
+were spread over six fresh builds or more. A round gives a ratio, a build the median of its rounds', and the interval is
+the exact one of the signed ranks over builds. It is then widened, on the log scale and to both sides, by how far the
+baseline was from a second one of itself, measured in the same rounds: the placebo.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.catalog.metrics.latency import quartiles
-from mic2e_bench.catalog.metrics.preparation import first_call_extra
+from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
 
 
 class Speedup(NamedTuple):
-    """How much faster a record is than its baseline: the ``ratio`` of the medians, and how sure that is."""
+    """How much faster a record is than its baseline, and how sure that is.
 
-    ratio: float | None  # the baseline's seconds an image over the record's; ``None`` where one has no samples
-    interval: list[float] | None = None  # of 95 %; a conclusion needs it
+    ``ratio``: the baseline's seconds an image over the record's, of the medians; with an interval the centre of it.
+    ``None`` where one has no samples. A conclusion needs the ``interval``, and that it leaves out 1.
+    """
+
+    ratio: float | None
+    interval: list[float] | None = None  # of 95 %
     why: str = ""  # there is no interval
     interleaved: bool = False  # whether the calls of both took turns
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether one is faster than the other, beyond what measuring it again would change."""
+        return self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
 
-def speedup(baseline: Record, one: Record) -> Speedup:
-    """The baseline's median seconds an image over the record's, with its 95 % interval.
 
-    Samples of the same rounds are compared round by round.
+def speedup(baseline: Record, one: Record, study: Record | None = None) -> Speedup:
+    """The baseline's seconds an image over the record's.
+
+    ``study``: the baseline of their study, which holds the placebo, where ``baseline`` is another record.
     """
-    if not baseline.latency_s or not one.latency_s:
+    return of_products([baseline], [one], study or baseline)
+
+
+def of_products(above: Sequence[Record], below: Sequence[Record], study: Record) -> Speedup:
+    """The product of the seconds an image of some records over that of as many others; ``study`` is their baseline."""
+    records = [*above, *below]
+    if not all(one.latency_s for one in records):
         return Speedup(None, why="no timed calls")
-    same = (baseline.rounds, len(baseline.latency_s)) == (one.rounds, len(one.latency_s))
-    interleaved = bool(baseline.rounds) and same
-    compare = statistics.ratio_over_rounds if interleaved else statistics.ratio_of_medians
-    value, ends = compare(*(np.divide(of.latency_s, of.batch) for of in (baseline, one)))
-    return Speedup(value, ends, "" if ends else "fewer than three timed calls", interleaved)
+    same = {(one.rounds, len(one.latency_s), tuple(one.builds)) for one in records}
+    interleaved = len(same) == 1 and bool(records[0].rounds)
+    builds = records[0].builds
+    if why := _lacking(records, study, interleaved):
+        seconds = [[np.median(one.latency_s) / one.batch for one in side] for side in (above, below)]
+        return Speedup(float(np.prod(seconds[0]) / np.prod(seconds[1])), None, why, interleaved)
+    value, ends = statistics.over_builds([one.latency_s for one in above], [one.latency_s for one in below], builds)
+    from_itself, _ = statistics.over_builds([study.latency_s], [study.placebo_s], builds)
+    images = math.log(math.prod(one.batch for one in below) / math.prod(one.batch for one in above))
+    wider = abs(from_itself) * len(above)
+    low, high = (float(np.exp(end + images)) for end in (ends[0] - wider, ends[1] + wider))
+    return Speedup(float(np.exp(value + images)), [low, high], "", True)
 
 
-def break_even_images(one: Record, baseline: Record) -> int | None:
-    """After how many images the longer first call has paid off against ``baseline``.
-
-    ``None`` where a later image is not made faster, or where a record has too few samples to say.
-    """
-    extra, before = first_call_extra(one), first_call_extra(baseline)
-    if extra is None or before is None:
-        return None
-    return _caught_up(extra - before, one, baseline)
-
-
-def images_to_pay_off(one: Record, other: Record) -> int | None:
-    """After how many images a new process with the slower start of ``one`` has caught up with one with ``other``'s.
-
-    The start is loading and the first call (both import the same libraries). 0 where it is not slower, and there is
-    nothing to pay off; ``None`` where it never catches up, or where a record has no timed calls.
-    """
-    if any(not of.latency_s or None in (of.load_s, of.first_call_s) for of in (one, other)):
-        return None
-    first, other_first = (of.load_s + of.first_call_s for of in (one, other))
-    if first <= other_first:
-        return 0
-    # n images take first + (n / batch - 1) calls
-    return _caught_up(first - other_first - _call_s(one) + _call_s(other), one, other)
-
-
-def _caught_up(behind_s: float, one: Record, other: Record) -> int | None:
-    """Images after which so many seconds are made up for; ``None`` where an image is not made faster."""
-    saved_s = _call_s(other) / other.batch - _call_s(one) / one.batch
-    return max(0, math.ceil(behind_s / saved_s)) if saved_s > 0 else None
-
-
-def _call_s(one: Record) -> float:
-    return quartiles(one.latency_s)[1]
+def _lacking(records: Sequence[Record], study: Record, interleaved: bool) -> str:
+    """Why ratios of these records have no interval; empty where they have one."""
+    if not interleaved:
+        return "not interleaved"
+    one = records[0]
+    builds = len(set(one.builds)) if len(one.builds) == len(one.latency_s) else 1
+    if builds < statistics.ENOUGH:
+        return "one build" if builds <= 1 else f"{builds} builds, fewer than {statistics.ENOUGH}"
+    if study.rounds != one.rounds or not len(study.placebo_s) == len(study.latency_s) == len(one.builds):
+        return f"no placebo ({study.placebo_failed})" if study.placebo_failed else "no placebo"
+    if any(comparable.disturbed(each) for each in (*records, study)):
+        return "disturbed"
+    if any(text.startswith("drift") for each in records for text in each.warnings):
+        return "drifting"
+    return ""

@@ -75,6 +75,10 @@ class Record:
     warmup_s: Sequence[float] | None
     energy_j: Sequence[float] | None  # of each timed call
     rounds: str | None  # samples of the same rounds have the same name here
+    builds: Sequence[int]  # by sample: which of the fresh builds of the rounds it is of
+    placebo_s: Sequence[float]  # of a baseline: the seconds of a second one, in the same rounds
+    placebo_failed: str | None  # why there are none
+    visits: Sequence[Mapping[str, Any]]  # of a baseline: started, latency_s and disturbed of each later time
     warnings: Sequence[str]  # what is odd about the samples
     memory: Mapping[str, Any]  # by the names of ``MEMORY``, and ``phases``
     images: Sequence[Mapping[str, Any]]  # input, seed, file (relative to the study's folder), sha256
@@ -96,6 +100,10 @@ class Record:
             inputs={**NO_INPUTS, **(trial["inputs"] or {})},
             **{name: timing.get(name) for name in TIMES},
             latency_s=timing.get("latency_s", ()),
+            builds=timing.get("builds", ()),
+            placebo_s=timing.get("placebo_s", ()),
+            placebo_failed=timing.get("placebo_failed"),
+            visits=timing.get("visits", ()),
             place_s=timing.get("load_parts_s", {}).get("place"),
             component_s=timing.get("component_s", {}),
             warnings=timing.get("warnings", ()),

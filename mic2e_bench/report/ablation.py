@@ -2,8 +2,7 @@
 
 Speed-ups are expected to multiply. Two settings *help* each other where together they gain more than the product of
 their own gains, *cancel* where they gain less, and *break* where each runs as asked alone and not together. Nothing is
-claimed inside the noise: the 95 % interval of the ratio must leave out 1, and the ratio must differ from 1 by more than
-twice the largest spread (half the interquartile range over the median) of the calls that it is made of.
+claimed inside the noise: the ratio must have a 95 % interval (see ``records/ratios``), and it must leave out 1.
 """
 
 from __future__ import annotations
@@ -13,13 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from mic2e_bench import statistics
-from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.ablate import Changes, without
 from mic2e_bench.records.comparable import unapplied
-from mic2e_bench.records.ratios import speedup
+from mic2e_bench.records.ratios import of_products, speedup
 from mic2e_bench.records.record import Record
 
 HELP, CANCEL, BREAK, NEITHER = "help", "cancel", "break", "neither"
@@ -126,29 +121,22 @@ class Ablation:
         """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
         if not (self._ran(slow) and self._ran(fast)):
             return None
-        samples = [one.latency_s for one in (slow, fast)]
-        value, ends, *_ = speedup(slow, fast)
-        return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
+        found = speedup(slow, fast, self.record({}))
+        return Ratio(found.ratio, tuple(found.interval) if found.interval else None, found.is_clear)
 
     def _compared(self, inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:
         """How a setting's speed-up among others compares with its speed-up alone, each given as (without, with)."""
         missing = [one for one in (*alone, *inside) if not self._ran(one)]
         if missing:
             return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
-        samples = [one.latency_s for one in (*inside, *alone)]
-        value, ends = statistics.ratio_of_ratios(*samples)
-        if ends is None:
-            return "", "fewer than three timed calls say nothing of the noise"
-        if not _is_clear(value, ends, samples):
+        found = of_products([inside[0], alone[1]], [inside[1], alone[0]], self.record({}))
+        if found.interval is None:
+            return "", f"{found.why}: nothing is known of the noise"
+        if not found.is_clear:
             return NEITHER, "inside the noise"
-        return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"
+        return (HELP if found.ratio > 1 else CANCEL), f"{found.ratio:.2f} times what it gains alone"
 
 
 def _end(one: Record) -> str:
     status = one.status.replace("_", " ")
     return f"{status}: {one.reason}" if one.reason else status
-
-
-def _is_clear(value: float, ends: Sequence[float] | None, samples: Sequence[list[float]]) -> bool:
-    noise = 2 * max(map(spread, samples))
-    return bool(ends) and not ends[0] <= 1 <= ends[1] and abs(np.log(value)) > np.log1p(noise)

@@ -8,7 +8,8 @@ from typing import Any
 from mic2e_bench.catalog.metrics import components, cost, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.memory import fragmentation
-from mic2e_bench.records.ratios import images_to_pay_off, speedup
+from mic2e_bench.catalog.metrics.paying_off import UNCLEAR, images_to_pay_off
+from mic2e_bench.records.ratios import speedup
 from mic2e_bench.records.record import Record
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
@@ -114,10 +115,12 @@ def start(found: Findings, shown: Shown) -> Table | None:
 def _pays(one: Record, baseline: Record | None) -> str:
     if baseline is None or one.id == baseline.id or not one.status == baseline.status == "ok":
         return NONE
-    images, ends = images_to_pay_off(one, baseline), speedup(baseline, one).interval
-    if not images:
-        return NONE if images == 0 else "never"
-    return f"{images} images{', inside the noise' if ends and ends[0] <= 1 <= ends[1] else ''}"
+    images = images_to_pay_off(one, baseline)
+    if images == 0:
+        return NONE
+    if not speedup(baseline, one).is_clear:
+        return UNCLEAR
+    return "never" if images is None else f"{images} images"
 
 
 def work(found: Findings, shown: Shown) -> Table | None:

@@ -14,7 +14,7 @@ from mic2e_bench.paths import of_study
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records import comparable, frame, record
-from mic2e_bench.records.ratios import speedup
+from mic2e_bench.records.ratios import Speedup, speedup
 from mic2e_bench.records.record import Record
 
 MISSING = "missing"  # the status of a planned trial that has no readable record
@@ -123,12 +123,14 @@ def _speedups(ids: Sequence[str], records: Mapping[str, Record]) -> pandas.DataF
     """The baseline's latency over the trial's with its interval, only where both ran exactly as asked."""
     rows, baseline = [], records.get(ids[0])
     for id in ids:
-        one, value, ends, interleaved = records.get(id), None, None, None
+        one, found, interleaved = records.get(id), Speedup(None), None
         if baseline and one and baseline.status == one.status == "ok":
-            value, ends, _, interleaved = speedup(baseline, one)
+            found = speedup(baseline, one)
+            interleaved = found.interleaved
         # the baseline's own is 1 by definition
-        low, high = (ends if id != ids[0] else None) or (None, None)
-        rows.append({"speedup": value, "speedup_ci95_low": low, "speedup_ci95_high": high, "interleaved": interleaved})
+        (low, high), why = (found.interval or (None, None), found.why) if id != ids[0] else ((None, None), "")
+        row = {"speedup": found.ratio, "speedup_ci95_low": low, "speedup_ci95_high": high}
+        rows.append({**row, "interleaved": interleaved, "speedup_why": why})
     made = pandas.DataFrame(rows)
-    numbers = [name for name in made if name != "interleaved"]
+    numbers = [name for name in made if name not in ("interleaved", "speedup_why")]
     return made.assign(**made[numbers].apply(pandas.to_numeric))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mic2e_bench.catalog.toggles.wait_policy import OLDER, VARIABLE
 from mic2e_bench.machine import conditions
 from mic2e_bench.records import comparable, determinism
 from mic2e_bench.records.record import Record
@@ -50,9 +51,25 @@ def caption(found: Findings) -> list[str]:
         parts.append(f"How the device is, the same for every call: {_some(remarks)}.")
     if unread:
         parts.append(f"Not all that was given is read: {_some(unread)}.")
+    own = [one.settings for one in found.records.values() if one.settings.get("device") == "cpu" and one.latency_s]
+    if any("wait_policy" not in settings for settings in own):
+        parts.append(f"Records without wait_policy are of processes that had {VARIABLE}={OLDER.upper()}.")
     if different := _different(found):
         parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
     return parts
+
+
+def visits(found: Findings) -> str:
+    """How far the baseline's median moved between the times it was measured; empty where it was measured once."""
+    base = found.records.get(found.baseline["id"])
+    if not base or not base.visits or not base.latency_s:
+        return ""
+    medians = [np.median(seconds) for seconds in (base.latency_s, *(each["latency_s"] for each in base.visits))]
+    moved = max(medians) / min(medians) - 1
+    return (
+        f" The baseline moved by {moved:.0%} between its {len(medians)} visits: a smaller difference than that says "
+        "nothing."
+    )
 
 
 def repeats(found: Findings) -> str:

@@ -15,7 +15,7 @@ from mic2e_bench.plan.settings import resolve, show
 from mic2e_bench.report import footnotes, markup, toggle_costs
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
-from mic2e_bench.report.tables import SETTINGS, status
+from mic2e_bench.report.tables import SETTINGS, speedup, status
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
 
@@ -96,12 +96,12 @@ def summary(all_found: Sequence[Findings]) -> Table:
             found.study.name, found.credit, str(len(found.trials)), str(len(found.not_ok) or "none"),
             NONE if missing(base) else f"{digits(base * factor)} {unit}",
             NONE if fastest is None else fastest["label"],
-            NONE if fastest is None or missing(fastest["speedup"]) else f"{digits(fastest['speedup'])}×",
+            NONE if fastest is None else speedup(fastest),
             NONE if fastest is None else _quality(found, fastest),
         ))  # fmt: skip
         marks.append("" if not len(found.not_ok) else "some_not_ok")
     header = ("study", "pipeline: weights", "trials", "not ok", "baseline", "fastest", "speed-up", "its quality")
-    return Table(header, rows, "", marks, left=(0, 1, 5, 7))
+    return Table(header, rows, "A speed-up without its 95 % interval concludes nothing.", marks, left=(0, 1, 5, 7))
 
 
 def _quality(found: Findings, row: object) -> str:
@@ -123,5 +123,6 @@ def words(given: Mapping[str, Any]) -> str:
             f"{repeats['min']} to {repeats['max']} calls, or {repeats['budget_s']} s are spent"
         )
     texts += ["the trials interleaved call by call"] if given.get("interleave") else []
+    texts += [f"over {given['builds']} builds"] if "builds" in given else []
     texts += ["each in a process of its own"] if given.get("process") == "per_call" else []
     return ", ".join(texts)

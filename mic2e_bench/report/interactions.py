@@ -14,8 +14,8 @@ from mic2e_bench.units import NONE, digits, missing
 
 CAPTION = (
     "Alone: the baseline's seconds over those with this setting added. Among the others: the seconds of the best "
-    "without it over those of the best. In brackets the 95 % interval. Speed-ups are expected to multiply; a "
-    "difference is claimed only where its interval leaves out 1 and it is more than twice the spread of the calls."
+    "without it over those of the best. In brackets the 95 % interval, where they took turns over enough builds. "
+    "Speed-ups are expected to multiply; a difference is claimed only where its interval leaves out 1."
 )
 WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "neither": "as alone", "": NONE}
 
@@ -39,6 +39,9 @@ def sentences(made: Ablation) -> list[str]:
     """The settings and pairs that help, cancel or break, by name; or that nothing is beyond the noise."""
     said = [line for effect in made.effects() if (line := _of_effect(effect))]
     said += [line for pair in made.pairs() if (line := _of_pair(pair))]
+    unknown = [effect.why for effect in made.effects() if effect.alone and not effect.interaction and effect.why]
+    if unknown and not said:
+        return [f"Whether settings help or cancel each other was not measured well enough to say: {unknown[0]}."]
     return said or ["No setting is seen to help, cancel or break another beyond the noise of these calls."]
 
 
@@ -66,7 +69,7 @@ def _text(ratio: Ratio | None) -> str:
     if ratio is None:
         return NONE
     ends = f" ({digits(ratio.ci95[0])} to {digits(ratio.ci95[1])})" if ratio.ci95 else ""
-    return f"{digits(ratio.value)}×{ends}{'' if ratio.is_clear else ', inside the noise'}"
+    return f"{digits(ratio.value)}×{ends}{', inside the noise' if ends and not ratio.is_clear else ''}"
 
 
 def effects(found: Findings, made: Ablation) -> Table:

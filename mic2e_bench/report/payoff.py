@@ -5,8 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from mic2e_bench.catalog.metrics.latency import quartiles
+from mic2e_bench.catalog.metrics.paying_off import UNCLEAR, break_even_images
 from mic2e_bench.catalog.metrics.preparation import PREPARED, first_call_extra, is_prepared
-from mic2e_bench.records.ratios import break_even_images, speedup
+from mic2e_bench.records.ratios import speedup
 from mic2e_bench.records.record import Record
 from mic2e_bench.report import draw, figures
 from mic2e_bench.report.findings import Findings
@@ -17,7 +18,8 @@ ABOUT = ("compile_cache", "compile_dynamic", "compile_fullgraph")  # matter to c
 CAPTION = (
     "First call: what a user waits for when nothing is compiled yet; cold with an empty Inductor cache (compile_cache "
     "fresh), warm with a kept one that an earlier trial has filled. Later calls: their median. Pays off: the number of "
-    "images after which the time saved has made up for the longer first call, against the same settings uncompiled."
+    "images after which the time saved has made up for the longer first call, against the same settings uncompiled; "
+    "only where the interval of the speed-up leaves out 1."
 )
 
 
@@ -52,14 +54,16 @@ def _gain(record: Record, found: Findings) -> tuple[str, str, str]:
     plain = plain_of(record, found) if is_prepared(record) else None
     if plain is None:
         return NONE, NONE, "no trial with the same settings uncompiled" if is_prepared(record) else ""
-    value, ends, *_ = speedup(plain, record)
-    gain = f"{digits(value)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
+    known = speedup(plain, record, found.records.get(found.baseline["id"]))
+    ends = known.interval
+    gain = f"{digits(known.ratio)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
     images = break_even_images(record, plain)
     if images is None:
         few = first_call_extra(record) is None or first_call_extra(plain) is None
         return gain, "too few calls to say" if few else "never: later calls are not faster", ""
-    noisy = ends is not None and ends[0] <= 1 <= ends[1]
-    return gain, f"{images} images", "the speed-up is inside the noise, and so is this number" if noisy else ""
+    if not known.is_clear:
+        return gain, UNCLEAR, known.why or "the speed-up is inside the noise"
+    return gain, f"{images} images", ""
 
 
 def _receipt(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -38,7 +39,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     """
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
-    columns += [_latency(found), ("speed-up", _speedups(trials))]
+    columns += [_latency(found), ("speed-up", [speedup(row) for _, row in trials.iterrows()])]
     columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory]), _bytes(trials, "weights_bytes", "weights")]
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
@@ -53,7 +54,7 @@ def comparison(found: Findings) -> Table:
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
-    columns = [_latency(found), ("speed against the baseline", _speedups(trials))]
+    columns = [_latency(found), ("speed against the baseline", [speedup(row) for _, row in trials.iterrows()])]
     columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory])]
     columns += [("memory against the baseline", map(_times, trials["memory_ratio"]))]
     columns += [_bytes(trials, "weights_bytes", "weights")]
@@ -102,14 +103,20 @@ def caption(found: Findings) -> str:
 def _speedup_words(found: Findings) -> str:
     """What the speed-ups are ratios of, and how the calls behind them were ordered."""
     others = found.trials.iloc[1:]
-    known = others[others["speedup_ci95_low"].notna()]
+    known = others[others["speedup"].notna()]
     batches = "batch" in found.study.varied
     text = f"Speed-up: the baseline's {'seconds an image' if batches else 'latency'} over the trial's"
     if not len(known):
         return f"{text}."
     turns = known["interleaved"].astype(bool)
     order = "" if turns.all() else "not " if not turns.any() else "partly "
-    return f"{text}, [95 % interval]; the calls were {order}interleaved with the baseline's."
+    text += f"; the calls were {order}interleaved with the baseline's."
+    if known["speedup_ci95_low"].notna().any():
+        text += " [95 % interval] over fresh builds, wider by what the baseline was from itself."
+    if bare := Counter(why for why in known["speedup_why"] if why):
+        reasons = ", ".join(f"{why}: {count}" for why, count in bare.most_common())
+        text += f" A ratio without an interval ({reasons}) concludes nothing."
+    return f"{text}{footnotes.visits(found)}"
 
 
 def status(row: pandas.Series) -> str:
@@ -128,8 +135,9 @@ def _times(ratio: float, low: float | None = None, high: float | None = None) ->
     return NONE if missing(ratio) else f"{digits(ratio)}×{ends}"
 
 
-def _speedups(trials: pandas.DataFrame) -> list[str]:
-    return [_times(*each) for each in zip(*(trials[f"speedup{end}"] for end in ("", *CI95)), strict=True)]
+def speedup(row: pandas.Series) -> str:
+    """A trial's speed-up with its interval, where it has one."""
+    return _times(*(row[f"speedup{end}"] for end in ("", *CI95)))
 
 
 def _latency(found: Findings) -> tuple[str, list[str]]:

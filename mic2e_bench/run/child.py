@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench.catalog.toggles import wait_policy
 from mic2e_bench.machine import conditions, environment
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run import forkserver, worker
@@ -17,26 +18,36 @@ from mic2e_bench.run.outcomes import Outcomes
 HELD = 1 << 30  # bytes of a card that others must hold to matter: a driver keeps a few hundred MiB for itself
 
 
-def start(trials: list[Trial], images: Path, log: Path) -> tuple[Any, Connection]:
-    """Start a worker for trials that share a build: the process, and this end of its pipe."""
-    return forkserver.call(worker.work, log, trials, images)
+def start(trials: list[Trial], images: Path | None, log: Path) -> tuple[Any, Connection]:
+    """Start a worker for trials that share a build: the process, and this end of its pipe.
+
+    Without ``images`` it only times: no pictures, no memory.
+    """
+    return forkserver.call(worker.work, log, trials, images, policy=wait_policy.of(trials[0].settings))
 
 
 class Child:
     """One child process over trials that share a build; ``left`` holds those without a record, in order."""
+
+    role = ""  # of a child that only times what others measure: it makes no pictures
 
     def __init__(self, group: list[Trial], outcomes: Outcomes) -> None:
         self.left = {trial.id: trial for trial in group}
         self.again: list[Trial] = []  # what failed and is tried again, in another child
         self.outcomes, self.progress = outcomes, outcomes.progress
         self.device, self.timeout_s = group[0].settings["device"], group[0].protocol["timeout_s"]
-        folder = outcomes.results / group[0].study
+        self.folder = outcomes.results / group[0].study
         attempt = len(outcomes.attempts.get(group[0].id, ()))
-        self.log = folder / "logs" / f"{group[0].id}{f'.{attempt + 1}' if attempt else ''}.log"
-        self.stage, self.loaded = "load", False
+        names = [group[0].id, str(attempt + 1) if attempt else "", self.role, "log"]
+        self.log = self.folder / "logs" / ".".join(filter(None, names))
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
         self.card_before = self.watch.before["gpu"]
-        self.process, self.pipe = start(group, folder / "images", self.log)
+        self.begin(None if self.role else self.folder / "images")
+
+    def begin(self, images: Path | None) -> None:
+        """Start the process of a build."""
+        self.stage, self.loaded = "load", False
+        self.process, self.pipe = start(list(self.left.values()), images, self.log)
         self.deadline = self.began = time.monotonic()  # of the build, then of the trial
         self.deadline += self.timeout_s
 
@@ -70,7 +81,7 @@ class Child:
         blamed = [current.id] if self.loaded else list(self.left)
         if not ready:
             if budget and time.monotonic() >= budget.deadline:
-                budget.cut(current, self.loaded, time.monotonic() - self.began, self.log.parent.parent)
+                budget.cut(current, self.loaded, time.monotonic() - self.began, self.folder)
             for id in blamed:
                 self._write(id, "timeout", f"longer than {self.timeout_s} s, in stage: {self.stage}")
             return False

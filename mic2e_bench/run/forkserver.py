@@ -1,6 +1,7 @@
 """Children from a fork server that has imported the libraries once: a child starts in a tenth of a second.
 
-Where no process can be forked that uses the GPU, children are spawned.
+Where no process can be forked that uses the GPU, children are spawned; so are those whose OpenMP waits otherwise than
+the server's, which has read that when it loaded the library.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
+from mic2e_bench.catalog.toggles import wait_policy
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import fork_safety, memory_left, surroundings, tied, visible
 
@@ -37,8 +39,6 @@ def context() -> Any:
     itself, or its forks could not use it (see ``fork_safety``); children then ask NVML whether there is a device.
     """
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    # waiting threads sleep instead of spinning: on a machine with other work a call is else up to ten times slower
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     visible.look()  # it makes CUDA number the devices as the driver does
     memory_left.oom_kills_at_start()  # what it counts from now on may be of our children
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -49,7 +49,7 @@ def context() -> Any:
     first = ["mic2e_bench.machine.tied_on_import"] if threading.current_thread() is threading.main_thread() else []
     forkserver.set_forkserver_preload([*first, "mic2e_bench.run.preload"])
     os.environ["MIC2E_BENCH_FORK_SERVER_OF"] = str(os.getpid())
-    with _without_interrupts(), surroundings.short_sockets():
+    with surroundings.without_interrupts(), surroundings.short_sockets():
         forkserver.ensure_running()
     return multiprocessing.get_context("forkserver")
 
@@ -88,13 +88,16 @@ def start() -> float:
     return time.perf_counter() - begin
 
 
-def _started(**arguments: Any) -> Any:
-    """A process of these arguments. A server that has died (it is large, and memory runs out) is started anew, once."""
+def _started(policy: str = "default", **arguments: Any) -> Any:
+    """A process of these arguments and this ``wait_policy``. One server that has died (it is large) is started anew."""
+    made_by = context() if wait_policy.is_own(policy) else multiprocessing.get_context("spawn")
     for _ in range(2):
-        process = context().Process(**arguments)
+        process = made_by.Process(**arguments)
         # a spawned child inherits what this process ignores; a server is waited for, and Ctrl-C ends that
-        quiet = _without_interrupts() if why_spawned else contextlib.nullcontext()
-        with contextlib.suppress(EOFError, ConnectionError), _without_main(), quiet:
+        spawned = made_by.get_start_method() == "spawn"
+        quiet = surroundings.without_interrupts() if spawned else contextlib.nullcontext()
+        dead = contextlib.suppress(EOFError, ConnectionError)
+        with dead, surroundings.without_main(), quiet, wait_policy.put(policy):
             process.start()
             _children.add(process)
             return process
@@ -112,10 +115,10 @@ def _end_children() -> None:
             process.kill()
 
 
-def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Connection]:
+def call(target: Callable[..., None], log: Path, *args: Any, policy: str = "default") -> tuple[Any, Connection]:
     """Start ``target(*args, pipe)`` in a child that prints to ``log``; returns the process and this end of its pipe.
 
-    Raises ``files.CannotWrite`` for a log that cannot be written.
+    ``policy``: its ``wait_policy``. Raises ``files.CannotWrite`` for a log that cannot be written.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +127,7 @@ def call(target: Callable[..., None], log: Path, *args: Any) -> tuple[Any, Conne
         raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
     # no daemon: it may have to start processes of its own (``per_call``), which Python forbids to those
-    process = _started(target=_logged, args=(log, target, *args, sending))
+    process = _started(policy, target=_logged, args=(log, target, *args, sending))
     sending.close()
     return process, receiving
 
@@ -145,35 +148,6 @@ def _logged(log: Path, target: Callable[..., None], *args: Any) -> None:
     target(*args)
 
 
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes started in the block ignore Ctrl-C, which is for this process alone to answer."""
-    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _first_words(pipe: Connection) -> None:
     """The first child's work: to say what it was forked from."""
     pipe.send({"server": os.getppid(), "started": fork_safety.started()})
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Start a child that does not import the caller's main module again.
-
-    It needs nothing of it, and a script without a ``__main__`` guard would run twice.
-    """
-    main = sys.modules["__main__"]
-    kept = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
-    main.__spec__ = None
-    try:
-        yield
-    finally:
-        del main.__spec__
-        vars(main).update(kept)

@@ -61,6 +61,13 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
     return {"timing": timing, "memory": shots.memory, "images": shots.images, "invalid": invalid, "remarks": remarks}
 
 
+def times(build: Build, trial: Trial, tell: Tell) -> dict[str, Any]:
+    """``timing`` and ``invalid`` of the warm-up and the repeats alone: of a later build, and of the baseline again."""
+    probes.start_afresh(build.device)
+    timing = time_pass(build, inputs.read(trial.inputs)[0], trial.protocol, lambda stage: tell(f"again: {stage}", 0.0))
+    return {"timing": timing, "invalid": build.faults}
+
+
 def time_pass(build: Build, item: Item, protocol: Mapping[str, Any], next_call: NextCall) -> dict[str, Any]:
     """The warm-up and the repeats, one after the other on one input with one seed: samples, and what ended both."""
     samples: dict[str, Any] = {name: [] for name in ("warmup_s", "latency_s", "device_latency_s", "energy_j", "sm_mhz")}

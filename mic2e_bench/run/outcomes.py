@@ -44,6 +44,7 @@ class Outcomes:
     results: Path
     summary: Summary
     progress: Progress | None = None
+    baseline: Trial | None = None  # of the study
     force: bool = False  # nothing is skipped
     budget: Budget | None = None
     too_large: list[Trial] = field(default_factory=list)  # what ran out of memory

@@ -54,7 +54,8 @@ class Progress:
 
     def _show(self, trial: Trial, text: str, position: float) -> None:
         rest = f"{self.budget.left_s:.0f} s of the budget" if self.budget else ""
-        self.bar.set_description_str(f"{self.names[trial.id]}: {text}", refresh=False)
+        name = self.names.get(trial.id, f"{trial.study} {trial.label}")  # a baseline that has its record is timed again
+        self.bar.set_description_str(f"{name}: {text}", refresh=False)
         self.bar.set_postfix_str(rest, refresh=False)
         self.bar.update(position - self.bar.n)
         self.bar.refresh()

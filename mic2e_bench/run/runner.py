@@ -16,7 +16,7 @@ from mic2e_bench.plan.trial import Trial, grouped
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.folder import known, locked
-from mic2e_bench.run import forkserver, rounds
+from mic2e_bench.run import forkserver, rounds, visits
 from mic2e_bench.run.child import Child
 from mic2e_bench.run.outcomes import Outcomes, Summary
 from mic2e_bench.run.progress import Progress
@@ -49,7 +49,7 @@ def run(
         for only in (is_new, was_tried) if budget else (None,):
             for study in studies:
                 with _held(results / study.name, budget):
-                    outcomes = Outcomes(results, summary, force=force, budget=budget)
+                    outcomes = Outcomes(results, summary, baseline=study.baseline, force=force, budget=budget)
                     pending = [trial for trial in _pending(study, outcomes, rerun) if not only or only(trial, outcomes)]
                     if pending:
                         _measure(pending, outcomes)
@@ -116,7 +116,10 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
             summary.import_s = forkserver.start()
     with Progress(pending, outcomes.budget) as progress:
         outcomes.progress = progress
-        groups = rounds.measure(grouped(pending), outcomes)
-        while group := outcomes.next_group(groups):
-            if left := Child(group, outcomes).run():
-                groups.insert(0, left)
+        parts = visits.parts(rounds.measure(grouped(pending), outcomes), outcomes)
+        for groups in parts:
+            while group := outcomes.next_group(groups):
+                if left := Child(group, outcomes).run():
+                    groups.insert(0, left)
+            if len(parts) > 1:
+                visits.visit(outcomes)

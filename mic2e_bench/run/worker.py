@@ -20,15 +20,15 @@ from mic2e_bench.run import assemble, per_call
 from mic2e_bench.run.failures import classify, describe
 
 
-def work(trials: list[Trial], images: Path, pipe: Connection) -> None:
+def work(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
     """``main`` in a child of the server."""
     from mic2e_bench.run import preload  # noqa: F401 (forked, it is there; spawned, it is imported as the server does)
 
     main(trials, images, pipe)
 
 
-def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
-    """Measure trials that share a build.
+def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
+    """Measure trials that share a build; without a folder for ``images`` only time them.
 
     Sends ``("stage", text, share)`` on the way, and for each trial ``("done", id, parts)`` or ``("failed", id, status,
     reason)``. With ``protocol.interleave`` the parts have no timed calls yet: it then serves them, see ``serve``.
@@ -57,6 +57,9 @@ def main(trials: list[Trial], images: Path, pipe: Connection) -> None:
         for trial in trials:
             with _failures(pipe, [trial.id]):
                 assemble.next_trial(build, trial)
+                if images is None:
+                    pipe.send(("done", trial.id, measure.times(build, trial, tell)))
+                    continue
                 parts = measure.measure(build, trial, images, tell, timed[trial.id])
                 parts["receipts"] = assemble.receipts(build, trial)
                 made_by = timed[trial.id].get("restarts")

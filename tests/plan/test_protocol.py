@@ -16,6 +16,11 @@ def test_what_is_not_written_is_as_it_was():
     content = helpers.study(tiny()).baseline.content  # so that the records of before are found again
     assert content["protocol"] == {"warmup": 0, "repeats": 1, "seeds": [42], "timeout_s": 3600}
     assert identifying(content)["protocol"] == {"warmup": 0, "repeats": 1, "seeds": [42]}
+    assert protocol.resolve({"builds": 1}, "x") == protocol.resolve({}, "x")
+    several = protocol.resolve({"repeats": 8, "interleave": True, "builds": 8}, "x")
+    assert several["builds"] == 8 and header.words(several).endswith(
+        "the trials interleaved call by call, over 8 builds"
+    )
     plain, costly = (helpers.study(tiny(protocol=more)).baseline for more in ({}, {"cost": True}))
     assert plain.id == fingerprint(identifying(plain.content)) != costly.id
 
@@ -48,6 +53,17 @@ def test_rules_are_completed():
         ({"process": "percall"}, "protocol: process: 'percall' is not one of kept, per_call. Did you mean 'per_call'?"),
         ({"interleave": "y"}, "interleave: 'y' is not true or false."),
         ({"interleave": True, "warmup": 0}, "interleave: a round has no first calls in it: give warmup from 1"),
+        ({"builds": 0}, "builds: 0 is not a whole number from 1 to 1000."),
+        ({"builds": 2}, "builds: rounds are spread over builds: give 'interleave: true' and 'process: kept'."),
+        ({"builds": 2, "interleave": True, "process": "per_call"}, "give 'interleave: true' and 'process: kept'."),
+        (
+            {"builds": 6, "interleave": True},
+            "6 builds need as many rounds: give repeats as a whole number from 6, not 5",
+        ),
+        (
+            {"builds": 6, "interleave": True, "repeats": {"until": 0.1}},
+            "give repeats as a whole number from 6, not {'un",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(given, message):

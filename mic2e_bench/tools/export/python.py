@@ -12,6 +12,7 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.catalog.plain_code import Written, written_call
 from mic2e_bench.catalog.toggle import Code, Phase
+from mic2e_bench.catalog.toggles import wait_policy
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.settings import resolve
@@ -29,7 +30,8 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
         raise BadInput(f"export: there is no code for {pipeline.name}; use --as yaml, or mic2e_bench.apply.")
     settings = {**resolve(given, pipeline, "export"), "device": given.get("device", "auto")}
     if chosen.record:
-        settings = {**settings, **chosen.record.settings}  # a toggle younger than the record was at its default
+        # a toggle younger than the record was at its default; the waiting was not
+        settings = {**settings, "wait_policy": wait_policy.OLDER, **chosen.record.settings}
     written = pipeline.written(settings)
     source, arguments = _source(chosen, pipeline)
     constants, expected = _constants(chosen, pipeline, settings, written, input)
@@ -37,6 +39,7 @@ def snippet(chosen: Chosen, input: str | None = None) -> str:
     first = texts.comment(f"{pipeline.name} with the settings of {chosen.name}, written by mic2e-bench export")
     parts = [
         f"{first}\n{texts.comment(chosen.about)}" if chosen.about else first,
+        *(code.first for code in codes.values()),
         _imports(pipeline, written, codes, bool(through_apply), bool(expected)),
         "\n".join(f"{name} = {texts.literal(value)}" for name, value in {"SOURCE": source, **constants}.items()),
         written.functions.strip("\n"),

@@ -6,7 +6,6 @@ benchmark missed its limit and with 2 for an unknown name. They want a quiet mac
 
 from __future__ import annotations
 
-import os
 import pkgutil
 import re
 import subprocess
@@ -41,9 +40,7 @@ def main(names: list[str]) -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         start = time.monotonic()
         command = [sys.executable, "-m", f"mic2e_bench.workshop.proof.{name}"]
-        # what calls pipelines in its own process gets what the workers have
-        settled = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=settled)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         print(f"{name}: exit code {done.returncode} after {time.monotonic() - start:.0f} s", file=sys.stderr)
         if done.returncode:
             missed.append(name)

@@ -6,11 +6,10 @@ import torch
 from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
 
 from mic2e_bench.catalog import registry
-from mic2e_bench.catalog.metrics import preparation
+from mic2e_bench.catalog.metrics import paying_off, preparation
 from mic2e_bench.catalog.toggles import compile as compile_toggle
 from mic2e_bench.catalog.toggles.backends import compiling
 from mic2e_bench.plan import conflicts
-from mic2e_bench.records import ratios
 
 
 @pytest.fixture(autouse=True)
@@ -155,12 +154,12 @@ def test_what_compiling_cost_and_when_it_has_paid_off():
     plain, compiled = record(2.5, 2.0, 2.0), record(31.0, 1.0, 1.0, compile="default")
     assert preparation.compile_seconds(plain) is None
     assert preparation.compile_seconds(compiled) == 30.0
-    assert ratios.break_even_images(compiled, plain) == 30  # 29.5 s more at first, 1 s less for each
-    assert ratios.break_even_images(plain, compiled) is None
+    assert paying_off.break_even_images(compiled, plain) == 30  # 29.5 s more at first, 1 s less for each
+    assert paying_off.break_even_images(plain, compiled) is None
     two = record(31.0, 2.0, batch=2, compile="default")
-    assert ratios.break_even_images(two, plain) == 29
+    assert paying_off.break_even_images(two, plain) == 29
     assert preparation.compile_seconds(record(9.0, 9.0, 1.0, warmup=0, engine="onnxruntime-cpu")) == 8.0
-    assert ratios.break_even_images(record(9.0, 9.0, warmup=0, compile="default"), plain) is None
+    assert paying_off.break_even_images(record(9.0, 9.0, warmup=0, compile="default"), plain) is None
 
 
 @pytest.mark.gpu

@@ -1,0 +1,50 @@
+"""After how many images a longer start or first call has paid off: numbers of two records."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from mic2e_bench.catalog.metrics.latency import quartiles
+from mic2e_bench.catalog.metrics.preparation import first_call_extra
+
+if TYPE_CHECKING:
+    from mic2e_bench.records.record import Record
+
+UNCLEAR = "not measured well enough to say"  # where the speed-up that it rests on has no interval, or one with 1 in it
+
+
+def break_even_images(one: Record, baseline: Record) -> int | None:
+    """After how many images the longer first call has paid off against ``baseline``.
+
+    ``None`` where a later image is not made faster, or where a record has too few samples to say.
+    """
+    extra, before = first_call_extra(one), first_call_extra(baseline)
+    if extra is None or before is None:
+        return None
+    return _caught_up(extra - before, one, baseline)
+
+
+def images_to_pay_off(one: Record, other: Record) -> int | None:
+    """After how many images a new process with the slower start of ``one`` has caught up with one with ``other``'s.
+
+    The start is loading and the first call (both import the same libraries). 0 where it is not slower, and there is
+    nothing to pay off; ``None`` where it never catches up, or where a record has no timed calls.
+    """
+    if any(not of.latency_s or None in (of.load_s, of.first_call_s) for of in (one, other)):
+        return None
+    first, other_first = (of.load_s + of.first_call_s for of in (one, other))
+    if first <= other_first:
+        return 0
+    # n images take first + (n / batch - 1) calls
+    return _caught_up(first - other_first - _call_s(one) + _call_s(other), one, other)
+
+
+def _caught_up(behind_s: float, one: Record, other: Record) -> int | None:
+    """Images after which so many seconds are made up for; ``None`` where an image is not made faster."""
+    saved_s = _call_s(other) / other.batch - _call_s(one) / one.batch
+    return max(0, math.ceil(behind_s / saved_s)) if saved_s > 0 else None
+
+
+def _call_s(one: Record) -> float:
+    return quartiles(one.latency_s)[1]

@@ -1,0 +1,82 @@
+"""The baseline again, in the middle and at the end of trials that do not take turns: how far did the machine drift?
+
+Each visit is a fresh build of the baseline, warmed up and timed as the first time, without pictures. It stands in the
+baseline's record. One that fails, or that a budget has no time for, is left out, and said.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mic2e_bench.machine import environment
+from mic2e_bench.plan.trial import Group
+from mic2e_bench.records import comparable, record
+from mic2e_bench.records.record import Record
+from mic2e_bench.run.child import Child
+from mic2e_bench.run.outcomes import Outcomes
+
+FEWEST = 3  # trials: two are measured right after each other
+
+
+def parts(groups: list[Group], outcomes: Outcomes) -> list[list[Group]]:
+    """The groups in two halves, after each of which comes a visit; in one where there are none.
+
+    A group that lies across the middle becomes two. A study that times a single call says nothing of speed.
+    """
+    base, count = outcomes.baseline, sum(map(len, groups))
+    if base is None or count < FEWEST or base.restarts or base.is_in_rounds or base.protocol["repeats"] == 1:
+        return [groups]
+    first: list[Group] = []
+    second: list[Group] = []
+    room = (count + 1) // 2
+    for group in groups:
+        first += [group[:room]] if room else []
+        second += [group[room:]] if group[room:] else []
+        room = max(0, room - len(group))
+    return [first, second]
+
+
+def visit(outcomes: Outcomes) -> None:
+    """Time the baseline once more, where it has a record of this machine as it is now."""
+    trial = outcomes.baseline
+    known = record.read_if_there(record.path_of(outcomes.results, trial.study, trial.id))
+    if known is None or known.status != "ok" or not known.latency_s or not _is_of_here(known):
+        return
+    budget = outcomes.budget
+    if budget and not budget.has_time_for(budget.durations.group_s([trial])):
+        print(f"{trial.study}: the budget has no time to visit the baseline again", file=sys.stderr)
+        return
+    visited = Visit([trial], outcomes)
+    visited.run()
+    if not visited.found:
+        print(f"{trial.study}: the baseline could not be visited again: {visited.why}", file=sys.stderr)
+        return
+    timing = {**known.raw["timing"], "visits": [*known.visits, visited.found]}
+    again = Record.of({**known.raw, "timing": timing})
+    record.write(outcomes.results, again)
+    outcomes.summary.records[trial.id] = again
+
+
+def _is_of_here(one: Record) -> bool:
+    """Whether a record was measured since this machine was started, with what it has now."""
+    here, names = environment.here(one.settings["device"]), ("boot", *comparable.SAME_DEVICE)
+    return all(one.environment.get(name) == here[name] for name in names)
+
+
+class Visit(Child):
+    """A child that times the baseline alone; ``found`` is what the record gets, ``why`` there is nothing."""
+
+    role, why = "visit", ""
+    found: dict[str, Any] | None = None
+
+    def _done(self, id: str, parts: dict[str, Any]) -> None:
+        del self.left[id]
+        self.why = "; ".join(parts["invalid"])
+        if not self.why:
+            seconds, watched = parts["timing"]["latency_s"], self.watch.finish(parts["timing"]["sm_mhz"])
+            self.found = {"started": self.started, "latency_s": seconds, "disturbed": watched["disturbed"]}
+
+    def _write(self, id: str, status: str, reason: str, **parts: Any) -> None:
+        del self.left[id]
+        self.why = f"{status}: {reason}"
