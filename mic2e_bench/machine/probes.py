@@ -159,6 +159,14 @@ def device_total(device: str) -> dict[str, int]:
     return {"device_total_bytes": torch.cuda.get_device_properties(0).total_memory}
 
 
+def loaded_vram(device: str) -> dict[str, int]:
+    """``loaded_vram_bytes``: what PyTorch's allocator needs to hold on the CUDA device now; empty on a CPU."""
+    if not device.startswith("cuda"):
+        return {}
+    start_afresh(device)
+    return {"loaded_vram_bytes": torch.cuda.memory_reserved()}
+
+
 @contextlib.contextmanager
 def memory(device: str, phase: str = "") -> Iterator[Peaks]:
     """Peak memory of the block: resident set, and on a GPU allocated, reserved and as the driver sees it."""

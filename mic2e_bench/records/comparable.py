@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
 from typing import Any
 
 from mic2e_bench.errors import BadInput
@@ -14,6 +15,8 @@ SAME = ("host", "device", "driver", "python", "packages")
 # figures that stand side by side, each with its device: a GPU that is lent has another host's name each time
 SAME_DEVICE = tuple(name for name in SAME if name != "host")
 VRAM, RSS = "peak_vram_reserved_bytes", "peak_rss_bytes"
+OLD_RSS_NOISE = 0.08  # of a peak in a process that had measured other trials before
+T95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # Student's, by the number of repeats
 MEMORY_NAMES = {VRAM: "peak VRAM", RSS: "peak RSS"}
 
 
@@ -49,6 +52,21 @@ def memory_column(vram: Iterable[Any]) -> str:
 def memory_of(one: Record) -> str:
     """The same of a single record."""
     return memory_column([one.memory.get(VRAM)])
+
+
+def memory_noise(one: Record) -> float | None:
+    """Bytes by which two peaks of the same work may differ (95 %); ``None`` without a peak. VRAM repeats exactly.
+
+    From the spread of the baseline's repeats in its study: a difference of two values with Student's t, as few as the
+    repeats are. Of a record without repeats, what those of old records showed.
+    """
+    peak, repeats = one.memory[memory_of(one)], one.memory.get("repeats_peak_rss_bytes", ())
+    if peak is None or memory_of(one) == VRAM:
+        return None if peak is None else 0.0
+    if len(repeats) < 2 or None in repeats:
+        return OLD_RSS_NOISE * peak
+    t = T95[min(len(repeats), max(T95))]
+    return peak * 2**0.5 * t * stdev(repeats) / mean(repeats)
 
 
 def references(one: Record) -> list[str]:

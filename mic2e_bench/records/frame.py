@@ -23,9 +23,9 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     Columns: ``study id label pipeline model status reason baseline path``, one for each setting; ``latency_s`` (median)
     and the other metrics of a record by their names (s, bytes), ``first_call_s load_s``; each entry of a record's
     ``quality`` (its keys: ``run/scoring/entries.py``) as ``<key> <key>_low <key>_high`` (95 %) ``<key>_floor
-    <key>_visible``; ``disturbed`` (what went on beside it, empty where nothing did), ``deterministic`` (whether a
-    repeat made the same image, ``None`` where nothing was made twice); ``backbone stand_in anchor problem`` (texts),
-    ``images`` (a list of mappings).
+    <key>_visible``; ``memory_noise_bytes`` (of the peak memory), ``disturbed`` (what went on beside it, empty where
+    nothing did), ``deterministic`` (whether a repeat made the same image, ``None`` where nothing was made twice);
+    ``backbone stand_in anchor problem`` (texts), ``images`` (a list of mappings).
     Raises ``BadInput`` where one study's records were measured in different environments, unless ``mixed``.
     """
     import pandas
@@ -105,6 +105,7 @@ def row(one: Record, path: str) -> dict[str, Any]:
         "path": path,
         **one.settings,
         **{name: metric.compute(one) for name, metric in OF_RECORD.items()},
+        "memory_noise_bytes": comparable.memory_noise(one),
         "disturbed": "; ".join(comparable.disturbed(one)),
         "deterministic": determinism.is_deterministic(one),
         "first_call_s": one.first_call_s,

@@ -23,6 +23,7 @@ from mic2e_bench.units import NONE, digits, missing, scale
 STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
+ABOVE = "above_loaded_bytes"
 UNSTEADY = " !"
 
 
@@ -40,7 +41,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
     columns += [_latency(found), ("speed-up", [speedup(row) for _, row in trials.iterrows()])]
-    columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory]), _bytes(trials, "weights_bytes", "weights")]
+    columns += _memory(found)
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
         columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
@@ -55,9 +56,9 @@ def comparison(found: Findings) -> Table:
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
     columns = [_latency(found), ("speed against the baseline", [speedup(row) for _, row in trials.iterrows()])]
-    columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory])]
-    columns += [("memory against the baseline", map(_times, trials["memory_ratio"]))]
-    columns += [_bytes(trials, "weights_bytes", "weights")]
+    *memory, weights = _memory(found)
+    columns += [*memory, ("memory against the baseline", map(_times, trials["memory_ratio"]))]
+    columns += [weights]
     rows += [(name, *values) for name, values in columns]
     rows += [(title(name), *map(digits, trials[name])) for name in found.main_metrics]
     if len(found.not_ok):
@@ -92,6 +93,8 @@ def caption(found: Findings) -> str:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
     if found.memory == RSS:
         parts.append("Peak RSS: the whole process during a call, the libraries included.")
+    if found.trials[ABOVE].notna().any():
+        parts.append("Above loaded: the peak less what the loaded pipeline held before the call.")
     backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
     if backbones and not all(text in found.stand_ins for text in backbones):
         parts.append(f"Backbone: {'; '.join(backbones)}.")
@@ -155,6 +158,14 @@ def _latency(found: Findings) -> tuple[str, list[str]]:
 def warnings(found: Findings, id: str) -> Sequence[str]:
     """What is odd about the samples of a trial's latency, a line each."""
     return found.records[id].warnings if id in found.records else ()
+
+
+def _memory(found: Findings) -> list[tuple[str, list[str]]]:
+    """Columns of the peak, of what is above the loaded pipeline, where records say it, and of the weights."""
+    names = {found.memory: MEMORY_NAMES[found.memory], ABOVE: "above loaded", "weights_bytes": "weights"}
+    if found.trials[ABOVE].isna().all():
+        del names[ABOVE]
+    return [_bytes(found.trials, column, name) for column, name in names.items()]
 
 
 def _bytes(trials: pandas.DataFrame, column: str, name: str) -> tuple[str, list[str]]:

@@ -39,12 +39,22 @@ NO_DEVICE = (
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # of a disk
 
 
+class Told(Exception):
+    """What stopped a piece of work in another process, as that process says it."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
 def classify(error: BaseException) -> str:
     """The status that an exception means; ``unwritable``, which no record has, where there is no room for results."""
 
     def says(phrases: Iterable[str]) -> bool:
         return any(phrase in str(error) for phrase in phrases)
 
+    if isinstance(error, Told):
+        return error.status
     if isinstance(error, Unavailable) or says(NO_DEVICE):
         return "unavailable"
     if isinstance(error, files.CannotWrite) or (isinstance(error, OSError) and error.errno in NO_ROOM):
@@ -57,6 +67,8 @@ def classify(error: BaseException) -> str:
 def describe(error: BaseException) -> str:
     """An exception in one line, with the place in our or the library's code where it was raised."""
     text = " ".join(str(error).split())[:500]
+    if isinstance(error, Told):
+        return error.reason
     if isinstance(error, (Unavailable, BadInput)):
         return text
     frames = traceback.extract_tb(error.__traceback__)

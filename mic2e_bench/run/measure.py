@@ -72,7 +72,7 @@ def time_pass(build: Build, item: Item, protocol: Mapping[str, Any], next_call: 
     """The warm-up and the repeats, one after the other on one input with one seed: samples, and what ended both."""
     samples: dict[str, Any] = {name: [] for name in ("warmup_s", "latency_s", "device_latency_s", "energy_j", "sm_mhz")}
     repeats = samples["latency_s"]
-    samples["ended_by"] = {"warmup": _warm_up(build, item, protocol, next_call, samples["warmup_s"])}
+    samples["ended_by"] = {"warmup": warm_up(build, item, protocol, next_call, samples["warmup_s"])}
     if protocol.get("interleave"):  # the parent asks for the repeats, see rounds.py
         return samples
     while not (ended := sampling.enough(protocol["repeats"], repeats)):
@@ -82,7 +82,7 @@ def time_pass(build: Build, item: Item, protocol: Mapping[str, Any], next_call: 
     return samples
 
 
-def _warm_up(build: Build, item: Item, protocol: Mapping, next_call: NextCall, seconds: list[float]) -> str:
+def warm_up(build: Build, item: Item, protocol: Mapping, next_call: NextCall, seconds: list[float]) -> str:
     """The calls before those that count; adds to ``seconds`` and returns what ended them.
 
     A compiled denoiser is called on until a call compiled nothing and recorded no CUDA graph (``compiled``): that is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from mic2e_bench.run.progress import Progress
 if TYPE_CHECKING:
     from mic2e_bench.tools.budget.budget import Budget
 
+REPEATS = "repeats_peak_rss_bytes"
 RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
 
 
@@ -62,6 +64,8 @@ class Outcomes:
         here |= parts.get("environment", {})
         if trial.id in self.attempts:
             here["attempts"] = self.attempts[trial.id]
+        if repeats := self._repeats(trial, parts.get("memory", {})):
+            parts["memory"] = {**parts["memory"], REPEATS: repeats}
         made = record.make(trial, status, reason, **{**parts, "environment": here})
         record.write(self.results, made)
         self.summary.records[trial.id] = made
@@ -69,6 +73,11 @@ class Outcomes:
             self.budget.durations.add(made)
         if self.progress:
             self.progress.done(trial, status)
+
+    def _repeats(self, trial: Trial, memory: Mapping[str, Any]) -> list[int] | None:
+        """How far its study's baseline repeated a peak, for a record that has a peak: it then says so by itself."""
+        known = [memory, *(one.memory for one in self.summary.records.values() if one.study == trial.study)]
+        return next((each[REPEATS] for each in known if REPEATS in each), None) if memory else None
 
     def next_group(self, groups: list[list[Trial]]) -> list[Trial]:
         """Take the next trials of one build that may fit into memory and into the budget; empty where none are left."""

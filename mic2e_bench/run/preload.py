@@ -15,6 +15,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # tqdm's own lock is a semaphore, which a child that is killed would leave behind
 tqdm.set_lock(threading.RLock())
+tqdm.monitor_interval = 0  # no thread that watches bars: a process with threads is not forked
 
 # on import bitsandbytes complains about a kernel from the hub that it does without
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

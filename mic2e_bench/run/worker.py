@@ -35,7 +35,8 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
     """
     assemble.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    from mic2e_bench.run import cost, measure  # with torch
+    from mic2e_bench.machine import probes
+    from mic2e_bench.run import cost, measure, own_peaks  # with torch
 
     def tell(text: str, share: float) -> None:
         pipe.send(("stage", text, share))
@@ -51,7 +52,10 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
             return
         with _failures(pipe, list(timed)) as failed:
             tell("load", 0.0)
+            own = own_peaks.OwnPeaks(trials)
             build, load = assemble.make_build(trials[0])
+            load["memory"] |= probes.loaded_vram(build.device)
+            own.loaded(build)
         if failed:
             return
         for trial in trials:
@@ -65,11 +69,15 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
                 made_by = timed[trial.id].get("restarts")
                 parts["receipts"]["process"] = per_call.receipt(trial.protocol["process"], made_by)
                 parts["timing"].update(load["timing"])
+                tell("memory", 1.0)
+                parts["memory"] |= own.of(trial, build, load["timing"]["load_s"])
+                parts["remarks"] += [own.why] if own.why else []
                 phases = {**load["memory"]["phases"], **parts["memory"].get("phases", {})}
                 parts["memory"] |= {**load["memory"], "phases": phases}
                 if trial.protocol.get("cost"):
                     parts["cost"] = cost.of_trial(build, trial)
                 pipe.send(("done", trial.id, parts))
+        own.close()
         if trials[0].is_in_rounds:
             serve(build, trials, pipe)
 

@@ -33,3 +33,18 @@ FRAGMENTATION = Metric(
     "vram_fragmentation_bytes", "record", "B", "lower", "peak GPU memory held by the allocator less that of tensors",
     fragmentation,
 )  # fmt: skip
+
+
+def above_loaded(record: Record) -> int | None:
+    """Of the GPU where its record has such a peak, else of the process."""
+    for peak, loaded in (("peak_vram_reserved_bytes", "loaded_vram_bytes"), ("peak_rss_bytes", "loaded_rss_bytes")):
+        if record.memory.get(peak) is not None:
+            held = record.memory.get(loaded)
+            return None if held is None else record.memory[peak] - held
+    return None
+
+
+ABOVE_LOADED = Metric(
+    "above_loaded_bytes", "record", "B", "lower", "peak memory of a call less what the loaded pipeline held before it",
+    above_loaded,
+)  # fmt: skip

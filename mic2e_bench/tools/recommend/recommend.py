@@ -7,7 +7,7 @@ difference inside the noise never decides while another quantity has a clear one
 Two values tie where they differ by no more than the larger of their noises:
 
 latency   twice the spread of the calls (the distance between the quartiles), as in an ablation
-memory    peak VRAM repeats exactly; peak RSS to within ``RSS_NOISE`` of its value
+memory    peak VRAM repeats exactly; peak RSS as its study's repeats did
 quality   the noise floor that the record has: what a change that nobody made does to the value
 """
 
@@ -28,7 +28,6 @@ QUANTITIES = (LATENCY, MEMORY, QUALITY)
 BY_DEFAULT = (QUALITY, LATENCY, MEMORY)  # what is preferred first where nothing else is asked
 KIND = {LATENCY: "s", MEMORY: "B", QUALITY: "%"}
 FIELDS = {LATENCY: "latency_s", MEMORY: "memory_bytes", QUALITY: "quality_percent"}  # as programs read them
-RSS_NOISE = 0.02  # of the value: the allocator and the libraries' pages move a process's peak from run to run
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ def points(rows: Iterable[Mapping[str, Any]], memory: str, metric: str) -> list[
         quality, noise = _quality(row, metric) if metric else (None, 0.0)
         values = {LATENCY: _number(row["latency_s"]), MEMORY: _number(row[memory]), QUALITY: quality}
         spread = row["latency_q3_s"] - row["latency_q1_s"] if values[LATENCY] is not None else 0.0
-        rss = (values[MEMORY] or 0.0) * RSS_NOISE
-        noises = {LATENCY: spread, MEMORY: rss if memory == RSS else 0.0, QUALITY: noise}
+        rss = _number(row.get("memory_noise_bytes")) if memory == RSS else None
+        noises = {LATENCY: spread, MEMORY: rss or 0.0, QUALITY: noise}
         made.append(Point(row, row["id"], row["label"], values, noises))
     return made
 
