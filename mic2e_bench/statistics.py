@@ -140,6 +140,14 @@ def hodges_lehmann(values: Sequence[float]) -> tuple[float, tuple[float, float]]
     return float(np.median(means)), (float(means[out]), float(means[-1 - out]))
 
 
+def paired(differences: Sequence[float]) -> tuple[float, Interval]:
+    """The centre of paired differences (or log ratios) and its 95 % interval; ``None`` below six."""
+    if len(differences) < ENOUGH:
+        return float(np.median(differences)), None
+    centre, ends = hodges_lehmann(differences)
+    return centre, list(ends)
+
+
 def signed_rank_tail(count: int, share: float = 0.025) -> int:
     """How many of the pairs' means lie outside an interval at each end: the signed-rank statistic's lower quantile."""
     chances = np.array([1.0])  # of each sum of the ranks that are positive, by adding one rank after the other
