@@ -17,14 +17,17 @@ RING = 1 / 20  # width of the ring around the mask, in short sides
 class Picture:
     """A picture file; where ``kept`` is given, outside ``mask`` it is that file's picture instead.
 
-    ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value. ``noise`` is a picture of random
-    random weights, whose file need not be kept. ``is_mask``: it is a mask that somebody gave.
+    ``grain`` adds -1, 0 or 1 of 255, at random from a fixed seed, to every value, ``lift`` adds 1; ``frayed`` takes
+    half of the pixels at a mask's edge away, at random likewise. ``noise`` is a picture of random weights, whose file
+    need not be kept. ``is_mask``: it is a mask that somebody gave.
     """
 
     path: Path
     kept: Path | None = None
     mask: Path | None = None
     grain: bool = False
+    lift: bool = False
+    frayed: bool = False
     noise: bool = False
     is_mask: bool = False
 
@@ -38,9 +41,16 @@ class Picture:
         if size and image.size != size:
             image = image.resize(size, Image.Resampling.BICUBIC)
         array = np.asarray(image)
-        if self.grain:
-            noise = np.random.default_rng(0).integers(-1, 2, array.shape)
+        if self.grain or self.lift:
+            noise = np.random.default_rng(0).integers(-1, 2, array.shape) if self.grain else np.int16(1)
             array = np.clip(array + noise, 0, 255).astype(np.uint8)
+        if self.frayed:
+            from scipy.ndimage import binary_erosion
+
+            inside = array[..., 0] >= HALF
+            edge = inside & ~binary_erosion(inside, border_value=1)
+            kept = inside & ~(edge & (np.random.default_rng(0).random(edge.shape) < 0.5))
+            array = np.repeat(np.uint8(255) * kept[..., None], 3, axis=2)
         return array
 
 

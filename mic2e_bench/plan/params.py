@@ -9,7 +9,7 @@ import itertools
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     }
     name_of_baseline = params["baseline"] if isinstance(params.get("baseline"), str) else "baseline"
     settings = resolve(base, pipeline, f"{where}: baseline")
-    baseline = Trial.of(name, name_of_baseline, {**shared, "settings": settings})
+    baseline = replace(Trial.of(name, name_of_baseline, {**shared, "settings": settings}), is_baseline=True)
     trials, same = {baseline.id: baseline}, []
     for label, point in points:
         trial = Trial.of(name, label, {**shared, "settings": resolve({**base, **point}, pipeline, where)})

@@ -17,7 +17,7 @@ from mic2e_bench.plan import protocol
 
 @dataclass(frozen=True)
 class Trial:
-    """Everything that decides what is measured. ``study`` and ``label`` are no part of the identity."""
+    """Everything that decides what is measured. The names and ``is_baseline`` are no part of the identity."""
 
     study: str
     label: str
@@ -26,6 +26,7 @@ class Trial:
     settings: Mapping[str, Any]
     inputs: Mapping[str, Any]
     protocol: Mapping[str, Any]
+    is_baseline: bool = False  # whether a study measures the others against it
 
     @classmethod
     def of(cls, study: str, label: str, content: Mapping[str, Any]) -> Trial:

@@ -17,6 +17,9 @@ SAME_DEVICE = tuple(name for name in SAME if name != "host")
 VRAM, RSS = "peak_vram_reserved_bytes", "peak_rss_bytes"
 OLD_RSS_NOISE = 0.08  # of a peak in a process that had measured other trials before
 T95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # Student's, by the number of repeats
+TRUTH, FLOAT32 = "truth", "float32"  # what quality is scored against beside another record
+EXACT = {"precision": "fp32", "quantize": "none"}  # settings that round least
+JUDGES = ("quality", "iou", "flip", "lpips", "ssim", "ms_ssim", "psnr")  # of whether a difference can be seen
 MEMORY_NAMES = {VRAM: "peak VRAM", RSS: "peak RSS"}
 
 
@@ -72,7 +75,23 @@ def memory_noise(one: Record) -> float | None:
 def references(one: Record) -> list[str]:
     """The ids of the records that its quality was scored against."""
     found = dict.fromkeys(entry["against"] for entry in one.quality.values())
-    return [id for id in found if id != "truth"]
+    return [id for id in found if id not in (TRUTH, FLOAT32)]
+
+
+def in_float32(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same settings in float32, as a reference for what rounding does; ``None`` where they are that already."""
+    wanted = {**settings, **{name: value for name, value in EXACT.items() if name in settings}}
+    return None if wanted == dict(settings) else wanted
+
+
+def told(one: Record) -> str:
+    """What may be said of its pictures against its baseline's: ``same``, ``rounding`` (cannot be told from rounding),
+    ``visible``, ``too few`` (pictures) or ``unknown``. By the first metric of ``JUDGES`` that has a score.
+
+    Older scores had a repeat for a floor: what was within it is, what was not is not known.
+    """
+    entry = next((one.quality[name] for name in JUDGES if one.quality.get(name, {}).get("value") is not None), {})
+    return entry.get("told") or ("rounding" if entry.get("visible") is False else "unknown")
 
 
 def is_baseline(one: Record) -> bool:

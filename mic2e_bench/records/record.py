@@ -113,8 +113,9 @@ class Record:
 
     @property
     def pictures(self) -> list[Mapping[str, Any]]:
-        """Every picture with its ``file`` and ``sha256``: the images, each with the one that repeats it, if any."""
-        return [each for image in self.images for each in (image, image.get("again")) if each]
+        """Every picture with its ``file`` and ``sha256``: the images, each with those that repeat it, if any."""
+        floors = [each for image in self.images for each in image.get("floor", {}).values()]
+        return [*(each for image in self.images for each in (image, image.get("again")) if each), *floors]
 
     @property
     def trial(self) -> Trial:

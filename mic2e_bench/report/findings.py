@@ -18,7 +18,7 @@ from mic2e_bench.records.ratios import Speedup, speedup
 from mic2e_bench.records.record import Record
 
 MISSING = "missing"  # the status of a planned trial that has no readable record
-MAIN = ("quality", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first
+MAIN = ("quality", "flip", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first
 TIMES = ("latency_s", "latency_q1_s", "latency_q3_s", "first_call_s", "load_s")
 
 

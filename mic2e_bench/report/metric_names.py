@@ -5,14 +5,12 @@ from __future__ import annotations
 from mic2e_bench.catalog import registry
 from mic2e_bench.units import digits
 
-NAMES = {"lpips": "LPIPS", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR", "iou": "IoU"}
+NAMES = {"lpips": "LPIPS", "flip": "FLIP", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR", "iou": "IoU"}
 
 
 def _about(name: str) -> tuple[str, str]:
     """A metric's unit and the direction that is better; both empty for one that is not known."""
     family = name.partition(".")[0]
-    if family == "quality":  # made of LPIPS, so no metric of its own
-        return "%", "higher"
     known = registry.metrics()
     return (known[family].unit, known[family].better) if family in known else ("", "")
 

@@ -28,7 +28,8 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
     The order: a first call, on record as such and witnessed by nobody; the rest of the warm-up; the timed repeats;
     then, on every input and seed, one call for memory and the image; the first of them has the witness, the last of
     several the count of kernels, for which a single one has a short call before it. Time and memory never share a
-    call. ``tell(stage, share)`` reports progress, never from inside a timed call. ``timed`` are the samples of a time
+    call. A baseline's first picture is then made once more for each kind of rounding (``catalog/rounding``).
+    ``tell(stage, share)`` reports progress, never from inside a timed call. ``timed`` are the samples of a time
     pass that was made elsewhere; with ``protocol.interleave`` the repeats come later, in rounds.
     """
     items, protocol = inputs.read(trial.inputs), trial.protocol
@@ -54,6 +55,8 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
     # the repeats had the first input and seed: their last picture tells how far two runs of one setting differ
     for stored, picture in zip(shots.images, build.latest, strict=False):
         stored["again"] = store(picture, images)
+    if trial.is_baseline:
+        remarks += shots.round(*wanted[0])
     samples = timed["warmup_s"] + timed["latency_s"]
     timing = {**timed, **shots.timing, "first_call_s": samples[0], "calls_s": sum(samples) + shots.calls_s}
     timing |= sampling.judge(timing)

@@ -14,11 +14,12 @@ from typing import Any
 from PIL import Image
 
 from mic2e_bench import files
-from mic2e_bench.catalog import painted
+from mic2e_bench.catalog import painted, rounding
 from mic2e_bench.catalog.kernels import can_count, count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.watch import watch
 from mic2e_bench.machine import probes
+from mic2e_bench.run.failures import describe
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
 
@@ -70,6 +71,24 @@ class Shots:
             with build.around(), build.shortened(STEPS_COUNTED), counting, probes.clock(build.device) as elapsed:
                 build.pipeline.call(build, item, seed)
             self.calls_s += elapsed.seconds
+
+    def round(self, item: Item, seed: int) -> list[str]:
+        """The first image again with nothing but its rounding changed, into its ``floor``; which could not be made."""
+        build, floor, lacking = self.build, self.images[0].setdefault("floor", {}), []
+        with probes.clock(build.device) as elapsed, build.around():
+            for name, call in rounding.calls(build, item, seed).items():
+                try:
+                    picture = call()
+                except (
+                    RuntimeError,
+                    MemoryError,
+                    ValueError,
+                ) as error:  # a floor that lacks is no failure of the trial
+                    lacking.append(f"no floor of rounding by {rounding.KINDS[name]}: {describe(error)}")
+                else:
+                    floor[name] = store(picture, self.folder)
+        self.calls_s += elapsed.seconds
+        return lacking
 
     @contextmanager
     def _witness(self, peaks: probes.Peaks) -> Iterator[None]:

@@ -120,5 +120,6 @@ def probe_of(study: Study, trial: Trial, fraction: float) -> Study:
         label=f"{trial.label} in {fraction * 100:g} %",
         settings={**trial.settings, "memory_fraction": fraction},
         protocol={**DEFAULTS, "repeats": 1, **kept},
+        is_baseline=False,  # nothing is compared with it
     )
     return dataclasses.replace(study, name=name, baseline=one, trials=(one,), refused={})

@@ -33,3 +33,18 @@ def test_a_picture_is_kept_outside_a_mask(tmp_path):
     assert (array == 200).sum() == 3 * 16
     noisy = Picture(tmp_path / "new.png", grain=True).read().astype(int)
     assert set(np.unique(noisy)) == {199, 200, 201}
+    Image.new("RGB", (2, 2), (255, 254, 0)).save(tmp_path / "ends.png")
+    assert (Picture(tmp_path / "ends.png", lift=True).read()[0, 0] == (255, 255, 1)).all()
+
+
+def test_a_frayed_mask_lacks_some_of_its_edge_and_no_more(tmp_path):
+    from PIL import Image
+
+    mask = np.pad(np.full((20, 30), 255, np.uint8), 10)
+    mask[:, :10] = 255  # up to the picture's side, which is no edge of it
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    frayed = Picture(tmp_path / "mask.png", frayed=True).read()[..., 0] == 255
+    gone = (mask == 255) & ~frayed
+    assert not (frayed & (mask == 0)).any() and not gone[:, :9].any()
+    edge = 20 + 10 + 10 + 2 * 30  # of the upright strip beside the block, then of the block
+    assert 0.3 * edge < gone.sum() < 0.7 * edge

@@ -1,43 +1,50 @@
 """From pairs of pictures to the entries of a record's ``quality``. Runs in the scoring child.
 
 An entry's key is the metric's name (``lpips``: against the baseline on the same input and seed), with ``.truth``
-against the known answers, and with ``.inside``, ``.outside`` or ``.ring`` for a region (``psnr.truth.inside``). It has
+against the known answers, ``.float32`` against what the baseline's settings give in float32, and with ``.inside``,
+``.outside`` or ``.ring`` for a region (``psnr.truth.inside``). It has
 
 ``value``     mean over inputs and seeds, in ``unit``; ``None`` where it could not be had: ``problem`` says why
 ``ci95``      ``[low, high]``, bootstrap over inputs; ``None`` for a single image; ``n`` is the number of images
 ``better``    ``lower`` or ``higher``
-``against``   the baseline's id, or ``truth``
-``backbone``  what a learned metric measured with
-``floor``     the noise: against the baseline, the value that its own images get for a change that nobody made; against
-              the truth, by how much their value then differs. The largest of a change by one grey level, of a repeat
-              and of another seed (``floor_of`` says which); ``None`` where there is none to go by
-``visible``   whether the value is beyond the floor; against the truth, whether its difference to the baseline's is
+``against``   the baseline's id, ``truth`` or ``float32``
+``backbone``  what a learned metric, or one of perception, measured with
+``floor``     the noise: against the baseline, the value that its own images get where only rounding differs; against
+              the others, by how much their value then differs. The largest of a change by one grey level (of a mask:
+              half a pixel at its edge), of those of ``catalog/rounding`` and of a repeat that was not equal
+              (``floor_of`` says which); ``None`` where there is none to go by
+``pairs``     by input and seed: how many
+``difference``  to the baseline's own value against the truth or float32, paired, with ``difference_ci95``; in an entry
+              against the baseline that to float32; ``None`` where there is none
+``told``      what may be said: ``same`` (equal pixels), ``too few`` (fewer than ``ENOUGH`` pairs), ``rounding`` (within
+              the floor, or no farther from float32 than the baseline itself: cannot be told from rounding), ``visible``
+              (beyond that), ``unknown`` (no floor of rounding was measured, or pictures disagree on the difference)
+``visible``   ``told`` as true or false; ``None`` where it is neither
 ``resized``   sizes, where a candidate was resized to the reference's size
 ``stamp``     fingerprint of all that the entry was made of
-
-``quality`` and ``quality.truth`` are LPIPS on a scale for people: 100 % = the reference, 0 % = its ``anchor``, a
-picture without information: 100 (1 - LPIPS(candidate, reference) / LPIPS(anchor, reference)), of means over all images.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.catalog import registry
+from mic2e_bench.catalog import registry, rounding
 from mic2e_bench.catalog.metric import Metric
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.regions import Masks, Picture
-from mic2e_bench.errors import BadInput
+from mic2e_bench.errors import BadInput, Unavailable
+from mic2e_bench.records.comparable import FLOAT32, TRUTH
 from mic2e_bench.run.scoring.pairs import PicturePair, PicturePairs
 
 Entries = dict[str, dict[str, Any]]
+ENOUGH = 5  # pairs, below which nothing is said of quality
+VISIBLE = {"same": False, "rounding": False, "visible": True}
 
 
 class Failed(RuntimeError):
@@ -45,8 +52,8 @@ class Failed(RuntimeError):
 
 
 def score(metric: Metric, side: PicturePairs, stamp: str) -> Entries:
-    """Entries of one metric against one reference; of LPIPS ``quality`` as well."""
-    suffix = ".truth" if side.against == "truth" else ""
+    """Entries of one metric against one reference."""
+    suffix = f".{side.against}" if side.against in (TRUTH, FLOAT32) else ""
     about = {
         "unit": metric.unit,
         "better": metric.better,
@@ -58,10 +65,8 @@ def score(metric: Metric, side: PicturePairs, stamp: str) -> Entries:
         if side.missing:
             raise Failed("; ".join(side.missing))
         made = {f"{metric.name}{suffix}{region}": entry for region, entry in _regions(metric, side).items()}
-        if metric.name == "lpips" and side.anchor:
-            made[f"quality{suffix}"] = _percent(side, made[f"lpips{suffix}"])
-    except (Failed, ValueError) as error:
-        if isinstance(error, Failed):  # a file may come back; what the metric cannot do stays so
+    except (Failed, Unavailable, ValueError) as error:
+        if not isinstance(error, ValueError):  # a file or a package may come; what the metric cannot do stays so
             del about["stamp"]
         made = {f"{metric.name}{suffix}": {"value": None, "ci95": None, "n": 0, "problem": str(error)}}
     return {key: {**about, **entry} for key, entry in made.items()}
@@ -71,35 +76,71 @@ def _regions(metric: Metric, side: PicturePairs) -> Entries:
     """Entries over the whole picture (``""``) and each region (``".inside"``)."""
     rows = [values(metric.name, pair) for pair in side.pairs]
     floors = _floors(metric, side)
-    own = _means(values(metric.name, pair) for pair in side.baseline)
+    own = {pair.place: values(metric.name, pair) for pair in side.baseline}
+    judged = [(values(metric.name, pair), own[pair.place]) for pair in side.judged if pair.place in own]
+    same = all(_equal(pair, side) for pair in side.pairs)
     resized = ", ".join(dict.fromkeys(filter(None, map(_resized, side.pairs))))
     found = {}
     for region in dict.fromkeys(region for row in rows for region in row):
         there = [(row[region], pair.input) for row, pair in zip(rows, side.pairs, strict=True) if region in row]
-        value, ci95 = statistics.mean(*zip(*there, strict=True))
+        value, ci95 = _mean(metric, *zip(*there, strict=True))
         floor, floor_of = floors.get(region, (None, None))
+        apart = [one[region] - other[region] for one, other in judged if region in one and region in other]
+        centre, ends = statistics.paired(apart) if apart else (None, None)
         entry = {"value": value, "ci95": ci95, "n": len(there), "floor": floor, "floor_of": floor_of}
-        entry["visible"] = _visible(metric, value, floor, own.get(region) if side.against == "truth" else None)
+        entry |= {"pairs": len(there), "difference": centre, "difference_ci95": ends if len(apart) >= ENOUGH else None}
+        entry["told"] = "same" if same else _told(metric, side, entry)
+        entry["visible"] = VISIBLE.get(entry["told"])
         found[f".{region}" if region else ""] = {**entry, "resized": resized} if resized else entry
     return found
 
 
-def _visible(metric: Metric, value: float, floor: float | None, own: float | None) -> bool | None:
-    """Whether a value is beyond the noise; against the truth its difference to the baseline's value ``own``."""
+def _told(metric: Metric, side: PicturePairs, entry: Mapping[str, Any]) -> str:
+    """What may be said of pictures that are not all equal to the baseline's."""
+    floor, centre, ends = entry["floor"], entry["difference"], entry["difference_ci95"]
+    worse = 1 if metric.better == "lower" else -1
+    if entry["pairs"] < ENOUGH:
+        return "too few"
     if floor is None:
-        return None
-    if own is not None:
-        return abs(value - own) > floor
-    return value > floor if metric.better == "lower" else value < floor
+        return "unknown"
+    if side.against in (TRUTH, FLOAT32):
+        if centre is None:
+            return "unknown"
+        within, agreed = abs(centre) <= floor, not ends or not ends[0] <= 0 <= ends[1]
+    else:
+        within, agreed = worse * entry["value"] <= worse * floor, True
+        within |= centre is not None and worse * centre <= 0  # nearer to float32 than the baseline is: not worse
+    if within:
+        return "rounding"
+    measured = {source for source, _ in side.noise} & {*rounding.KINDS.values()}
+    return "visible" if measured and agreed else "unknown"
+
+
+def _equal(pair: PicturePair, side: PicturePairs) -> bool:
+    """Whether a candidate's pixels are the baseline's."""
+    own = (side.own or {}).get(pair.place)
+    return own is not None and (own == pair.candidate or np.array_equal(_read(own), _read(pair.candidate)))
+
+
+def _mean(metric: Metric, found: Sequence[float], inputs: Sequence[str]) -> tuple[float, list[float] | None]:
+    """The value of several pictures together, and its interval over inputs."""
+    to, back = metric.averaged or (float, float)
+    value, ci95 = statistics.mean([to(each) for each in found], inputs)
+    return back(value), sorted(map(back, ci95)) if ci95 else None
 
 
 def _floors(metric: Metric, side: PicturePairs) -> Mapping[str, tuple[float, str]]:
     """The largest noise in each region, and its source."""
     # against the baseline a *worse* value is the larger noise
-    larger = min if metric.better == "higher" and side.against != "truth" else max
+    apart = side.against in (TRUTH, FLOAT32)
+    larger = min if metric.better == "higher" and not apart else max
     found: dict[str, tuple[float, str]] = {}
     for source, twins in side.noise:
-        for region, value in _means(_noise(metric, pairs) for pairs in twins).items():
+        rows = [_noise(metric, pairs) for pairs in twins]
+        for region in dict.fromkeys(region for row in rows for region in row):
+            several = [row[region] for row in rows if region in row]
+            to, back = (not apart and metric.averaged) or (float, float)
+            value = back(np.mean([to(each) for each in several]))
             found[region] = larger(found.get(region, (value, source)), (value, source), key=lambda pair: pair[0])
     return found
 
@@ -109,48 +150,13 @@ def _noise(metric: Metric, pairs: tuple[PicturePair, ...]) -> Mapping[str, float
     return {region: abs(first[region] - second[0][region]) for region in first} if second else first
 
 
-def _means(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    collected: dict[str, list[float]] = {}
-    for row in rows:
-        for region, value in row.items():
-            collected.setdefault(region, []).append(value)
-    return {region: float(np.mean(found)) for region, found in collected.items()}
-
-
-def _percent(side: PicturePairs, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry of ``quality`` from that of LPIPS."""
-    entry = {"unit": "%", "better": "higher", "anchor": side.anchor, "value": None, "ci95": None, "n": 0}
-    entry |= {"floor": None, "floor_of": raw["floor_of"], "visible": raw["visible"]}
-    if not all(pair.nothing for pair in side.pairs):
-        return entry
-    above = [values("lpips", pair)[""] for pair in side.pairs]
-    below = [values("lpips", replace(pair, candidate=pair.nothing))[""] for pair in side.pairs]
-    if not sum(below):
-        return {**entry, "anchor": f"{side.anchor}, which is the reference itself"}
-    ratio, ends = statistics.ratio(above, below, [pair.input for pair in side.pairs])
-    floor = raw["floor"]
-    if floor is not None:
-        floor = 100 * floor / float(np.mean(below))
-        floor = floor if side.against == "truth" else 100 - floor
-    ci95 = [100 * (1 - end) for end in reversed(ends)] if ends else None
-    return {**entry, "value": 100 * (1 - ratio), "ci95": ci95, "n": len(above), "floor": floor}
-
-
 def warm(sides: Mapping[str, Iterable[PicturePairs]]) -> None:
     """Have the values of metrics on many sides ready, input by input, so that what images share is computed once."""
     for name, some in sides.items():
-        pairs = dict.fromkeys(pair for side in some for pair in _all(side, name))
-        for pair in sorted(pairs, key=lambda pair: (pair.input, pair.seed)):
-            with contextlib.suppress(Failed, ValueError):  # raised again where it is reported
+        pairs = dict.fromkeys(pair for side in some for pair in side.every())
+        for pair in sorted(pairs, key=lambda pair: pair.place):
+            with contextlib.suppress(Failed, Unavailable, ValueError):  # raised again where it is reported
                 values(name, pair)
-
-
-def _all(side: PicturePairs, name: str) -> Iterator[PicturePair]:
-    yield from side.pairs
-    yield from side.baseline
-    yield from (pair for _, twins in side.noise for pairs in twins for pair in pairs)
-    if name == "lpips":
-        yield from (replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing)
 
 
 def values(name: str, pair: PicturePair) -> Mapping[str, float]:
@@ -167,6 +173,9 @@ def forget() -> None:
 @functools.cache
 def _values(name: str, candidate_of: Picture, reference_of: Picture, masks: Masks | None) -> Mapping[str, float]:
     metric = registry.metrics()[name]
+    if metric.source:
+        found = _values(metric.source(), candidate_of, reference_of, masks)
+        return {region: metric.compute(value) for region, value in found.items()}
     reference = _read(reference_of)
     size = (reference.shape[1], reference.shape[0])
     candidate = _read(candidate_of, size)

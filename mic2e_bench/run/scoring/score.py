@@ -19,14 +19,14 @@ from mic2e_bench.errors import BadInput, UsedUp
 from mic2e_bench.plan.trial import fingerprint
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import record
-from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.records.comparable import in_float32, is_measured
 from mic2e_bench.run.scoring import child, pairs
 
 if TYPE_CHECKING:
     from mic2e_bench.plan.params import Study
     from mic2e_bench.tools.budget.budget import Budget
 
-VERSION = 3  # of the scores: raised when the same images would give other numbers
+VERSION = 4  # of the scores: raised when the same images would give other numbers
 BATCH = 16  # records that are scored together, input by input: a reference is then read and looked at once for all
 
 
@@ -78,24 +78,30 @@ def _jobs(study: Study, results: Path, problems: list[str]) -> list[ScoringJob]:
         problems.append(f"{study.name}: its inputs cannot be read ({error})")
         return []
     noise = sources.pictures_may_lack(study.baseline.model)
-    compared = pairs.StoredStudy(baseline, study.pipeline.task, results / study.name, answers, noise)
+    exact = exact_of(study, measured)
+    compared = pairs.StoredStudy(baseline, study.pipeline.task, results / study.name, answers, noise, exact)
+    names = dict.fromkeys((*study.metrics, *(["quality"] if {"lpips", "flip"} & {*study.metrics} else [])))
     jobs = []
     for one in measured.values():
-        given = [VERSION, study.pipeline.task, baseline and [baseline.id, baseline.images], one.images, seen]
-        stamps = {name: _stamp(name, given) for name in study.metrics}
+        others = [[each.id, each.images] if each else None for each in (baseline, exact)]
+        given = [VERSION, study.pipeline.task, others, one.images, seen]
+        stamps = {name: _stamp(name, given) for name in names}
         old = {name: {entry.get("stamp") for key, entry in one.quality.items() if root(key) == name} for name in stamps}
         stale = {name: stamp for name, stamp in stamps.items() if old[name] != {stamp}}
         if stale:
-            truth = pairs.with_truth(one, compared)
-            sides = [*([pairs.with_baseline(one, compared)] if baseline else []), *([truth] if truth.pairs else [])]
-            jobs.append(ScoringJob(study.name, one.id, one.label, tuple(sides), stale))
+            jobs.append(ScoringJob(study.name, one.id, one.label, tuple(pairs.sides(one, compared)), stale))
     return jobs
 
 
+def exact_of(study: Study, measured: Mapping[str, record.Record]) -> record.Record | None:
+    """The record of the trial that has the baseline's settings in float32; ``None`` where it is the baseline itself."""
+    wanted = in_float32(study.baseline.settings)
+    return next((measured[one.id] for one in study.trials if one.settings == wanted and one.id in measured), None)
+
+
 def root(key: str) -> str:
-    """The metric that an entry of ``quality`` comes from: ``lpips`` of ``lpips.truth.inside`` and of ``quality``."""
-    name = key.partition(".")[0]
-    return "lpips" if name == "quality" else name
+    """The metric that an entry of ``quality`` comes from: ``lpips`` of ``lpips.truth.inside``."""
+    return key.partition(".")[0]
 
 
 def _stamp(metric: str, given: list[Any]) -> str:

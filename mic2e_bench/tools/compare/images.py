@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.errors import BadInput
+from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.records.record import Record
 from mic2e_bench.run.scoring import child, pairs
 from mic2e_bench.tools.compare.match import Match, Results, Rounds, StoredRecord
@@ -61,7 +59,7 @@ def job(number: int, match: Match, base: Results, head: Results, metrics: Sequen
     across = _with(match.head.last, match.base.last)
     if across.pairs:
         is_mask = registry.pipeline(match.head.record.pipeline).task == "segmentation"
-        found["iou.base" if is_mask else "quality.base" if across.pairs[0].nothing else "lpips.base"] = (None, across)
+        found["iou.base" if is_mask else "quality.base"] = (None, across)
     return ComparingJob(
         number, found, tuple(f"{match.head.study} {match.head.label}: {text}" for text in across.missing)
     )
@@ -95,7 +93,8 @@ def _absolute(run: StoredRecord) -> Record:
 
     def placed(image: Mapping[str, Any]) -> dict[str, Any]:
         made = {**image, "file": str((run.folder / image["file"]).resolve())}
-        return {**made, "again": placed(image["again"])} if "again" in image else made
+        made |= {"again": placed(image["again"])} if "again" in image else {}
+        return made | {"floor": {name: placed(each) for name, each in image.get("floor", {}).items()}}
 
     return replace(run.record, images=[placed(image) for image in run.record.images])
 
@@ -126,25 +125,15 @@ def scores(jobs: list[ComparingJob]) -> Iterator[tuple[int, dict[str, Values], l
                 names = tuple(pair.input for pair in head.pairs)
                 if len(mine) == len(theirs):
                     values[metric] = Values(tuple(mine), tuple(theirs), names)
-            except (entries.Failed, ValueError, KeyError) as error:
+            except (entries.Failed, Unavailable, ValueError, KeyError) as error:
                 problems.append(f"pictures of {metric}: {error}")
         yield one.number, values, problems
 
 
 def each(metric: str, side: pairs.PicturePairs) -> list[float]:
-    """A metric of every pair of pictures; of ``quality`` shares whose mean is the study's value."""
+    """A metric of every pair of pictures."""
     from mic2e_bench.run.scoring import entries
 
     family, _, rest = metric.partition(".")
     region = rest.removeprefix("truth").removeprefix("base").strip(".")
-    name = "lpips" if family == "quality" else family
-    found = [entries.values(name, pair)[region] for pair in side.pairs]
-    if family != "quality":
-        return found
-    without = [replace(pair, candidate=pair.nothing) for pair in side.pairs if pair.nothing]
-    if len(without) < len(found):
-        raise ValueError(f"there is no picture without information to compare with ({side.anchor})")
-    scale = float(np.mean([entries.values(name, pair)[region] for pair in without]))
-    if not scale:
-        raise ValueError(f"{side.anchor} is the reference itself")
-    return [100 * (1 - value / scale) for value in found]
+    return [entries.values(family, pair)[region] for pair in side.pairs]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 
 import helpers
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageFilter
 from mic2e_bench.catalog import registry
 from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.run import assemble, forkserver
 from mic2e_bench.run.scoring import entries, score
 
@@ -29,7 +30,7 @@ def study(tmp_path, pipeline="objectclear", images=2, seeds=(1, 2), **changes):
         shadow.save(tmp_path / "in" / f"in{index}.shadow.png")
     content = {"pipeline": pipeline, "inputs": folder, "study": "s", "protocol": {"seeds": list(seeds)}, **changes}
     sweep = {"vary": {"precision": ["bf16", "fp16"]}} if pipeline == "sam3" else {"vary": {"steps": [1, 2]}}
-    return params.resolve_study({**sweep, **content})
+    return params.resolve_study({name: value for name, value in {**sweep, **content}.items() if value is not None})
 
 
 def clean(index):
@@ -47,8 +48,11 @@ def stored(folder, image):
     return {"file": f"images/{sha256[:20]}.png", "sha256": sha256}
 
 
-def measured(study, results, make, again=None, status="ok"):
-    """Records of all trials whose images are ``make(number of the trial, number of the input, seed)``."""
+def measured(study, results, make, again=None, status="ok", **floor):
+    """Records of all trials whose images are ``make(number of the trial, number of the input, seed)``.
+
+    ``again`` and ``floor`` are the baseline's first image once more: repeated, and by the kinds of rounding.
+    """
     for number, trial in enumerate(study.trials):
         images = [
             {"input": name, "seed": seed, **stored(results / "s", make(number, index, seed))}
@@ -57,6 +61,8 @@ def measured(study, results, make, again=None, status="ok"):
         ]
         if again and trial is study.baseline:
             images[0]["again"] = stored(results / "s", again)
+        if floor and trial is study.baseline:
+            images[0]["floor"] = {name: stored(results / "s", image) for name, image in floor.items()}
         record.write(results, record.make(trial, status, images=images, environment=dict(here("cpu"))))
     return results
 
@@ -106,21 +112,25 @@ def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline)
         metric = registry.metrics()[name]
         values = [metric.compute(b, a) for a, b in zip(*pictures, strict=True)]
         entry = found[name]
-        assert entry["value"] == pytest.approx(np.mean(values), rel=1e-5)
-        assert (entry["unit"], entry["better"], entry["n"]) == (metric.unit, metric.better, 4)
+        # the ratio of all squared errors, not the mean of ratios
+        mean = np.mean(values) if name != "psnr" else -10 * np.log10(np.mean([10 ** (-v / 10) for v in values]))
+        assert entry["value"] == pytest.approx(mean, rel=1e-5)
+        assert (entry["unit"], entry["better"], entry["n"], entry["pairs"]) == (metric.unit, metric.better, 4, 4)
         assert entry["against"] == one.baseline.id
-        assert entry["ci95"][0] <= entry["value"] <= entry["ci95"][1]
+        assert entry["ci95"][0] - 1e-9 <= entry["value"] <= entry["ci95"][1] + 1e-9
+        assert (entry["told"], entry["visible"]) == ("too few", None)
     assert "stand-in" in found["lpips"]["backbone"]
     assert found["ssim"]["backbone"] is None
     best = quality(one, results, 0)
     assert (best["lpips"]["value"], best["psnr"]["value"], best["quality"]["value"]) == (0, 100, 100)
+    assert best["lpips"]["told"] == "same"
     assert quality(one, results, 2)["quality"]["value"] < found["quality"]["value"] < 100
-    assert found["quality"]["anchor"] == "the untouched input"
+    assert found["quality"]["backbone"] == "LDR-FLIP, 67 pixels per degree"  # never a stand-in's
 
 
 def test_regions_and_truth(tmp_path, inline):
     """A trial that only changes the inside is equal outside, and against the truth it is told from a good answer."""
-    one = study(tmp_path, metrics=["psnr", "lpips"])
+    one = study(tmp_path, metrics=["psnr", "lpips"], seeds=(1, 2, 3))
 
     def make(number, index, seed):
         image = clean(index)
@@ -128,7 +138,7 @@ def test_regions_and_truth(tmp_path, inline):
             image.paste((255, 0, 0), (20, 20, 30, 45))  # within the mask, down to its shadow
         return image
 
-    results = measured(one, tmp_path / "out", make)
+    results = measured(one, tmp_path / "out", make, ulp=clean(0))
     score.studies([one], results)
     good, bad = quality(one, results, 0), quality(one, results, 1)
     assert good["psnr.truth"]["value"] == 100
@@ -137,38 +147,92 @@ def test_regions_and_truth(tmp_path, inline):
     assert bad["psnr.truth.outside"]["value"] == bad["psnr.outside"]["value"] == bad["psnr.ring"]["value"] == 100
     assert bad["lpips.inside"]["value"] > bad["lpips"]["value"] > bad["lpips.outside"]["value"]
     assert bad["psnr.truth"]["against"] == "truth"
-    assert bad["psnr.truth"]["visible"] and not good["psnr.truth"]["visible"]
+    assert (bad["psnr.truth"]["told"], good["psnr.truth"]["told"]) == ("visible", "same")
+    entry = bad["lpips.truth"]
+    assert entry["difference"] == pytest.approx(entry["value"] - good["lpips.truth"]["value"])
+    assert entry["difference_ci95"] == pytest.approx([entry["difference"]] * 2)  # each picture lost the same
+    assert (entry["pairs"], bad["quality.truth"]["against"]) == (6, "truth")
 
 
-def test_less_than_the_noise_is_no_visible_difference(tmp_path, inline):
-    """One grey level is invisible; so is what another seed changes, and what a repeat changes."""
-    one = study(tmp_path, metrics=["lpips", "psnr"])
+def lifted(levels):
+    """Images that are so many grey levels brighter in each trial."""
+    return lambda number, index, seed: clean(index).point(lambda value: value + levels * number)
 
-    def make(levels):
-        def image(number, index, seed):
-            return Image.fromarray(np.asarray(clean(index).point(lambda v: v + levels * number)))
 
-        return image
-
-    results = measured(one, tmp_path / "grey", make(0.5))
+@pytest.mark.parametrize(
+    "levels, seeds, floor, told, floor_of",
+    [
+        (0.5, 3, {}, "rounding", "one grey level brighter"),  # nobody sees it, whatever rounding does
+        (6, 3, {}, "unknown", "one grey level brighter"),  # and nobody measured what rounding does
+        (6, 3, {"again": 20}, "rounding", "a repeat"),  # that is another picture
+        (6, 3, {"again": 0}, "unknown", "one grey level brighter"),  # an equal one is no floor
+        (6, 3, {"ulp": 0}, "visible", "one grey level brighter"),
+        (6, 3, {"ulp": 4, "kernel": 20, "batch": 0}, "rounding", "another attention kernel"),
+        (6, 2, {"ulp": 0}, "too few", "one grey level brighter"),
+        (0.5, 2, {"ulp": 0}, "too few", "one grey level brighter"),
+        (0, 1, {}, "same", "one grey level brighter"),
+    ],
+)
+def test_what_is_told_of_a_difference(tmp_path, inline, levels, seeds, floor, told, floor_of):
+    """Two inputs with so many seeds; rounding changes the baseline's first image by so many grey levels."""
+    one = study(tmp_path, metrics=["psnr", "flip"], seeds=range(seeds))
+    again = {name: clean(0).point(lambda value, by=by: value + by) for name, by in floor.items()}
+    results = measured(one, tmp_path / "out", lifted(levels), **again)
     score.studies([one], results)
-    entry = quality(one, results, 1)["psnr"]
-    assert (entry["floor_of"], entry["visible"]) == ("one grey level", False)
-    results = measured(one, tmp_path / "six", make(6))
-    score.studies([one], results)
-    assert all(quality(one, results, 1)[name]["visible"] for name in ("psnr", "lpips", "quality"))
-    results = measured(one, tmp_path / "repeat", make(6), again=clean(0).point(lambda v: v + 20))
-    score.studies([one], results)
-    entry = quality(one, results, 1)["psnr"]
-    assert (entry["floor_of"], entry["visible"]) == ("a repeat", False)
-    results = measured(one, tmp_path / "seed", lambda n, i, seed: clean(i).point(lambda v: v + 6 * n + 20 * seed))
-    score.studies([one], results)
-    entry = quality(one, results, 1)["psnr"]
-    assert (entry["floor_of"], entry["visible"]) == ("another seed", False)
-    assert entry["floor"] < entry["value"]
+    found = quality(one, results, 1)
+    assert {found[name]["told"] for name in ("psnr", "flip", "quality")} == {told}
+    assert found["psnr"]["floor_of"] == floor_of
+    assert found["psnr"]["visible"] is {"same": False, "rounding": False, "visible": True}.get(told)
+    assert comparable.told(record.read(record.path_of(results, "s", one.trials[1].id))) == told
 
 
-def test_generation_is_compared_at_the_reference_size_and_anchored_in_another_seed(tmp_path, inline):
+def test_another_seed_is_not_rounding(tmp_path, inline):
+    one = study(tmp_path, metrics=["psnr"], seeds=range(3))
+    make = lambda n, i, seed: clean(i).point(lambda v: v + 6 * n + 20 * seed)  # noqa: E731
+    results = measured(one, tmp_path / "out", make, ulp=make(0, 0, 0))
+    score.studies([one], results)
+    assert quality(one, results, 1)["psnr"]["told"] == "visible"
+
+
+@pytest.mark.parametrize("nearer, told", [(True, "rounding"), (False, "visible")])
+def test_what_is_nearer_to_float32_than_the_baseline_is_not_worse(tmp_path, inline, nearer, told):
+    """The baseline is 8 levels off; a setting 6 levels off on the other side is far from it, and no worse."""
+    trials = [{"precision": "fp32"}, {"steps": 4}]
+    one = study(
+        tmp_path, metrics=["lpips", "psnr"], seeds=range(3), vary=None, baseline={"precision": "bf16"}, trials=trials
+    )
+    off = [8, 0, -6 if nearer else -12]
+    make = lambda number, index, seed: clean(index).point(lambda v: 40 + 0.5 * v + off[number])  # noqa: E731
+    results = measured(one, tmp_path / "out", make, ulp=make(0, 0, 0))
+    assert score.studies([one], results) == []
+    found = quality(one, results, 2)
+    assert found["psnr"]["told"] == found["quality"]["told"] == told
+    entry = found["psnr.float32"]
+    assert (entry["against"], entry["pairs"]) == ("float32", 6)
+    assert (entry["difference"] > 0) is nearer
+    assert entry["difference"] == found["psnr"]["difference"]
+    assert quality(one, results, 1)["psnr.float32"]["value"] == 100
+    assert [comparable.is_baseline(one) for one in records_of(results, one)] == [True, False, False]
+
+
+def records_of(results, study):
+    return [record.read(record.path_of(results, "s", trial.id)) for trial in study.trials]
+
+
+def test_without_the_package_flip_is_named_and_scored_when_it_is_there(tmp_path, inline, monkeypatch):
+    one = study(tmp_path, metrics=["flip", "psnr"])
+    results = measured(one, tmp_path / "out", blurred)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "flip_evaluator", None)
+        assert any("flip-evaluator is not installed" in problem for problem in score.studies([one], results))
+        found = quality(one, results, 1)
+        assert (found["flip"]["value"], found["quality"]["value"]) == (None, None)
+        assert comparable.told(records_of(results, one)[1]) == "too few"  # by what was scored
+    assert score.studies([one], results) == []
+    assert quality(one, results, 1)["flip"]["value"] > 0
+
+
+def test_generation_is_compared_at_the_reference_size(tmp_path, inline):
     one = study(tmp_path, "flux-schnell", metrics=["lpips", "psnr"], baseline={"resolution": 64})
     pictures = [helpers.picture(SIZE, 10 * seed) for seed in range(4)]
 
@@ -181,19 +245,8 @@ def test_generation_is_compared_at_the_reference_size_and_anchored_in_another_se
     found = quality(one, results, 1)
     assert found["lpips"]["resized"] == "48x40 to 96x80"
     assert 0 < found["quality"]["value"] < 100
-    assert found["quality"]["anchor"] == "the baseline's image of another seed"
-    assert not [key for key in found if "truth" in key or "inside" in key]
-    assert found["psnr"]["floor_of"] == "one grey level"
-    single = study(tmp_path, "flux-schnell", seeds=[1], metrics=["lpips"], baseline={"resolution": 64})
-    results = measured(single, tmp_path / "single", make)
-    score.studies([single], results)
-    assert quality(single, results, 1)["quality"]["anchor"] == "the baseline's image of another input"
-    alone = study(tmp_path / "alone", "flux-schnell", images=1, seeds=[1], baseline={"resolution": 64})
-    results = measured(alone, tmp_path / "one", make)
-    assert score.studies([alone], results) == []
-    entry = quality(alone, results, 1)["quality"]
-    assert (entry["value"], entry["anchor"]) == (None, "missing: the baseline has one input and one seed")
-    assert quality(alone, results, 1)["lpips"]["value"] > 0
+    assert not [key for key in found if "truth" in key or "inside" in key or "float32" in key]
+    assert found["psnr"]["floor_of"] == "one grey level brighter"
 
 
 def test_inpainting_is_right_where_it_keeps_the_shadow(tmp_path, inline):
@@ -215,6 +268,22 @@ def test_masks_are_scored_by_their_overlap(tmp_path, inline):
     score.studies([one], results)
     assert {key: entry["value"] for key, entry in quality(one, results, 1).items()} == {"iou": 1, "iou.truth": 1}
     assert {key: entry["value"] for key, entry in quality(one, results, 2).items()} == {"iou": 0, "iou.truth": 0}
+
+
+def test_a_mask_that_differs_by_less_than_its_edge_is_no_visible_difference(tmp_path, inline):
+    """The small disc has 800 pixels, 100 of them at its edge; one that is gone is not seen, the half of it is."""
+    one = study(tmp_path, "sam3", images=5, seeds=[1])
+
+    def make(number, index, seed):
+        mask = helpers.mask(SIZE)
+        mask.paste(0, (0, 0, *[(0, 0), (12, 24), (24, 40)][number]))
+        return mask
+
+    results = measured(one, tmp_path / "out", make, ulp=make(0, 0, 1))
+    score.studies([one], results)
+    assert [quality(one, results, number)["iou"]["told"] for number in range(3)] == ["same", "rounding", "visible"]
+    assert quality(one, results, 1)["iou"]["floor_of"] == "half a pixel at the edge"
+    assert quality(one, results, 1)["iou"]["value"] < 1
 
 
 def test_scoring_twice_does_nothing_and_what_changed_is_scored_again(tmp_path, inline, monkeypatch):
