@@ -57,11 +57,17 @@ def of_products(above: Sequence[Record], below: Sequence[Record], study: Record)
         seconds = [[np.median(one.latency_s) / one.batch for one in side] for side in (above, below)]
         return Speedup(float(np.prod(seconds[0]) / np.prod(seconds[1])), None, why, interleaved)
     value, ends = statistics.over_builds([one.latency_s for one in above], [one.latency_s for one in below], builds)
-    from_itself, _ = statistics.over_builds([study.latency_s], [study.placebo_s], builds)
     images = math.log(math.prod(one.batch for one in below) / math.prod(one.batch for one in above))
-    wider = abs(from_itself) * len(above)
+    wider = abs(math.log(from_itself(study))) * len(above)
     low, high = (float(np.exp(end + images)) for end in (ends[0] - wider, ends[1] + wider))
     return Speedup(float(np.exp(value + images)), [low, high], "", True)
+
+
+def from_itself(baseline: Record) -> float | None:
+    """A baseline's seconds over those of its placebo; ``None`` where it has none."""
+    if not len(baseline.placebo_s) == len(baseline.latency_s) == len(baseline.builds) > 0:
+        return None
+    return math.exp(statistics.over_builds([baseline.latency_s], [baseline.placebo_s], baseline.builds)[0])
 
 
 def _lacking(records: Sequence[Record], study: Record, interleaved: bool) -> str:
@@ -72,7 +78,7 @@ def _lacking(records: Sequence[Record], study: Record, interleaved: bool) -> str
     builds = len(set(one.builds)) if len(one.builds) == len(one.latency_s) else 1
     if builds < statistics.ENOUGH:
         return "one build" if builds <= 1 else f"{builds} builds, fewer than {statistics.ENOUGH}"
-    if study.rounds != one.rounds or not len(study.placebo_s) == len(study.latency_s) == len(one.builds):
+    if study.rounds != one.rounds or study.builds != one.builds or from_itself(study) is None:
         return f"no placebo ({study.placebo_failed})" if study.placebo_failed else "no placebo"
     if any(comparable.disturbed(each) for each in (*records, study)):
         return "disturbed"

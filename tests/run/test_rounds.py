@@ -75,28 +75,80 @@ def test_trials_take_turns_across_builds(tmp_path, monkeypatch):
         assert one["timing"]["calls_s"] > sum(one["timing"]["latency_s"])
         assert all(receipt["applied"] for receipt in one["receipts"].values())
     calls = [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
-    turns = calls[-12:]
-    assert [name for name, *_ in turns] == ["fp32 1", "fp32 2", "bf16 1", "bf16 2"] * 3
+    turns, names = calls[-12:], ("fp32 1", "fp32 2", "bf16 1", "bf16 2")
+    drawn = [[name for name, *_ in turns[at : at + 4]] for at in (0, 4, 8)]
+    assert all(sorted(each) == sorted(names) for each in drawn) and len(set(map(tuple, drawn))) > 1
+    labels = ("baseline", "steps=2, precision=fp32", "steps=1, precision=bf16", "steps=2, precision=bf16")
+    for name, label in zip(names, labels, strict=True):
+        assert records[label]["timing"]["turns"] == [each.index(name) for each in drawn]
+        assert records[label]["timing"]["builds"] == [0, 0, 0]
     assert len({pid for _, pid, _ in turns}) == 2 and not any(callbacks for *_, callbacks in turns)
     assert helpers.whole(tmp_path)
     old = helpers.frozen(tmp_path)
     assert helpers.run(study(), tmp_path).measured == 0 and helpers.frozen(tmp_path) == old
 
 
-def test_tables_show_the_interval_and_say_how_it_was_measured(tmp_path):
+def test_tables_show_the_ratio_alone_and_say_how_it_was_measured(tmp_path):
     helpers.run(study(vary={"steps": [1, 2]}, protocol={**TURNS, "repeats": 4}), tmp_path)
     helpers.run(tiny(study="apart", protocol={"warmup": 1, "repeats": 3}), tmp_path)
     for content, words in ((study(vary={"steps": [1, 2]}, protocol={**TURNS, "repeats": 4}), "were interleaved"),
                            (tiny(study="apart", protocol={"warmup": 1, "repeats": 3}), "not interleaved")):  # fmt: skip
         found = findings.read(helpers.study(content), tmp_path)
         row = found.trials.iloc[1]
-        assert row["speedup_ci95_low"] <= row["speedup"] <= row["speedup_ci95_high"]
-        text = tables.main(found).text()
-        assert "× [" in text and words in " ".join(text.split())
+        text = " ".join(tables.main(found).text().split())
+        why = "one build" if words == "were interleaved" else "not interleaved"
+        assert row["speedup"] > 0 and row["speedup_why"] == why and "× [" not in text
+        assert words in text and f"A ratio without an interval ({why}: 1) concludes nothing." in text
         records = list(found.records.values())
         assert ratios.speedup(*records).interleaved is (words == "were interleaved")
-        assert "1.00×" in text and "1.00× [" not in text.splitlines()[2]
         assert f"speedup_ratio{'_ci95_low'}" in tables.csv(found)
+
+
+SPREAD = {"warmup": 1, "repeats": 5, "seeds": [42], "interleave": True, "builds": 3}
+
+
+def by_group(fault, trials, images, pipe):
+    """The worker's process, in which the placebo, or a later build of the trials, fails in its warm-up."""
+    if images is None and len(trials) == {"placebo": 1, "later": 2}[fault]:
+        helpers.before_calls(lambda build: _raise() if build.call["steps"] == len(trials) else None)
+    worker.main(trials, images, pipe)
+
+
+def test_rounds_are_spread_over_builds_and_the_baseline_is_there_twice(tmp_path, monkeypatch):
+    watch(monkeypatch, tmp_path / "calls")
+    made = study(vary={"steps": [1, 2]}, protocol=SPREAD)
+    assert helpers.run(made, tmp_path).measured == 2
+    one, other = (on_disk(tmp_path)[label]["timing"] for label in ("baseline", "steps=2"))
+    assert one["builds"] == other["builds"] == [0, 1, 1, 2, 2] and one["rounds"] == other["rounds"]
+    assert len(one["latency_s"]) == len(other["latency_s"]) == len(one["placebo_s"]) == 5
+    assert "placebo_s" not in other and one["ended_by"]["repeats"] == "count"
+    assert sorted(one["turns"] + other["turns"])[0] == 0 and max(one["turns"] + other["turns"]) == 2
+    calls = [json.loads(line)[:2] for line in (tmp_path / "calls").read_text().splitlines()]
+    # by process, those of a build together: a warm-up of each trial, then its rounds; the first also has its pictures
+    pids = list(dict.fromkeys(pid for _, pid in calls))
+    counts = [sorted(name for name, pid in calls if pid == mine) for mine in pids]
+    assert len(pids) == 6
+    assert counts[0].count("fp32 1") == counts[0].count("fp32 2") == 1 + 2 + 1 and counts[1] == ["fp32 1"] * 2
+    for build in (counts[2:4], counts[4:]):
+        assert build == [["fp32 1"] * 3 + ["fp32 2"] * 3, ["fp32 1"] * 3]
+    assert helpers.whole(tmp_path) and helpers.run(made, tmp_path).measured == 0
+    baseline, record = (helpers.records(tmp_path)[label] for label in ("baseline", "steps=2"))
+    assert ratios.speedup(baseline, record).why == "3 builds, fewer than 6"
+
+
+@pytest.mark.parametrize("fault", ["placebo", "later"])
+def test_a_failure_in_a_build_of_many(fault, tmp_path, monkeypatch):
+    helpers.workers(monkeypatch, by_group, fault)
+    helpers.run(study(vary={"steps": [1, 2]}, protocol={**SPREAD, "repeats": 3}), tmp_path)
+    found = on_disk(tmp_path)
+    broken, timing = found["steps=2"], found["baseline"]["timing"]
+    assert found["baseline"]["status"] == "ok" and timing["builds"] == [0, 1, 2]
+    if fault == "placebo":  # it costs the interval
+        assert broken["status"] == "ok" and "placebo_s" not in timing
+        assert timing["placebo_failed"].startswith("error: ArithmeticError: on the second round")
+    else:  # its trial, and the other goes on in rounds of its own
+        assert broken["status"] == "error" and broken["reason"].startswith("ArithmeticError")
+        assert broken["environment"]["log"].endswith(".later.log") and len(timing["placebo_s"]) == 3
 
 
 @pytest.mark.parametrize(

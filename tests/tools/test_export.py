@@ -131,6 +131,7 @@ def test_every_value_of_every_toggle_is_code():
         "channels_last": ("denoiser",), "vae_slicing": (True,), "scheduler": ("default",), "quantize_parts": ("both",),
         "steps": (3,), "guidance": (3.0,), "resolution": (256,), "resample": ("nearest",), "prompt_kind": ("points",),
         "compile_fullgraph": (True,), "compile_dynamic": (True,), "compile_cache": ("kept",), "device": ("cuda",),
+        "wait_policy": ("passive", "active"),
     }  # fmt: skip
     assert set(values) == set(registry.toggles())
     for name, pipeline in registry.pipelines().items():

@@ -24,7 +24,7 @@ from mic2e_bench.errors import BadInput, UsedUp
 from mic2e_bench.plan.trial import Group, Trial, grouped
 from mic2e_bench.records import record
 from mic2e_bench.run import forkserver
-from mic2e_bench.tools.budget.durations import Durations, rounds_key
+from mic2e_bench.tools.budget.durations import Durations, builds, rounds_key
 from mic2e_bench.units import duration, working_time
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ class Budget:
         return self.has_time_for(self.together_s(groups))
 
     def together_s(self, groups: Sequence[Group]) -> float:
-        """All of these in rounds."""
+        """All of these in rounds, and where those are spread over builds, one trial a second time."""
         known = self.durations.bounds.get(rounds_key(groups), 0.0)
-        return max(known, sum(self.durations.group_s(group) for group in groups))
+        twice = [groups[0][:1]] if builds(groups[0][0]) > 1 else []
+        return max(known, sum(self.durations.group_s(group) for group in (*groups, *twice)))
 
     def cut(self, trial: Trial, loaded: bool, seconds: float, folder: Path) -> None:
         """End what is being measured; remembers beside the study that it takes longer than what it had.

@@ -130,9 +130,9 @@ class Durations:
         return found
 
     def group_s(self, group: Iterable[Trial]) -> float:
-        """A build and all these trials of it."""
+        """A build and all these trials of it; where rounds are spread over builds, all of them."""
         group = list(group)
-        return self.load_s(group[0]) + sum(map(self.trial_s, group))
+        return builds(group[0]) * self.load_s(group[0]) + sum(map(self.trial_s, group))
 
     def cut(self, key: str, seconds: float) -> None:
         """Remember that this time was too short for a trial (its id), a build (its key) or rounds."""
@@ -169,7 +169,12 @@ def typical_calls(trial: Trial) -> float:
     """Calls of a trial; where it ends by itself, twice the least that it can."""
     warmup, repeats = trial.protocol["warmup"], trial.protocol["repeats"]
     timed = repeats if isinstance(repeats, int) else min(2 * repeats["min"], repeats["max"])
-    return (6 if warmup == protocol.STEADY else warmup) + timed + pictures(trial)
+    return builds(trial) * (6 if warmup == protocol.STEADY else warmup) + timed + pictures(trial)
+
+
+def builds(trial: Trial) -> int:
+    """The builds that a trial's rounds are spread over."""
+    return trial.protocol.get("builds", 1) if trial.is_in_rounds else 1
 
 
 def rounds_key(groups: Iterable[Iterable[Trial]]) -> str:
