@@ -93,6 +93,9 @@ def caption(found: Findings) -> str:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
     if found.memory == RSS:
         parts.append("Peak RSS: the whole process during a call, the libraries included.")
+    if shared := [one for one in found.records.values() if "shared_process" in one.memory]:
+        why = shared[0].memory["shared_process"]
+        parts.append(f"Peaks of {', '.join(one.label for one in shared)}: of the process that made all calls ({why}).")
     if found.trials[ABOVE].notna().any():
         parts.append("Above loaded: the peak less what the loaded pipeline held before the call.")
     backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)

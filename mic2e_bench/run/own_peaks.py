@@ -24,42 +24,43 @@ LONGEST_LOAD_S = 60.0  # of a build that is loaded again for them; of a slower o
 
 
 class OwnPeaks:
-    """``of(trial)`` is a record's ``memory`` of a trial on the CPU; empty on a GPU, and with ``why`` where none is."""
+    """``of(trial, ...)`` is a part of a record's ``memory`` for a trial on the CPU; on a GPU it is empty."""
 
     def __init__(self, trials: Iterable[Trial]) -> None:
         """Before anything is loaded."""
         self.trials = {trial.id: trial for trial in trials}
-        first, *_ = self.trials.values()
-        self.on_cpu, self.why = first.settings["device"] == "cpu" and sys.platform == "linux", ""
+        self.on_cpu = next(iter(self.trials.values())).settings["device"] == "cpu" and sys.platform == "linux"
         self.kept: list[snapshot.Snapshot] = []
-        if self.on_cpu and any(trial.label == "baseline" for trial in self.trials.values()):
-            self._keep(None)
+        self.why = ""  # there is none of a state
+        self.keep(None)
 
-    def loaded(self, build: Build) -> None:
-        """The build is there, and nothing was called."""
+    def keep(self, build: Build | None) -> None:
+        """This process as it is: with the build, of which nothing was called yet, where there is one.
+
+        What cannot be forked after its loading (ONNX Runtime has threads) is loaded again for each trial.
+        """
         if self.on_cpu:
-            self._keep(build)
-
-    def _keep(self, build: Build | None) -> None:
-        try:
-            self.kept.append(snapshot.Snapshot(lambda *args: self._told(build, *args)))
-        except snapshot.Unforkable as error:
-            self.why = f"peaks of memory are of the process that made all calls: {error}"
+            try:
+                self.kept.append(snapshot.Snapshot(lambda *args: self._told(build, *args)))
+            except snapshot.Unforkable as error:
+                self.why = str(error)
 
     def _told(self, build: Build | None, id: str, most: int | None) -> dict[str, Any]:
         """The work in a fork; what stops it comes back as the status and the reason of a failure."""
         try:
             if build:
                 return peaks(build, self.trials[id], most)
-            made, _ = assemble.make_build(self.trials[id])
-            return snapshot.Snapshot(lambda: self._told(made, id, most))()  # as far from its loading as the others
+            build, _ = assemble.make_build(self.trials[id])
+            with contextlib.suppress(snapshot.Unforkable):  # a fork of it lacks what only its loading touched
+                return snapshot.Snapshot(lambda: self._told(build, id, most))()
+            return peaks(build, self.trials[id], most)
         except Exception as error:
             return {"failed": (failures.classify(error), failures.describe(error))}
 
     def of(self, trial: Trial, build: Build, load_s: float) -> dict[str, Any]:
         """Raises ``failures.Told`` for what stopped a call."""
-        if not self.on_cpu or self.why:
-            return {}
+        if not self.kept:
+            return {"shared_process": self.why} if self.on_cpu else {}
         found = self._asked(self.kept[-1], trial, None)
         first = found.pop("first_peak_rss_bytes")
         if trial.label == "baseline" and first:

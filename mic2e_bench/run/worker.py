@@ -55,7 +55,7 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
             own = own_peaks.OwnPeaks(trials)
             build, load = assemble.make_build(trials[0])
             load["memory"] |= probes.loaded_vram(build.device)
-            own.loaded(build)
+            own.keep(build)
         if failed:
             return
         for trial in trials:
@@ -71,7 +71,6 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
                 parts["timing"].update(load["timing"])
                 tell("memory", 1.0)
                 parts["memory"] |= own.of(trial, build, load["timing"]["load_s"])
-                parts["remarks"] += [own.why] if own.why else []
                 phases = {**load["memory"]["phases"], **parts["memory"].get("phases", {})}
                 parts["memory"] |= {**load["memory"], "phases": phases}
                 if trial.protocol.get("cost"):
