@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageFilter
 
+from mic2e_bench.catalog.metrics import flip
+from mic2e_bench.errors import Unavailable
 from mic2e_bench.report import markup
 
 PAGE_PX, STORED_PX = 172, 264  # width of an image on the page, and as stored
@@ -70,6 +72,18 @@ def difference(image: Image.Image, reference: Image.Image, gain: int | None) -> 
     pixels[ours & theirs] = 200
     pixels[ours & ~theirs], pixels[theirs & ~ours] = ADDED, LOST
     return Image.fromarray(pixels)
+
+
+def seen(image: Image.Image, reference: Image.Image) -> Image.Image | None:
+    """FLIP's map of the two as large as a page stores them, black where there is none; ``None`` without the package."""
+    import matplotlib
+
+    size = (STORED_PX, max(1, round(STORED_PX * reference.height / reference.width)))
+    try:
+        found = flip.error_map(*(pixels_of(each, size).astype(np.float32) / 255 for each in (image, reference)))
+    except Unavailable:
+        return None
+    return Image.fromarray(matplotlib.colormaps["magma"](found, bytes=True)[..., :3].copy())
 
 
 def address(image: Image.Image, size: tuple[int, int] = (STORED_PX, 2 * STORED_PX), quality: int = 86) -> str:

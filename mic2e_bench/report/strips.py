@@ -1,4 +1,4 @@
-"""Strips of images: the input, the baseline, every trial, and under each its difference to the baseline."""
+"""Strips of images: the input, the baseline, every trial, under each its difference to the baseline and FLIP's map."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_ROW = 6
 
 @dataclass(frozen=True)
 class StripCell:
-    """One place of a strip: an image under its name, and a second one below (the difference); both may lack."""
+    """One place of a strip: an image under its name, a second one below (the difference), FLIP's map; all may lack."""
 
     name: str
     image: Image.Image | None = None
@@ -33,6 +33,7 @@ class StripCell:
     second: Image.Image | None = None
     below: str = ""
     marked: bool = False
+    third: Image.Image | None = None
 
 
 def html(found: Findings, most: int = 2) -> Markup:
@@ -57,7 +58,9 @@ def strip(found: Findings, name: str, seed: int) -> dict[str, Any]:
     for _, row in found.trials.iterrows():
         cells.append(_cell(found, row, images[row["id"]], reference, item, gain))
     compared = reference is not None and len(found.trials) > 1
-    below = f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)."
+    below = f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)"
+    mapped = any(cell.third for cell in cells)
+    below += "; and FLIP's map at this size, where a person sees a difference (black: none)." if mapped else "."
     if masks:
         below = "Below each mask: what it adds to the baseline's (green) and what it lacks (orange)."
     prompt = next((text for text in (item.caption, item.prompt, item.text) if text), "") if item else ""
@@ -123,4 +126,5 @@ def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item:
         return StripCell(row["label"], shown, note, below="the baseline has no image", marked=marked)
     apart = pixels.difference(image, reference, None if masks else gain)
     below = "" if image.size == reference.size else f"resized from {image.width}×{image.height}"
-    return StripCell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked)
+    seen = None if masks or apart is None else pixels.seen(image, reference)
+    return StripCell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked, seen)

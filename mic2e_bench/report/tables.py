@@ -12,7 +12,8 @@ import pandas
 
 from mic2e_bench import files, texts
 from mic2e_bench.plan.params import Study
-from mic2e_bench.plan.settings import show
+from mic2e_bench.plan.settings import show, words
+from mic2e_bench.records import comparable
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
 from mic2e_bench.report import findings, footnotes
 from mic2e_bench.report.findings import Findings
@@ -91,6 +92,7 @@ def caption(found: Findings) -> str:
     parts += footnotes.caption(found)
     if found.main_metrics:
         parts.append("Quality is scored against the baseline's image on the same input and seed.")
+        parts += _told(found)
     if found.memory == RSS:
         parts.append("Peak RSS: the whole process during a call, the libraries included.")
     if shared := [one for one in found.records.values() if "shared_process" in one.memory]:
@@ -100,10 +102,27 @@ def caption(found: Findings) -> str:
         parts.append("Above loaded: the peak less what the loaded pipeline held before the call.")
     backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
     if backbones and not all(text in found.stand_ins for text in backbones):
-        parts.append(f"Backbone: {'; '.join(backbones)}.")
+        parts.append(f"Measured with: {'; '.join(backbones)}.")
     if (found.trials["status"] == "not_applied").any():
         parts.append("NOT APPLIED: a setting was asked for and not in force, so no speed-up is credited.")
     return " ".join(parts)
+
+
+def _told(found: Findings) -> list[str]:
+    """Which trials' pictures cannot be told from the baseline's, where that can be said; and the trial that lacks."""
+    known = [
+        (label, found.records.get(id)) for label, id in zip(found.trials["label"], found.trials["id"], strict=True)
+    ]
+    said = [(label, comparable.told(one)) for label, one in known[1:] if one and one.quality]
+    few = bool(said) and all(word in ("too few", "same") for _, word in said)
+    parts = ["Fewer than five pairs of input and seed: too few pictures to conclude from them."] if few else []
+    if rounding := [label for label, word in said if word == "rounding"]:
+        parts.append(f"Pictures that cannot be told from rounding: {', '.join(rounding)}.")
+    wanted = comparable.in_float32(found.study.baseline.settings)
+    if wanted and all(one.settings != wanted for one in found.study.trials):
+        lacking = {name: value for name, value in wanted.items() if found.study.baseline.settings[name] != value}
+        parts.append(f"There is no float32 reference: for one add the trial {words(lacking)}.")
+    return parts
 
 
 def _speedup_words(found: Findings) -> str:

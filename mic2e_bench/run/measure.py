@@ -56,7 +56,7 @@ def measure(build: Build, trial: Trial, images: Path, tell: Tell, timed: Mapping
     for stored, picture in zip(shots.images, build.latest, strict=False):
         stored["again"] = store(picture, images)
     if trial.is_baseline:
-        remarks += shots.round(*wanted[0])
+        shots.round(*wanted[0])
     samples = timed["warmup_s"] + timed["latency_s"]
     timing = {**timed, **shots.timing, "first_call_s": samples[0], "calls_s": sum(samples) + shots.calls_s}
     timing |= sampling.judge(timing)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,7 +21,6 @@ from mic2e_bench.catalog.kernels import can_count, count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.watch import watch
 from mic2e_bench.machine import probes
-from mic2e_bench.run.failures import describe
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
 
@@ -72,23 +73,22 @@ class Shots:
                 build.pipeline.call(build, item, seed)
             self.calls_s += elapsed.seconds
 
-    def round(self, item: Item, seed: int) -> list[str]:
-        """The first image again with nothing but its rounding changed, into its ``floor``; which could not be made."""
-        build, floor, lacking = self.build, self.images[0].setdefault("floor", {}), []
+    def round(self, item: Item, seed: int) -> None:
+        """The first image again with nothing but its rounding changed, into its ``floor``.
+
+        A kind that cannot be had lacks there, and the log says why: that is no failure of the trial.
+        """
+        build, floor = self.build, self.images[0].setdefault("floor", {})
         with probes.clock(build.device) as elapsed, build.around():
             for name, call in rounding.calls(build, item, seed).items():
                 try:
                     picture = call()
-                except (
-                    RuntimeError,
-                    MemoryError,
-                    ValueError,
-                ) as error:  # a floor that lacks is no failure of the trial
-                    lacking.append(f"no floor of rounding by {rounding.KINDS[name]}: {describe(error)}")
+                except Exception:
+                    traceback.print_exc(file=sys.stderr)
                 else:
-                    floor[name] = store(picture, self.folder)
+                    if not any(painted.faults(build, item, seed, [], [picture])[1]):
+                        floor[name] = store(picture, self.folder)
         self.calls_s += elapsed.seconds
-        return lacking
 
     @contextmanager
     def _witness(self, peaks: probes.Peaks) -> Iterator[None]:

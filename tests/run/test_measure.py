@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import helpers
+import numpy as np
 import pytest
 import torch
 from helpers import tiny
@@ -26,9 +27,11 @@ def build():
     return made
 
 
-def measured(build, folder, **protocol):
+def measured(build, folder, is_baseline=False, **protocol):
     content = tiny(protocol={"warmup": 1, "repeats": 2, "seeds": [1, 2], **protocol})
     trial = helpers.study({**content, "baseline": {**content["baseline"], "steps": 3}}).baseline
+    assert trial.is_baseline
+    trial = replace(trial, is_baseline=is_baseline)
     assemble.next_trial(build, trial)
     stages = []
     parts = measure.measure(build, trial, folder, lambda stage, share: stages.append((stage, share)))
@@ -72,6 +75,35 @@ def test_timed_calls_have_no_witness_and_no_callback(build, tmp_path, monkeypatc
     # then the memory pass: the first call with the witness, the last one with the count of kernels
     assert seen == [(False, 0)] * 3 + [(True, 1), (True, 0)]
     assert build.on_step == [] and "forward" not in vars(build.denoiser)
+
+
+def test_a_baselines_first_picture_is_made_again_with_other_rounding(build, tmp_path):
+    """After all else, and nothing that is measured knows of it."""
+    parts, stages, _ = measured(build, tmp_path, is_baseline=True)
+    first, second = parts["images"]
+    assert list(first["floor"]) == ["ulp", "kernel", "batch"] and "floor" not in second
+    pixels = [_pixels(tmp_path, each).astype(int) for each in (first, *first["floor"].values())]
+    assert max(np.abs(other - pixels[0]).max() for other in pixels[1:]) <= 8  # of float32: hardly anything
+    assert np.abs(_pixels(tmp_path, second).astype(int) - pixels[0]).max() > 8  # another seed is another picture
+    assert len(stages) == 5 and len(parts["timing"]["latency_s"]) == 2
+    assert "forward" not in vars(build.denoiser) and build.call["batch"] == 1 and len(build.witness.denoiser) == 3
+    floor = {name: each["sha256"] for name, each in first["floor"].items()}
+    again = measured(build, tmp_path, is_baseline=True)[0]["images"][0]["floor"]
+    assert {name: each["sha256"] for name, each in again.items()} == floor
+
+
+def test_a_kind_of_rounding_that_cannot_be_had_lacks(build, tmp_path, monkeypatch):
+    def call(build, item, seed):
+        return [helpers.picture((96, 80))]  # whatever the batch
+
+    monkeypatch.setattr(build, "pipeline", replace(build.pipeline, call=call))
+    parts, *_ = measured(build, tmp_path, is_baseline=True)
+    assert list(parts["images"][0]["floor"]) == ["ulp", "kernel"] and parts["invalid"] == []
+
+
+def _pixels(folder, stored):
+    with Image.open(folder / stored["file"].removeprefix("images/")) as image:
+        return np.asarray(image)
 
 
 def test_a_call_that_fails_leaves_no_wrapper(build, tmp_path, monkeypatch):

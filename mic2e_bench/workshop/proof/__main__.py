@@ -19,7 +19,10 @@ from mic2e_bench.machine import environment
 from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
-ORDER = ("fidelity", "memory", "overhead", "agreement", "studies", "reading", "kills", "gate", "landscape")
+ORDER = (
+    "fidelity", "memory", "overhead", "agreement", "studies", "rounding", "seeing", "reading", "kills", "gate",
+    "landscape",
+)  # fmt: skip
 PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
