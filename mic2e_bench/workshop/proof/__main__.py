@@ -20,7 +20,7 @@ from mic2e_bench.machine import environment
 from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
-ORDER = ("fidelity", "memory", "overhead", "agreement", "reading", "kills", "gate", "landscape")
+ORDER = ("fidelity", "memory", "fit", "overhead", "agreement", "reading", "kills", "gate", "landscape")
 PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
