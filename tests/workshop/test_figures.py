@@ -2,6 +2,7 @@
 
 import pytest
 
+from mic2e_bench import documents
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.workshop.proof import fit
@@ -18,8 +19,10 @@ def test_published_figures_are_met(one):
 
 
 def test_every_figure_can_be_rehearsed():
-    """Its settings are ones, its source says where and when; what is held to no figure says why."""
+    """Its settings are ones, its source says where and when; an estimate that is not held to a figure says why."""
     assert len(TRIED) == 3
+    sources = documents.yaml_value(fit.FIGURES.read_text(encoding="utf-8"))["sources"]
+    assert all({"title", "url", "date", "card", "setting"} <= source.keys() for source in sources.values())
     for one in FIGURES:
         resolve({**one.settings, "device": "cuda"}, registry.pipeline(one.pipeline), one.what)
         assert one.gib > 0 and one.counts in ("allocated", "reserved") and one.of in ("call", "loading", "process")
