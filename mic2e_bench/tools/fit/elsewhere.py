@@ -46,3 +46,4 @@ def _kept(module: nn.Module) -> Iterator[nn.Linear]:
 
 
 HERE = Elsewhere()
+CONFIGURED = Elsewhere(configured=True, cached=True)

@@ -27,7 +27,8 @@ CONTEXT = 690 * MIB
 ASSUMED = (
     f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator, "
     "as measured on an H100",
-    "weights are read into main memory and placed from there; bitsandbytes quantises layer by layer on the card",
+    "weights are read into main memory and placed from there; bitsandbytes quantises in place, layer by layer on the "
+    "card, as `run` does it; what PipelineQuantizationConfig needs, which quantises less, has a column of its own",
     f"cuBLAS's workspace is {WORKSPACE // MIB} MiB; on cards before Hopper {OLDER_WORKSPACE / MIB:.1f} MiB",
     "a convolution copies its channels-first input and output for cuDNN's tensor cores; not where channels_last",
     "fused attention kernels hold no matrix of scores, whichever of them it is",
@@ -42,10 +43,10 @@ NOT_MODELLED = {
     "offload": (lambda value: value == "group", "the side stream of group offload, which has cached memory of its own"),
     "guidance_stop": (lambda value: value < 1, "nothing: the guided steps decide the peak"),
 }
-# settings that decide memory; others share an estimate
+# settings that decide what is allocated when; others share a rehearsal
 DECIDE = (
-    "attention", "batch", "channels_last", "engine", "expandable_segments", "fused_qkv", "offload", "precision",
-    "prompt_kind", "quantize", "quantize_parts", "resolution", "vae_slicing", "vae_tiling",
+    "attention", "batch", "channels_last", "fused_qkv", "offload", "precision", "prompt_kind", "quantize",
+    "quantize_parts", "resolution", "vae_slicing", "vae_tiling",
 )  # fmt: skip
 
 

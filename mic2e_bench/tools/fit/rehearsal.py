@@ -118,7 +118,7 @@ def rehearse(
     fake = Hollow()
     for name, module in modules.items():
         for entry in ENTRIES.get(name, ENTRIES[""]):
-            tracing = Tracing(trace, None if name in unpacked else workspace)
+            tracing = Tracing(trace, None if name in unpacked else workspace, fake)
             _put_door(name, module, entry, fake, tracing, device, stages)
     _call(build, settings, size)
     return Rehearsed(trace.events, loaded, tuple(stages), weights)

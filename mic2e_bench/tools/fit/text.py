@@ -92,8 +92,8 @@ def errors(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
     return f"Error against measured records\n{text}"
 
 
-def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mapping[str, float],
-            compared: Sequence[Compared], model: str) -> dict[str, Any]:  # fmt: skip
+def as_json(made: Estimate, configured: Estimate | None, columns: Mapping[str, Estimate | str],
+            cards: Mapping[str, float], compared: Sequence[Compared], model: str) -> dict[str, Any]:  # fmt: skip
     """The same for programs, in bytes."""
 
     def one(given: Estimate | str) -> dict[str, Any]:
@@ -120,6 +120,7 @@ def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mappin
         "weights_bytes": dict(made.weights),
         "stages_bytes": [list(stage) for stage in made.stages],
         **one(made),
+        "configured": one(configured) if configured else None,
         "presets": {name: one(given) for name, given in columns.items()},
         "assumed": list(ASSUMED),
         "not_modelled": list(made.not_modelled),

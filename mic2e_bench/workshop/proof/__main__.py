@@ -20,7 +20,7 @@ from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
 ORDER = (
-    "fidelity", "memory", "overhead", "agreement", "studies", "rounding", "seeing", "reading", "kills", "gate",
+    "fidelity", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading", "kills", "gate",
     "landscape",
 )  # fmt: skip
 PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
