@@ -2,7 +2,8 @@
 
 Speed-ups are expected to multiply. Two settings *help* each other where together they gain more than the product of
 their own gains, *cancel* where they gain less, and *break* where each runs as asked alone and not together. Nothing is
-claimed inside the noise: the ratio must have a 95 % interval (see ``records/ratios``), and it must leave out 1.
+claimed inside the noise: the ratio must have a 95 % interval (see ``records/ratios``), and it must leave out 1; without
+an interval the ratio stands alone.
 """
 
 from __future__ import annotations
@@ -130,11 +131,12 @@ class Ablation:
         if missing:
             return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
         found = of_products([inside[0], alone[1]], [inside[1], alone[0]], self.record({}))
+        times = f"{found.ratio:.2f} times what it gains alone"
         if found.interval is None:
-            return "", f"{found.why}: nothing is known of the noise"
+            return "", f"{times}, without an interval: {found.why}"
         if not found.is_clear:
             return NEITHER, "inside the noise"
-        return (HELP if found.ratio > 1 else CANCEL), f"{found.ratio:.2f} times what it gains alone"
+        return (HELP if found.ratio > 1 else CANCEL), times
 
 
 def _end(one: Record) -> str:

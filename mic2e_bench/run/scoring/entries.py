@@ -5,7 +5,7 @@ against the known answers, ``.float32`` against what the baseline's settings giv
 ``.outside`` or ``.ring`` for a region (``psnr.truth.inside``). It has
 
 ``value``     mean over inputs and seeds, in ``unit``; ``None`` where it could not be had: ``problem`` says why
-``ci95``      ``[low, high]``, bootstrap over inputs; ``None`` for a single image; ``n`` is the number of images
+``ci95``      ``[low, high]``, over inputs; ``None`` below 100 of them; ``n`` is the number of images
 ``better``    ``lower`` or ``higher``
 ``against``   the baseline's id, ``truth`` or ``float32``
 ``backbone``  what a learned metric, or one of perception, measured with

@@ -20,10 +20,10 @@ from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
 ORDER = (
-    "fidelity", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading", "kills", "gate",
-    "landscape",
+    "fidelity", "coverage", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading",
+    "kills", "gate", "landscape",
 )  # fmt: skip
-PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
+PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
 `make bench` measures these again on your machine and rewrites this file, a section for each module of
