@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mic2e_bench import statistics, units
-from mic2e_bench.records.comparable import RSS, memory_of
+from mic2e_bench.records.comparable import memory_noise, memory_of
 from mic2e_bench.tools.compare import images, thresholds
 from mic2e_bench.tools.compare.images import Values
 from mic2e_bench.tools.compare.match import Match, Results, Rounds
-from mic2e_bench.tools.recommend.recommend import RSS_NOISE
 from mic2e_bench.units import digits
 
 USUAL_RATIOS = ("latency", "memory")  # the other ratios are shown where they are asked for
@@ -122,7 +121,9 @@ def samples(trial: Rounds, metric: str) -> list[list[float]]:
 def _noise(metric: str, trial: Rounds) -> float | None:
     """The share by which a single value is uncertain; ``None`` where only samples tell."""
     if metric == "memory":
-        return RSS_NOISE if memory_of(trial.record) == RSS else 0.0
+        one = trial.record
+        peak, noise = one.memory[memory_of(one)], memory_noise(one)
+        return noise / peak if peak and noise is not None else None
     return 0.0 if metric == "weights" else None
 
 
