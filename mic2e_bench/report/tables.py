@@ -15,7 +15,7 @@ from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show, words
 from mic2e_bench.records import comparable
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
-from mic2e_bench.report import findings, footnotes
+from mic2e_bench.report import findings, footnotes, made_from
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
@@ -26,6 +26,7 @@ SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison a
 CI95 = ("_ci95_low", "_ci95_high")
 ABOVE = "above_loaded_bytes"
 UNSTEADY = " !"
+BY = "mic2e-bench report"  # who writes the files
 
 
 def text(study: Study, results: Path, mixed: bool = False) -> str:
@@ -41,7 +42,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     """
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
-    columns += [_latency(found), ("speed-up", [speedup(row) for _, row in trials.iterrows()])]
+    columns += [_latency(found), ("speed-up", footnotes.marked(found, _speedups(trials)))]
     columns += _memory(found)
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
@@ -56,7 +57,7 @@ def comparison(found: Findings) -> Table:
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
-    columns = [_latency(found), ("speed against the baseline", [speedup(row) for _, row in trials.iterrows()])]
+    columns = [_latency(found), ("speed against the baseline", footnotes.marked(found, _speedups(trials)))]
     *memory, weights = _memory(found)
     columns += [*memory, ("memory against the baseline", map(_times, trials["memory_ratio"]))]
     columns += [weights]
@@ -76,8 +77,12 @@ def more_metrics(found: Findings) -> list[Table]:
     made = []
     for family, names in families.items():
         header = (title(family), *(name.partition(".")[2].replace(".", ", ") or title(name) for name in names))
-        rows = [(row["label"], *(digits(row[name]) for name in names)) for _, row in found.trials.iterrows()]
-        made.append(Table(header, rows, found.credit, marks(found)))
+        rows = [
+            (row["label"] + footnotes.mark(found, row["id"]), *(digits(row[name]) for name in names))
+            for _, row in found.trials.iterrows()
+        ]
+        words = f"{found.credit}. {footnotes.disturbed_words(found)}".removesuffix(". ")
+        made.append(Table(header, rows, words, marks(found)))
     return made
 
 
@@ -165,6 +170,10 @@ def speedup(row: pandas.Series) -> str:
     return _times(*(row[f"speedup{end}"] for end in ("", *CI95)))
 
 
+def _speedups(trials: pandas.DataFrame) -> list[str]:
+    return [speedup(row) for _, row in trials.iterrows()]
+
+
 def _latency(found: Findings) -> tuple[str, list[str]]:
     trials = found.trials
     factor, unit_name = scale("latency_s", trials["latency_s"])
@@ -211,7 +220,9 @@ def _plain(value: Any) -> Any:
 
 
 def write(found: Findings) -> None:
-    """Write ``table.md`` and ``table.csv`` beside the records."""
+    """Write ``table.md`` and ``table.csv`` beside the records, and note what they were made from."""
     heading = f"# {found.study.name}\n\n"
     files.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
     files.write_whole(found.folder / "table.csv", csv(found).encode())
+    written = [found.folder / name for name in ("table.md", "table.csv")]
+    made_from.note(found.folder.parent, written, found.digests, BY)

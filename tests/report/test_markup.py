@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 from claiming import ORIGINAL, put
-from helpers import study, tiny
+from helpers import rewrite, study, tiny
 from made_records import picture
 
 from mic2e_bench.machine import environment
@@ -69,7 +69,7 @@ def planted(value, kept, key=""):
 
 def plant(results, kept=KEPT):
     for path in results.glob("*/*.json"):
-        path.write_text(json.dumps(planted(json.loads(path.read_text()), kept)))
+        rewrite(path, planted(json.loads(path.read_text()), kept))
     return results
 
 

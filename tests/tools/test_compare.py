@@ -226,7 +226,7 @@ def test_trials_of_another_identity_are_matched_by_their_name_and_what_differs_i
     for path in (tmp_path / "head" / "tiny").glob("*.json"):  # as if a commit had brought a toggle
         one = json.loads(path.read_text())
         one["trial"]["settings"]["brand_new"] = "off"
-        path.write_text(json.dumps(one))
+        helpers.rewrite(path, one)
     found = compare.compare(tmp_path / "base", tmp_path / "head")
     notes = {v.note for v in found.verdicts if v.metric == "latency"}
     assert all("another protocol: repeats" in note and "one side only: brand_new" in note for note in notes)
