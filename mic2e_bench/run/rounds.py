@@ -72,6 +72,8 @@ def _rounds(kept: list[Kept], protocol: Mapping[str, Any], study: str) -> None:
     """One call of every trial in random order, again and again, until all have enough; then their records."""
     rule, builds, order, ended = protocol["repeats"], protocol.get("builds", 1), random.Random(study), ""
     for build in range(builds):
+        if not any(child.parts for child in kept if not child.role):
+            break  # what is left is the placebo of nothing
         if build:
             for child in kept:
                 child.close()
