@@ -98,10 +98,8 @@ def _check_turns(protocol: dict[str, Any], where: str) -> None:
     if "interleave" not in protocol or protocol["process"] == "per_call":
         raise BadInput(f"{where}.builds: rounds are spread over builds: give 'interleave: true' and 'process: kept'.")
     if not isinstance(repeats, int) or repeats < builds:
-        raise BadInput(
-            f"{where}.builds: {builds} builds need as many rounds: give repeats as a whole number from {builds}, not "
-            f"{repeats!r}."
-        )
+        needed = f"{builds} builds need as many rounds: give repeats as a whole number from {builds}"
+        raise BadInput(f"{where}.builds: {needed}, not {repeats!r}.")
 
 
 def no_repeats(values: Sequence[Any], where: str) -> None:

@@ -102,16 +102,15 @@ def grouped(trials: Iterable[Trial]) -> list[Group]:
 # by part: where a file lies, how a commit was called, how long we wait and how often do not change what is measured
 NOT_IDENTITY = {"model": ("path", "asked"), "inputs": ("path",), "protocol": ("timeout_s", "retries")}
 # settings that came when there were records already: at these values they are no part of the identity
-LATER = {"wait_policy": "default"}
+LATER, NOT_LATER = {"wait_policy": "default"}, object()
 
 
 def identifying(content: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a content without what does not change what is measured."""
     left_out = {part: NOT_IDENTITY[part] for part in content if part in NOT_IDENTITY}
     kept = {part: {key: content[part][key] for key in content[part] if key not in left_out[part]} for part in left_out}
-    if "settings" in content:
-        settings = content["settings"].items()
-        kept["settings"] = {name: value for name, value in settings if name not in LATER or value != LATER[name]}
+    if isinstance(settings := content.get("settings"), Mapping):
+        kept["settings"] = {name: settings[name] for name in settings if settings[name] != LATER.get(name, NOT_LATER)}
     return {**content, **kept}
 
 

@@ -20,20 +20,16 @@ from mic2e_bench.records.record import Record
 
 
 class Speedup(NamedTuple):
-    """How much faster a record is than its baseline, and how sure that is.
+    """How much faster a record is than its baseline, and how sure that is: see ``is_clear``."""
 
-    ``ratio``: the baseline's seconds an image over the record's, of the medians; with an interval the centre of it.
-    ``None`` where one has no samples. A conclusion needs the ``interval``, and that it leaves out 1.
-    """
-
-    ratio: float | None
+    ratio: float | None  # the baseline's seconds an image over the record's; ``None`` where one has no samples
     interval: list[float] | None = None  # of 95 %
     why: str = ""  # there is no interval
     interleaved: bool = False  # whether the calls of both took turns
 
     @property
     def is_clear(self) -> bool:
-        """Whether one is faster than the other, beyond what measuring it again would change."""
+        """Whether one is faster than the other: it has an interval, and that leaves out 1."""
         return self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
 
 

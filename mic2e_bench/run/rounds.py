@@ -55,11 +55,10 @@ def _together(groups: list[Group], outcomes: Outcomes, crowded: list[Group] | No
                 kept[-1].company = kept if crowded is not None else []
                 group = kept[-1].prepare()
         base = outcomes.baseline
-        beside = next((child for child in kept if base and base.id in child.parts), None)
-        if beside and protocol.get("builds", 1) > 1:
-            beside.placebo = Placebo([base], outcomes)  # the last: where memory is short, it is what does not fit
-            kept.append(beside.placebo)
-            beside.placebo.prepare()
+        if beside := [child for child in kept if base and base.id in child.parts and protocol.get("builds", 1) > 1]:
+            kept.append(Placebo([base], outcomes))  # the last: where memory is short, it is what does not fit
+            beside[0].placebo = kept[-1]
+            kept[-1].prepare()
         _rounds(kept, protocol, groups[0][0].study)
     finally:
         for child in kept:
@@ -73,6 +72,8 @@ def _rounds(kept: list[Kept], protocol: Mapping[str, Any], study: str) -> None:
     """One call of every trial in random order, again and again, until all have enough; then their records."""
     rule, builds, order, ended = protocol["repeats"], protocol.get("builds", 1), random.Random(study), ""
     for build in range(builds):
+        if not any(child.parts for child in kept if not child.role):
+            break  # what is left is the placebo of nothing
         if build:
             for child in kept:
                 child.close()
@@ -96,7 +97,7 @@ class Kept(Child):
 
     ``parts`` holds what the records will have, by trial id; ``ready`` are the trials that the process has warmed up,
     ``turn`` is the one that is called. ``company`` are the children of the same rounds, ``crowded`` the trials that
-    found no memory beside them, ``placebo`` the child that has the baseline once more, of the one that has it.
+    found no memory beside them; ``placebo`` belongs to the one that has the baseline.
     """
 
     def __init__(self, *args: Any) -> None:

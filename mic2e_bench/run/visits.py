@@ -1,8 +1,4 @@
-"""The baseline again, in the middle and at the end of trials that do not take turns: how far did the machine drift?
-
-Each visit is a fresh build of the baseline, warmed up and timed as the first time, without pictures. It stands in the
-baseline's record. One that fails, or that a budget has no time for, is left out, and said.
-"""
+"""The baseline again, in a fresh build, in the middle and at the end of trials that do not take turns: did it drift?"""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import sys
 from typing import Any
 
 from mic2e_bench.machine import environment
-from mic2e_bench.plan.trial import Group
+from mic2e_bench.plan.trial import Group, grouped
 from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
 from mic2e_bench.run.child import Child
@@ -20,25 +16,16 @@ FEWEST = 3  # trials: two are measured right after each other
 
 
 def parts(groups: list[Group], outcomes: Outcomes) -> list[list[Group]]:
-    """The groups in two halves, after each of which comes a visit; in one where there are none.
-
-    A group that lies across the middle becomes two. A study that times a single call says nothing of speed.
-    """
-    base, count = outcomes.baseline, sum(map(len, groups))
-    if base is None or count < FEWEST or base.restarts or base.is_in_rounds or base.protocol["repeats"] == 1:
+    """The groups in two halves, after each of which comes a visit; in one where there are none, as of single calls."""
+    base, trials = outcomes.baseline, [trial for group in groups for trial in group]
+    if base is None or base.restarts or base.is_in_rounds or base.protocol["repeats"] == 1 or len(trials) < FEWEST:
         return [groups]
-    first: list[Group] = []
-    second: list[Group] = []
-    room = (count + 1) // 2
-    for group in groups:
-        first += [group[:room]] if room else []
-        second += [group[room:]] if group[room:] else []
-        room = max(0, room - len(group))
-    return [first, second]
+    middle = (len(trials) + 1) // 2
+    return [grouped(trials[:middle]), grouped(trials[middle:])]
 
 
 def visit(outcomes: Outcomes) -> None:
-    """Time the baseline once more, where it has a record of this machine as it is now."""
+    """Time the baseline once more, where it has a record of this machine as it is now; that gets it."""
     trial = outcomes.baseline
     known = record.read_if_there(record.path_of(outcomes.results, trial.study, trial.id))
     if known is None or known.status != "ok" or not known.latency_s or not _is_of_here(known):
