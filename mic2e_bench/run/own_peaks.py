@@ -19,7 +19,7 @@ from mic2e_bench.plan import inputs
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run import assemble, failures, measure
 
-REPEATS = 2  # processes beside the first, for the baseline
+REPEATS = 2  # processes beside the first, for the baseline; none where its time is not repeated either
 LONGEST_LOAD_S = 60.0  # of a build that is loaded again for them; of a slower one, and a compiled one, the calls alone
 
 
@@ -63,7 +63,7 @@ class OwnPeaks:
             return {"shared_process": self.why} if self.on_cpu else {}
         found = self._asked(self.kept[-1], trial, None)
         first = found.pop("first_peak_rss_bytes")
-        if trial.label == "baseline" and first:
+        if trial.label == "baseline" and first and trial.protocol["repeats"] != 1:
             again = load_s <= LONGEST_LOAD_S and can_count(build.denoiser)
             repeats = [self._asked(self.kept[0 if again else -1], trial, 1) for _ in range(REPEATS)]
             found["repeats_peak_rss_bytes"] = [first, *(each["first_peak_rss_bytes"] for each in repeats)]

@@ -70,3 +70,15 @@ def test_one_environment_is_required_of_what_was_measured_alone():
         comparable.require_one([one, other])
     with pytest.raises(BadInput, match=r"\(packages: torch 2.9 and 2.8\)"):
         comparable.require_one([one, other], comparable.SAME_DEVICE)
+
+
+@pytest.mark.parametrize("memory, noise", [
+    ({RSS: None}, None),
+    ({RSS: 1000, VRAM: 500}, 0.0),  # it repeats exactly
+    ({RSS: 1000}, 80.0),  # of old records
+    ({RSS: 1000, "repeats_peak_rss_bytes": [1000, None, 990]}, 80.0),
+    ({RSS: 1000, "repeats_peak_rss_bytes": [500, 500, 500]}, 0.0),
+    ({RSS: 1000, "repeats_peak_rss_bytes": [500, 505, 495]}, 1000 * 0.01 * 4.303 * 2**0.5),  # of another trial
+])  # fmt: skip
+def test_the_noise_of_memory_is_that_of_the_studys_repeats(memory, noise):
+    assert comparable.memory_noise(made_up({}, memory=memory)) == (noise and pytest.approx(noise))

@@ -135,6 +135,13 @@ def test_samples_of_a_record():
     assert metrics["latency_s"].compute(made_up({})) is None
     assert metrics["peak_vram_allocated_bytes"].compute(made_up({}, memory={"peak_vram_allocated_bytes": None})) is None
     assert metrics["peak_rss_bytes"].compute(made_up({}, memory={"peak_rss_bytes": 7})) == 7
+    process, card = {"peak_rss_bytes": 7, "loaded_rss_bytes": 4}, {"peak_vram_reserved_bytes": 90}
+    for memory, above in (
+        (process, 3),
+        ({**process, **card}, None),
+        ({**process, **card, "loaded_vram_bytes": 80}, 10),
+    ):
+        assert metrics["above_loaded_bytes"].compute(made_up({}, memory=memory)) == above
 
 
 def test_backbone_weights_are_found_and_named(tmp_path, monkeypatch, photograph, no_weights):

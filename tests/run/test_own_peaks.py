@@ -1,0 +1,59 @@
+"""Peaks of main memory on a bundled model: the same in any order of trials, and above what was loaded."""
+
+import itertools
+
+import helpers
+import pytest
+from helpers import tiny
+
+from mic2e_bench.catalog.metrics.memory import above_loaded
+from mic2e_bench.records.comparable import memory_noise
+
+SMALL, LARGE = {"resolution": 64}, {"resolution": 256}
+PHOTO = {"source": "bundled", "limit": 1}
+PLAIN = {"resolution": 256, "guidance": 1.0}
+
+
+def in_order(folder, repeats, *order):
+    """The records, by resolution and guidance, of a study that measures these in this order."""
+    first, *others = ({"guidance": 2.5, **each} for each in order)
+    content = tiny(baseline={"steps": 2, "threads": 2, **first}, vary=None, trials=others, inputs=PHOTO)
+    content["protocol"]["repeats"] = repeats
+    summary = helpers.run(content, folder)
+    assert not summary.failed
+    return {(one.settings["resolution"], one.settings["guidance"]): one for one in summary.records.values()}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    orders = (2, SMALL, PLAIN, LARGE), (1, LARGE, PLAIN, SMALL)
+    return [in_order(tmp_path_factory.mktemp("results"), *order) for order in orders]
+
+
+def test_peaks_do_not_depend_on_the_order_of_trials(measured):
+    assert [len(found) for found in measured] == [3, 3]
+    for key in measured[0]:
+        peaks = [each[key].memory["peak_rss_bytes"] for each in measured]
+        assert peaks[0] == pytest.approx(peaks[1], rel=0.01)  # the artefact of the order was up to 30 %
+    for found in measured:
+        small, plain, large = (found[key].memory["peak_rss_bytes"] for key in ((64, 2.5), (256, 1.0), (256, 2.5)))
+        assert small < min(plain, large) and plain < 1.01 * large
+
+
+def test_every_record_knows_the_noise_of_its_study(measured):
+    repeated, once = measured
+    (repeats,) = {tuple(one.memory["repeats_peak_rss_bytes"]) for one in repeated.values()}
+    assert len(repeats) == 3
+    assert all(0 < memory_noise(one) < 0.05 * one.memory["peak_rss_bytes"] for one in repeated.values())
+    assert not any("repeats_peak_rss_bytes" in one.memory for one in once.values())  # nor is its time repeated
+
+
+def test_a_setting_shows_above_the_loaded_pipeline(measured):
+    for found in measured:
+        above = {key: above_loaded(one) for key, one in found.items()}
+        assert 0 < above[64, 2.5] < above[256, 2.5] < 100 << 20
+        for one, phases in ((one, one.memory["phases"]) for one in found.values()):
+            assert list(phases) == ["load", "encode", "denoise", "decode"]
+            calls = itertools.islice(phases.values(), 1, None)
+            assert max(each["rss_bytes"] for each in calls) == one.memory["peak_rss_bytes"]
+            assert one.memory["loaded_rss_bytes"] > one.memory["weights_bytes"] and "shared_process" not in one.memory
