@@ -166,7 +166,7 @@ def test_a_strip_names_trials_stand_ins_amplification_and_what_is_equal(tmp_path
     html = strips.html(findings.read(study, results))
     assert all(name in html for name in (*STAND_INS, "steps=2", "no difference", "the reference", "mask outlined"))
     assert re.search(r"amplified ×\d+", html) and "timeout: longer than 5 s" in html
-    assert html.count("<img") == 5  # the input, three images, one difference
+    assert html.count("<img") == 6  # the input, three images, one difference with its map
     assert max(map(int, re.findall(r";width:(\d+)px", html))) <= 220
 
 

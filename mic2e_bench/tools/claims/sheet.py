@@ -76,7 +76,7 @@ class Sheet:
         return " ".join(parts)
 
 
-QUALITY = "Quality: LPIPS in %, 100 the reference's picture, 0 one without information; the guides name no measure."
+QUALITY = "Quality: 100 (1 - perceptual distance to the reference's picture) in %; the guides name no measure."
 
 
 def judged(outcome: JudgedClaim) -> MeasuredCell:

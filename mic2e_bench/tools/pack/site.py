@@ -18,7 +18,7 @@ from mic2e_bench.tools.pack.target import Target, normal
 
 EXTRAS = ("quant", "engines", "scenes", "tune")
 # what measuring goes without: a toggle, a metric or a command is then unavailable, and says so
-OPTIONAL = ("xformers", "bitsandbytes", "lpips")
+OPTIONAL = ("xformers", "bitsandbytes", "lpips", "flip-evaluator")
 NOTEBOOKS = ("jupyterlab", "ipykernel", "ipywidgets", "papermill", "nbconvert", "nbformat")
 PLATFORM = "x86_64-manylinux_2_28"
 PRUNED = re.compile(

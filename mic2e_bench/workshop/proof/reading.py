@@ -33,7 +33,8 @@ STUDY = {
 }
 ENTRY = {
     "unit": PSNR.unit, "better": PSNR.better, "against": "0" * 16, "backbone": None, "value": 25.25, "n": 4,
-    "ci95": [24.125, 26.375], "floor": 48.5, "floor_of": "a repeat", "visible": True, "stamp": "0" * 16,
+    "ci95": [24.125, 26.375], "floor": 48.5, "floor_of": "a repeat", "visible": True, "told": "visible", "pairs": 4,
+    "difference": None, "difference_ci95": None, "stamp": "0" * 16,
 }  # fmt: skip
 
 

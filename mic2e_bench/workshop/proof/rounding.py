@@ -26,8 +26,8 @@ def main(steps: int = STEPS) -> int:
     backbone = known["lpips"].backbone()
     about = (
         f"Bundled models, {steps} steps, the pipeline's own guidance, 256 px, one input: how far the picture moves "
-        f"where nothing but rounding differs. LPIPS by {backbone}; {known['flip'].backbone()}. "
-        "Equal: not one pixel moved."
+        f"where nothing but rounding differs. LPIPS by {backbone}; "
+        f"{known['flip'].backbone()}. Equal: not one pixel moved."
     )
     header = ("pipeline", "precision", "what differs", "FLIP", "LPIPS", "PSNR (dB)", "IoU")
     print(proof.section("The floor of rounding", about, header, rows))
