@@ -70,7 +70,11 @@ def main() -> int:
         rows.append(
             (one.source, about, f"{one.of}, {one.counts}", f"{one.gib:.2f}", f"{estimated:.2f}", f"{error:+.1%}", note)
         )
-    said = "Every figure of `params/figures.yaml`, with its sources, beside the estimate of `fit`, in GiB. Limit: 15 %."
+    said = (
+        "Every figure of `params/figures.yaml`, which has the sources, beside the estimate of `fit`, in GiB. "
+        f"Limit: {LIMIT:.0%}. How convolutions copied under cuDNN 8, and that a compiled UNet was still held, is "
+        "inferred from the figures of 2023 themselves; all else is what the sources say."
+    )
     header = ("source", "what", "peak of", "measured", "estimated", "error", "")
     print(proof.section("Fit", said, header, rows))
     print("\nThe estimate beside every record with a measured memory under `results/`:\n")
