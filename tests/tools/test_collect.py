@@ -261,8 +261,15 @@ def test_a_byte_that_flipped(packed, tmp_path, capsys):
 
 
 def changed(files, old, new):
-    """One of its records, with other words in it."""
-    files[of(files, ".json")] = files[of(files, ".json")].replace(old, new)
+    """One of its records, with other words in it, and with the hash of those."""
+    content = json.loads(files[of(files, ".json")].replace(old, new))
+    files[of(files, ".json")] = json.dumps(helpers.resealed(content)).encode()
+
+
+def edited(files):
+    """One of its records, with another latency and the hash of before."""
+    name = of(files, ".json")
+    files[name] = files[name].replace(b'"latency_s": [', b'"latency_s": [0.5, ', 1)
 
 
 def of(files, end):
@@ -280,6 +287,7 @@ def of(files, end):
         (lambda f: f.update({"doctor.txt": b"x" * (join.OTHER_BYTES + 1)}), "no pack has that many"),
         (lambda f: f.update({of(f, ".json"): b"{"}), "is damaged"),
         (lambda f: f.update({of(f, ".png"): b"no picture"}), "not the image that was made"),
+        (edited, "was edited"),
         (lambda f: f.pop(of(f, ".png")), "missing, and a record names it"),
         (lambda f: changed(f, b'"resolution": 64', b'"resolution": 65'), "identity"),
         (lambda f: changed(f, b'"tiny"', b'"../x"'), "of study"),
