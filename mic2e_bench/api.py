@@ -98,7 +98,7 @@ def load(results: str | Path | None = None, study: str | None = None, mixed: boo
     would be mixed in one study, unless ``mixed``.
     """
     from mic2e_bench import paths
-    from mic2e_bench.records import frame
+    from mic2e_bench.report import frame
 
     table, damaged = frame.load(paths.results_of(results), study, mixed)
     for problem in damaged:

@@ -36,8 +36,7 @@ def toggles(results: Path) -> str:
     The cost is as declared and, where records under ``results`` changed the setting alone, as measured.
     """
     from mic2e_bench.plan import protocol
-    from mic2e_bench.records import frame
-    from mic2e_bench.report import toggle_costs
+    from mic2e_bench.report import frame, toggle_costs
 
     table, _ = frame.load(results, mixed=True)
     seen = toggle_costs.measured(table)

@@ -13,9 +13,10 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.paths import of_study
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
 from mic2e_bench.records.ratios import Speedup, speedup
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import frame
 
 MISSING = "missing"  # the status of a planned trial that has no readable record
 MAIN = ("quality", "flip", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first

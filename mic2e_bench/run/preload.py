@@ -29,10 +29,10 @@ try:
         import torch
         import transformers
 
-        from mic2e_bench.catalog import registry
+        from mic2e_bench.catalog import call_cost, registry
         from mic2e_bench.catalog.models import load, random
         from mic2e_bench.catalog.pipeline import class_of
-        from mic2e_bench.run import assemble, cost, measure
+        from mic2e_bench.run import assemble, measure
 
         registry.toggles()
         # both libraries import a class's module when the class is first asked for

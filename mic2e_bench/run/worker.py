@@ -35,8 +35,9 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
     """
     assemble.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    from mic2e_bench.catalog import call_cost  # with torch, as those two
     from mic2e_bench.machine import probes
-    from mic2e_bench.run import cost, measure, own_peaks  # with torch
+    from mic2e_bench.run import measure, own_peaks
 
     def tell(text: str, share: float) -> None:
         pipe.send(("stage", text, share))
@@ -74,7 +75,8 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
                 phases = {**load["memory"]["phases"], **parts["memory"].get("phases", {})}
                 parts["memory"] |= {**load["memory"], "phases": phases}
                 if trial.protocol.get("cost"):
-                    parts["cost"] = cost.of_trial(build, trial)
+                    item, seed = inputs.read(trial.inputs)[0], trial.protocol["seeds"][0]
+                    parts["cost"] = call_cost.of_call(build, item, seed)
                 pipe.send(("done", trial.id, parts))
         own.close()
         if trials[0].is_in_rounds:

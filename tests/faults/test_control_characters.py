@@ -12,8 +12,8 @@ from helpers import command, refusal
 
 from mic2e_bench import cli, notebook, terminal, texts
 from mic2e_bench.errors import BadInput
-from mic2e_bench.records import frame, record
-from mic2e_bench.report import figures, findings, markup, plots, tables
+from mic2e_bench.records import record
+from mic2e_bench.report import figures, findings, frame, markup, plots, tables
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.compare import compare, junit
 from mic2e_bench.tools.compare import text as compare_text

@@ -14,8 +14,8 @@ from helpers import ROOT, command
 
 from mic2e_bench import notebook
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import frame, record
-from mic2e_bench.report import feasibility, findings, header, tables
+from mic2e_bench.records import record
+from mic2e_bench.report import feasibility, findings, frame, header, tables
 from mic2e_bench.tools.budget import durations
 from mic2e_bench.tools.collect import summary
 

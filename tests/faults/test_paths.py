@@ -16,8 +16,8 @@ from helpers import command, refusal, run, tiny
 from mic2e_bench import files
 from mic2e_bench.errors import BadInput
 from mic2e_bench.paths import is_name
-from mic2e_bench.records import frame, record
-from mic2e_bench.report import findings
+from mic2e_bench.records import record
+from mic2e_bench.report import findings, frame
 
 OUTSIDE = ["../../secret.png", "../secret.png", "images/../../../secret.png", "/dev/zero", "/etc/passwd", "", "a\0b",
            "x" * 5000, "..", ".", "images", "images/link.png", "images/pipe.png", "images/loop.png",

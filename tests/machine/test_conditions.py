@@ -15,8 +15,8 @@ from helpers import on_disk, tiny
 from PIL import Image
 
 from mic2e_bench.machine import conditions, environment, facts, nvidia
-from mic2e_bench.records import determinism, frame
-from mic2e_bench.report import findings, footnotes, tables
+from mic2e_bench.records import determinism
+from mic2e_bench.report import findings, footnotes, frame, tables
 from mic2e_bench.report import header as report_header
 
 QUIET = {

@@ -11,7 +11,8 @@ from helpers import tiny
 from mic2e_bench import seal
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import record
+from mic2e_bench.report import frame
 from mic2e_bench.tools.claims import answers
 
 

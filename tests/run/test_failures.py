@@ -15,8 +15,8 @@ from helpers import on_disk, tiny
 
 from mic2e_bench import cli, files
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.records import frame, record
-from mic2e_bench.report import findings
+from mic2e_bench.records import record
+from mic2e_bench.report import findings, frame
 from mic2e_bench.run import failures, worker
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.tools.claims import answers

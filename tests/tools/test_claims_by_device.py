@@ -8,7 +8,7 @@ import pytest
 from claiming import ORIGINAL, outcome, put, scored
 from helpers import command, refusal, rewrite
 
-from mic2e_bench.records import frame
+from mic2e_bench.report import frame
 from mic2e_bench.tools import verify
 from mic2e_bench.tools.claims import claims_file, publish
 

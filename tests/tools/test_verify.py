@@ -9,8 +9,8 @@ from helpers import tiny
 
 from mic2e_bench import cli
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import frame, record
-from mic2e_bench.report import findings, made_from, tables
+from mic2e_bench.records import record
+from mic2e_bench.report import findings, frame, made_from, tables
 from mic2e_bench.tools import verify
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggle import Phase
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
+from mic2e_bench.report import frame
 from mic2e_bench.tools.claims.claims_file import ABSOLUTE, Claim, words
 from mic2e_bench.tools.claims.stored import Evidence, Stored, defaults
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mic2e_bench.records import comparable, frame
+from mic2e_bench.records import comparable
+from mic2e_bench.report import frame
 from mic2e_bench.report.footnotes import DISTURBED
 from mic2e_bench.tools.claims.judge import JudgedClaim
 from mic2e_bench.tools.claims.stored import Stored

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
-from mic2e_bench.records import frame
 from mic2e_bench.records.comparable import disturbed
+from mic2e_bench.report import frame
 from mic2e_bench.tools.compare import changes, images, power, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing

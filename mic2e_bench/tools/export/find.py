@@ -13,8 +13,9 @@ from mic2e_bench.errors import BadInput, nearest, unknown
 from mic2e_bench.paths import of_study
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import record
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import frame
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from mic2e_bench.catalog.registry import pipeline as named
 from mic2e_bench.errors import BadInput
 from mic2e_bench.pictures import open_picture
 from mic2e_bench.plan import inputs
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import record
 from mic2e_bench.records.comparable import VRAM, is_measured
+from mic2e_bench.report import frame
 from mic2e_bench.tools.fit import weight_bytes
 from mic2e_bench.tools.fit.cards import workspace
 from mic2e_bench.tools.fit.estimate import estimate

@@ -11,8 +11,9 @@ from typing import Any
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.paths import of_study
 from mic2e_bench.plan import params
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import frame
 from mic2e_bench.tools.recommend import again
 
 # against the baseline, on a scale from 0 to 100 % or 0 to 1; the first of which there is a value counts

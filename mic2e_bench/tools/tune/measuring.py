@@ -10,8 +10,9 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import check, show
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import frame
 from mic2e_bench.run import runner
 from mic2e_bench.run.scoring import score
 from mic2e_bench.run.scoring.pairs import EDITING

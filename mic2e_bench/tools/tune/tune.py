@@ -13,8 +13,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records import folder as records_folder
-from mic2e_bench.records import frame
-from mic2e_bench.report import made_from
+from mic2e_bench.report import frame, made_from
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import pareto

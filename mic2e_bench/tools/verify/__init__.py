@@ -21,8 +21,8 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import protocol
-from mic2e_bench.records import comparable, frame, record
-from mic2e_bench.report import made_from
+from mic2e_bench.records import comparable, record
+from mic2e_bench.report import frame, made_from
 from mic2e_bench.tools.verify import before
 
 

@@ -11,7 +11,8 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import flip, similarity
 from mic2e_bench.catalog.metrics.backbones import lpips
 from mic2e_bench.catalog.regions import Picture
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
+from mic2e_bench.report import frame
 from mic2e_bench.run.scoring import pairs
 from mic2e_bench.workshop.perceptual.candidates import of
 

@@ -20,8 +20,9 @@ from mic2e_bench import files
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import frame
 from mic2e_bench.tools.recommend.recommend import QUALITY
 from mic2e_bench.tools.tune import hypervolume, space_file
 from mic2e_bench.tools.tune.measuring import Columns

@@ -20,7 +20,8 @@ from mic2e_bench.catalog.metrics.similarity import PSNR
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.plan.trial import Trial
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import record
+from mic2e_bench.report import frame
 from mic2e_bench.tools import verify
 from mic2e_bench.workshop import proof
 

@@ -13,7 +13,8 @@ from PIL import Image, ImageFilter
 from mic2e_bench.catalog import registry
 from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
-from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.records import comparable, record
+from mic2e_bench.report import frame
 from mic2e_bench.run import assemble, forkserver
 from mic2e_bench.run.scoring import entries, score
 

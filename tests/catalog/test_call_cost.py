@@ -5,12 +5,13 @@ import pytest
 import torch
 from helpers import on_disk, tiny
 
+from mic2e_bench.catalog import call_cost
 from mic2e_bench.catalog.metrics import cost as metrics
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.machine.ceilings import ceilings
-from mic2e_bench.run import assemble, cost, measure, sampling, worker
+from mic2e_bench.run import assemble, measure, sampling, worker
 
 
 class Small(torch.nn.Module):
@@ -38,7 +39,7 @@ def small():
 
 def test_flops_are_those_of_the_formulas(small):
     with torch.inference_mode():
-        found = cost.count(small, None, 0)
+        found = call_cost.count(small, None, 0)
     attention = 2 * (2 * 2 * 5 * 5 * 8)  # two products for each of two heads
     linear, conv = 2 * (2 * 5) * 8 * 32, 2 * (6 * 6) * 4 * (3 * 3 * 3)
     assert found["flops"] == attention + linear + conv
@@ -49,15 +50,14 @@ def test_flops_are_those_of_the_formulas(small):
 
 
 def test_what_the_counter_would_miss_is_not_counted(small):
-    trial = helpers.study(tiny()).baseline
-    assert cost.why_not(small, trial) == ""
+    assert call_cost.why_not(small) == ""
     small.witness.attention["xformers_flash::flash_fwd"] = 4
-    assert cost.why_not(small, trial) == "the counter does not know xformers_flash::flash_fwd"
+    assert call_cost.why_not(small) == "the counter does not know xformers_flash::flash_fwd"
     small.witness.attention.clear()
-    quantised = helpers.study(tiny(vary={"quantize": ["torchao-int8wo"]})).trials[1]
-    assert "torchao-int8wo" in cost.why_not(small, quantised)
+    small.settings = {"quantize": "torchao-int8wo"}
+    assert "torchao-int8wo" in call_cost.why_not(small)
     small.denoiser.compile(backend="eager")
-    found = cost.of_trial(small, trial)
+    found = call_cost.of_call(small, None, 0)
     assert found["flops"] is None and found["reason"].startswith("compiled or exported code")
     assert found["ceilings"]["matmul_flops_per_s"] > 0
 
@@ -139,6 +139,6 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
         patch.setattr(assemble, "next_trial", lambda build, trial: None)
         patch.setattr(measure, "measure", lambda *given: order.append("measure") or {"timing": {}, "memory": {}})
         patch.setattr(assemble, "receipts", lambda *given: order.append("receipts") or {})
-        patch.setattr(cost, "of_trial", lambda *given: order.append("cost") or {})
+        patch.setattr(call_cost, "of_call", lambda *given: order.append("cost") or {})
         worker.main([trial], tmp_path, Pipe())
     assert order == ["stage", "measure", "receipts", "cost", "done"]

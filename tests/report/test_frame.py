@@ -11,7 +11,8 @@ import pytest
 
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine.environment import here
-from mic2e_bench.records import frame, record
+from mic2e_bench.records import record
+from mic2e_bench.report import frame
 
 QUALITY = {
     "unit": "1", "better": "lower", "against": "00", "backbone": "alex, untrained (seed 0) stand-in", "n": 100,
@@ -115,7 +116,7 @@ def test_nothing_measured_is_an_empty_table(tmp_path):
 
 def test_torch_is_not_imported(tmp_path):
     write(tmp_path, content("00"))
-    script = "import sys; from pathlib import Path; from mic2e_bench.records import frame; "
+    script = "import sys; from pathlib import Path; from mic2e_bench.report import frame; "
     script += "frame.load(Path(sys.argv[1])); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
 

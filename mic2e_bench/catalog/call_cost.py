@@ -18,8 +18,6 @@ from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.watch import entries, hooked
 from mic2e_bench.catalog.witness import replaced
 from mic2e_bench.machine.ceilings import ceilings
-from mic2e_bench.plan import inputs
-from mic2e_bench.plan.trial import Trial
 
 # attention on a CPU, which PyTorch's counter does not know
 OF_CPU = {
@@ -30,24 +28,24 @@ OF_CPU = {
 IDLE = (torch.nn.Dropout, torch.nn.Identity)  # they pass on what they get
 
 
-def of_trial(build: Build, trial: Trial) -> dict[str, Any]:
+def of_call(build: Build, item: Item, seed: int) -> dict[str, Any]:
     """A record's ``cost``: ``flops``, ``component_flops``, ``moved_bytes_estimate``, ``reason``, ``ceilings``.
 
     The first three are ``None`` where the counter would miss a part, and ``reason`` says why.
     """
     dtype = build.witness.denoiser[0][1] if build.witness.denoiser else "float32"
-    reason = why_not(build, trial)
-    counted = count(build, inputs.read(trial.inputs)[0], trial.protocol["seeds"][0]) if not reason else {}
+    reason = why_not(build)
+    counted = count(build, item, seed) if not reason else {}
     empty = dict.fromkeys(("flops", "component_flops", "moved_bytes_estimate"))
     return {**empty, **counted, "reason": reason, "ceilings": ceilings(build.device, dtype)}
 
 
-def why_not(build: Build, trial: Trial) -> str:
-    """Why the operators of this trial cannot be counted; empty where they can."""
+def why_not(build: Build) -> str:
+    """Why the operators of its calls cannot be counted; empty where they can."""
     if not can_count(build.denoiser):
         return "compiled or exported code: its operators do not pass through PyTorch's counter"
-    if trial.settings.get("quantize", "none") != "none":
-        return f"the counter does not know the operators of {trial.settings['quantize']}"
+    if build.settings.get("quantize", "none") != "none":
+        return f"the counter does not know the operators of {build.settings['quantize']}"
     foreign = [name for name in build.witness.attention if not name.startswith(("scaled_dot", "_scaled_dot"))]
     return f"the counter does not know {', '.join(sorted(foreign))}" if foreign else ""
 
