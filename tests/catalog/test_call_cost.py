@@ -134,11 +134,11 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
         patch.setattr(
             assemble,
             "make_build",
-            lambda trial: (Build(pipeline("sam3")), {"timing": {}, "memory": {"phases": {}}}),
+            lambda trial: (Build(pipeline("sam3")), {"timing": {"load_s": 0.0}, "memory": {"phases": {}}}),
         )
         patch.setattr(assemble, "next_trial", lambda build, trial: None)
         patch.setattr(measure, "measure", lambda *given: order.append("measure") or {"timing": {}, "memory": {}})
         patch.setattr(assemble, "receipts", lambda *given: order.append("receipts") or {})
         patch.setattr(call_cost, "of_call", lambda *given: order.append("cost") or {})
         worker.main([trial], tmp_path, Pipe())
-    assert order == ["stage", "measure", "receipts", "cost", "done"]
+    assert [one for one in order if one != "stage"] == ["measure", "receipts", "cost", "done"]
