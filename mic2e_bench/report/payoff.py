@@ -67,13 +67,12 @@ def _gain(record: Record, found: Findings) -> tuple[str, str, str]:
     known = speedup(plain, record, found.records.get(found.baseline["id"]))
     ends = known.interval
     gain = f"{digits(known.ratio)}×{f' ({digits(ends[0])} to {digits(ends[1])})' if ends else ''}"
-    images = break_even_images(record, plain)
-    if images is None:
-        few = first_call_extra(record) is None or first_call_extra(plain) is None
-        return gain, "too few calls to say" if few else "never: later calls are not faster", ""
+    if first_call_extra(record) is None or first_call_extra(plain) is None:
+        return gain, "too few calls to say", ""
     if not known.is_clear:
         return gain, UNCLEAR, known.why or "the speed-up is inside the noise"
-    return gain, f"{images} images", ""
+    images = break_even_images(record, plain)
+    return gain, "never: later calls are not faster" if images is None else f"{images} images", ""
 
 
 def _receipt(record: Record) -> str:

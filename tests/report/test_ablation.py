@@ -232,9 +232,10 @@ def test_compiling_pays_off_after_a_number_of_images_cold_and_warm(compiled):
 
 def test_nothing_pays_off_by_a_speed_up_that_was_not_measured_well_enough(tmp_path):
     made = params.resolve_study(tiny(baseline=BASE, vary={"compile": ["default"]}, metrics=[]))
-    for more, note in (({"count": 5}, "5 builds"), ({"spread": 2.0}, "the speed-up is inside the noise")):
-        seconds, first = {"baseline": 1.0, "compile=default": 0.8}, {"compile=default": 31.2}
-        found = put(made, tmp_path, seconds, first=first, **more)
+    inside = "the speed-up is inside the noise"
+    for count, value, note in ((5, 0.8, "5 builds"), (8, 0.99, inside), (8, 1.01, inside)):
+        seconds, first = {"baseline": 1.0, "compile=default": value}, {"compile=default": 31.2}
+        found = put(made, tmp_path, seconds, first=first, count=count, spread=0.001)
         row = payoff.table(found).rows[1]
         assert row[4] == "not measured well enough to say" and note in row[6]
         assert breakdown.start(found, [(one.label, one) for one in found.records.values()]).rows[1][-1] == row[4]
