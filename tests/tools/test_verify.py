@@ -151,7 +151,7 @@ def test_strangers_are_remarks(results, capsys):
     ):
         # a baseline has more pictures: those of its floor
         assert sum(words in line for line in said) == 1 or "image" in words, (words, said)
-    assert len(said) == 5
+    assert len([line for line in said if "an image" not in line]) == 4
     assert "remark" not in helpers.command(capsys, "verify", "--quiet", "--results", results)[1]
 
 
