@@ -56,6 +56,7 @@ def run(
     from mic2e_bench.run import runner
     from mic2e_bench.run.scoring import score
     from mic2e_bench.tools.budget import budget as budgets
+    from mic2e_bench.tools.budget import durations
     from mic2e_bench.tools.collect import pack
 
     studies = [one for given in params for one in _studies(given)]
@@ -72,7 +73,8 @@ def run(
     packing = pack.Packing(Path(pack_results), studies, results, part, limit) if pack_results else None
     with packing or contextlib.nullcontext():
         after = packing.write if packing else lambda: None
-        summary = runner.run(studies, results, rerun=rerun, force=force, budget=limit, after=after)
+        known = limit.durations if limit else durations.of(results, (study.name for study in studies))
+        summary = runner.run(studies, results, rerun=rerun, force=force, budget=limit, durations=known, after=after)
         score.studies(studies, results, Path(lpips_weights) if lpips_weights else None, limit)
     if limit:
         summary.left = limit.closing(studies, results)

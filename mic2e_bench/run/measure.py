@@ -91,7 +91,8 @@ def warm_up(build: Build, item: Item, protocol: Mapping, next_call: NextCall, se
     A compiled denoiser is called on until a call compiled nothing and recorded no CUDA graph (``compiled``): that is
     done at the second call of a shape where a call has one step, and would else be part of a timed call.
     """
-    preparing = compiling.prepared(build) is not None
+    # an engine exports at its first call
+    preparing = compiling.prepared(build) is not None or build.settings.get("engine", "torch") != "torch"
     extended = False
     while not (ended := sampling.warm(protocol["warmup"], seconds)) or preparing:
         if len(seconds) >= MOST_WARMUP and ended:

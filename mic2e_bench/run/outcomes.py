@@ -17,6 +17,7 @@ from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
     from mic2e_bench.tools.budget.budget import Budget
+    from mic2e_bench.tools.budget.durations import Durations
 
 REPEATS = "repeats_peak_rss_bytes"
 RETRIED = ("error", "timeout")  # what a protocol's ``retries`` tries again
@@ -49,6 +50,7 @@ class Outcomes:
     baseline: Trial | None = None  # of the study
     force: bool = False  # nothing is skipped
     budget: Budget | None = None
+    durations: Durations | None = None  # what is known of how long trials take
     too_large: list[Trial] = field(default_factory=list)  # what ran out of memory
     attempts: dict[str, list[dict[str, str]]] = field(default_factory=dict)  # failures that were tried again, by trial
 
@@ -69,8 +71,8 @@ class Outcomes:
         made = record.make(trial, status, reason, **{**parts, "environment": here})
         record.write(self.results, made)
         self.summary.records[trial.id] = made
-        if self.budget:
-            self.budget.durations.add(made)
+        if self.durations:
+            self.durations.add(made)
         if self.progress:
             self.progress.done(trial, status)
 

@@ -13,6 +13,7 @@ from mic2e_bench.plan.trial import Trial
 
 if TYPE_CHECKING:
     from mic2e_bench.tools.budget.budget import Budget
+    from mic2e_bench.tools.budget.durations import Durations
 
 BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}, {remaining} left{postfix}]"
 LINE = "{desc} [{elapsed_s:.0f} s, about {remaining_s:.0f} s left{postfix}]"
@@ -22,18 +23,23 @@ tqdm.set_lock(threading.RLock())
 
 
 class Progress:
-    """Progress by estimated work (calls x steps x pixels), so that the time left fits a sweep over steps.
+    """Progress by estimated seconds, or without ``durations`` by the work (calls x steps x pixels).
 
-    A bar in a terminal and in a notebook; elsewhere (a log of CI) one line for each trial that is done.
+    A bar in a terminal and in a notebook; elsewhere (a log of CI) one line for each trial that is done. The estimates
+    that are left are made anew after each trial, from what it took as well, and scaled by how far they were off so far.
     """
 
-    def __init__(self, trials: list[Trial], budget: Budget | None = None) -> None:
+    def __init__(self, trials: list[Trial], budget: Budget | None = None, durations: Durations | None = None) -> None:
         self.budget, self.finished = budget, 0.0
+        self.estimate = durations.estimates if durations else lambda trials: {trial.id: trial.work for trial in trials}
+        self.waiting = {trial.id: trial for trial in trials}
+        self.shares = self.estimate(trials)
         self.names = {one.id: f"{one.study} {n}/{len(trials)} {one.label}" for n, one in enumerate(trials, 1)}
         self.lines = not (sys.stderr.isatty() or "ipykernel" in sys.modules)
         layout = {"bar_format": LINE if self.lines else BAR, "file": io.StringIO() if self.lines else None}
-        total = sum(trial.work for trial in trials)
-        self.bar = tqdm(total=total, smoothing=0, mininterval=0, miniters=0, dynamic_ncols=True, **layout)
+        self.bar = tqdm(
+            total=sum(self.shares.values()), smoothing=0, mininterval=0, miniters=0, dynamic_ncols=True, **layout
+        )
 
     def __enter__(self) -> Progress:
         return self
@@ -43,11 +49,14 @@ class Progress:
 
     def at(self, trial: Trial, stage: str, share: float) -> None:
         """This trial has reached ``stage``, with this share of its work behind it."""
-        self._show(trial, stage, self.finished + share * trial.work)
+        self._show(trial, stage, self.finished + share * self.shares.get(trial.id, 0.0))
 
     def done(self, trial: Trial, status: str) -> None:
         """This trial has its record."""
-        self.finished += trial.work
+        self.waiting.pop(trial.id, None)
+        self.finished += self.estimate([trial])[trial.id]
+        self.shares = self.estimate([*self.waiting.values()])
+        self.bar.total = self.finished + sum(self.shares.values())
         self._show(trial, status, self.finished)
         if self.lines:
             print(self.bar, file=sys.stderr, flush=True)

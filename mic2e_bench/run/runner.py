@@ -23,6 +23,7 @@ from mic2e_bench.run.progress import Progress
 
 if TYPE_CHECKING:
     from mic2e_bench.tools.budget.budget import Budget
+    from mic2e_bench.tools.budget.durations import Durations
 
 
 def run(
@@ -32,15 +33,16 @@ def run(
     rerun: bool | str = False,
     force: bool = False,
     budget: Budget | None = None,
+    durations: Durations | None = None,
     after: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Measure every trial that has no measured record yet, study by study; failures become records too.
 
     ``rerun`` measures all anew, ``"disturbed"`` what other work disturbed (of an interleaved study, all); ``force``
     measures the refused trials and those that could not fit as well. With a ``budget`` what has no record comes first,
-    then what failed in an earlier run, as far as it fits. ``after()`` is called after each study. Raises ``BadInput``
-    where ``results`` cannot be written or the budget is too short for anything, ``KeyboardInterrupt`` after a clean
-    stop.
+    then what failed in an earlier run, as far as it fits. ``after()`` is called after each study. The time
+    left is estimated from ``durations``; a budget has its own. Raises ``BadInput`` where ``results`` cannot be written
+    or the budget is too short for anything, ``KeyboardInterrupt`` after a clean stop.
     """
     summary, start = Summary(), time.perf_counter()
     results, studies = Path(results), list(studies)
@@ -51,6 +53,7 @@ def run(
             for study in studies:
                 with _held(results / study.name, budget):
                     outcomes = Outcomes(results, summary, baseline=study.baseline, force=force, budget=budget)
+                    outcomes.durations = budget.durations if budget else durations
                     pending = [trial for trial in _pending(study, outcomes, rerun) if not only or only(trial, outcomes)]
                     if pending:
                         _measure(pending, outcomes)
@@ -126,7 +129,7 @@ def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
             print(hidden, file=sys.stderr)
         with outcomes.budget.importing() if outcomes.budget else contextlib.nullcontext():
             summary.import_s = forkserver.start()
-    with Progress(pending, outcomes.budget) as progress:
+    with Progress(pending, outcomes.budget, outcomes.durations) as progress:
         outcomes.progress = progress
         parts = visits.parts(rounds.measure(grouped(pending), outcomes), outcomes)
         for groups in parts:

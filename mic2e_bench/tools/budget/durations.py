@@ -18,7 +18,7 @@ from typing import Any
 from mic2e_bench import files
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import protocol
-from mic2e_bench.plan.trial import Trial
+from mic2e_bench.plan.trial import Trial, grouped
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
 from mic2e_bench.records.record import Record
@@ -134,6 +134,15 @@ class Durations:
         group = list(group)
         return builds(group[0]) * self.load_s(group[0]) + sum(map(self.trial_s, group))
 
+    def estimates(self, trials: Iterable[Trial]) -> dict[str, float]:
+        """Seconds of each trial, by its id; the load of a build is the first one's."""
+        found = {}
+        for group in grouped(list(trials)):
+            for trial in group:
+                load_s = builds(trial) * self.load_s(trial) if trial is group[0] else 0.0
+                found[trial.id] = load_s + self.trial_s(trial)
+        return found
+
     def cut(self, key: str, seconds: float) -> None:
         """Remember that this time was too short for a trial (its id), a build (its key) or rounds."""
         self.bounds[key] = max(self.bounds.get(key, 0.0), LONGER * seconds)
@@ -152,6 +161,14 @@ class Durations:
     def write(self, folder: Path) -> None:
         """Keep the lower bounds for the next run."""
         files.write_whole(folder / FILE, json.dumps(self.bounds, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def of(results: Path, studies: Iterable[str]) -> Durations:
+    """What the records of these studies say."""
+    found = Durations()
+    for name in studies:
+        found.read(results / name)
+    return found
 
 
 def unit(trial: Trial) -> float:
