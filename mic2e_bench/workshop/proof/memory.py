@@ -92,7 +92,8 @@ def _records(results: Path, order: tuple[str, ...]) -> dict[str, Record]:
         "baseline": first,
     }
     protocol = {"warmup": 0, "repeats": 2, "seeds": [42]}
-    study = api.study({**content, "trials": others, "inputs": proof.ONE_INPUT, "protocol": protocol})
+    content |= {"trials": others} if others else {}
+    study = api.study({**content, "inputs": proof.ONE_INPUT, "protocol": protocol})
     records = runner.run([study], results).records
     return {name: records[trial.id] for name, trial in zip(order, study.trials, strict=True)}
 
