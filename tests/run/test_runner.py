@@ -82,7 +82,7 @@ def test_what_was_disturbed_is_measured_again_alone(measured):
 
 
 def test_of_trials_that_took_turns_all_are_measured_again(tmp_path):
-    content = tiny(protocol={"warmup": 0, "repeats": 1, "seeds": [42], "interleave": True})
+    content = tiny(protocol={"warmup": 1, "repeats": 1, "seeds": [42], "interleave": True})
     helpers.run(content, tmp_path)
     disturb(tmp_path, "steps=2")
     assert helpers.run(content, tmp_path, rerun="disturbed").measured == 2
