@@ -11,6 +11,7 @@ import ctypes
 import multiprocessing
 import os
 import re
+import signal
 import time
 import traceback
 import warnings
@@ -59,9 +60,10 @@ class Snapshot:
         return said["result"]
 
     def close(self) -> None:
-        """Give back what the kept state holds."""
+        """Give back what the kept state holds. A later snapshot holds this one's pipe as well, which so never ends."""
         self.pipe.close()
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
 
