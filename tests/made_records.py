@@ -38,7 +38,7 @@ def measured(study, results: Path, trial, number: int, status: str = "ok", reaso
     }
     value = number / 100
     quality = {
-        "lpips": {**entry, "value": value, "ci95": [value / 2, value * 2]},
+        "lpips": {**entry, "value": value, "ci95": [value / 2, value * 2], "n": 100},
         "psnr": {**entry, "value": 30.0 + number, "ci95": None, "unit": "dB", "better": "higher", "backbone": None},
         "psnr.truth.inside": {**entry, "value": 11.25, "ci95": None, "against": "truth", "backbone": None},
     }

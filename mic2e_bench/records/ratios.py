@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from mic2e_bench import statistics
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.preparation import first_call_extra
 from mic2e_bench.records.record import Record
@@ -31,9 +31,19 @@ def speedup(baseline: Record, one: Record) -> Speedup:
         return Speedup(None, why="no timed calls")
     same = (baseline.rounds, len(baseline.latency_s)) == (one.rounds, len(one.latency_s))
     interleaved = bool(baseline.rounds) and same
-    compare = statistics.ratio_over_rounds if interleaved else statistics.ratio_of_medians
-    value, ends = compare(*(np.divide(of.latency_s, of.batch) for of in (baseline, one)))
-    return Speedup(value, ends, "" if ends else "fewer than three timed calls", interleaved)
+    samples = [np.divide(of.latency_s, of.batch) for of in (baseline, one)]
+    value = float(_medians(*samples))
+    if min(map(len, samples)) < 3:
+        return Speedup(value, None, "fewer than three timed calls", interleaved)
+    from scipy import stats  # takes a moment that a plan shall not wait for
+
+    options = {"n_resamples": 2000, "method": "percentile", "rng": np.random.default_rng(0)}
+    found = stats.bootstrap(samples, _medians, paired=interleaved, vectorized=True, **options)
+    return Speedup(value, [float(end) for end in found.confidence_interval], "", interleaved)
+
+
+def _medians(above: Sequence[float], below: Sequence[float], axis: int = -1) -> np.ndarray:
+    return np.median(above, axis=axis) / np.median(below, axis=axis)
 
 
 def break_even_images(one: Record, baseline: Record) -> int | None:

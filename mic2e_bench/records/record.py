@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, schema, texts, within
+from mic2e_bench import files, schema, statistics, texts, within
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.paths import is_name, of_study
@@ -35,6 +35,12 @@ TIMES = ("load_s", "first_call_s", "calls_s", "import_s", "witnessed_s", "warmup
 # from the schema in the key to the next one: a function that returns the record with what that schema added or renamed;
 # it leaves ``id`` and ``trial`` alone, because the one is a hash of the other
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def _score(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A score with all its keys; an interval over few pictures, which older versions stored, covered 50 to 80 %."""
+    few = (entry.get("n") or 0) < statistics.SCENES
+    return {**NO_SCORE, **entry, **({"ci95": None} if few else {})}
 
 
 class Damaged(BadInput):
@@ -91,7 +97,7 @@ class Record:
             **{name: content[name] for name in OWN},
             **{name: texts.one_line(content[name]) for name in ("label", "reason")},
             memory={**NO_MEMORY, **content["memory"]},
-            quality={key: {**NO_SCORE, **entry} for key, entry in content["quality"].items()},
+            quality={key: _score(entry) for key, entry in content["quality"].items()},
             **{name: trial[name] for name in TRIAL if name != "inputs"},
             inputs={**NO_INPUTS, **(trial["inputs"] or {})},
             **{name: timing.get(name) for name in TIMES},

@@ -2,8 +2,9 @@
 
 Speed-ups are expected to multiply. Two settings *help* each other where together they gain more than the product of
 their own gains, *cancel* where they gain less, and *break* where each runs as asked alone and not together. Nothing is
-claimed inside the noise: the 95 % interval of the ratio must leave out 1, and the ratio must differ from 1 by more than
-twice the largest spread (half the interquartile range over the median) of the calls that it is made of.
+claimed inside the noise: the 95 % interval of a speed-up must leave out 1. Help and cancel need the interval of the
+ratio of two speed-ups, of four trials that were timed in the same rounds over six builds or more; without it the ratio
+stands alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from mic2e_bench import statistics
-from mic2e_bench.catalog.metrics.latency import spread
 from mic2e_bench.plan.ablate import Changes, without
 from mic2e_bench.records.comparable import unapplied
 from mic2e_bench.records.ratios import speedup
@@ -126,22 +126,35 @@ class Ablation:
         """Seconds of one over seconds of the other; ``None`` where one did not run as asked."""
         if not (self._ran(slow) and self._ran(fast)):
             return None
-        samples = [one.latency_s for one in (slow, fast)]
         value, ends, *_ = speedup(slow, fast)
-        return Ratio(value, tuple(ends) if ends else None, _is_clear(value, ends, samples))
+        return Ratio(value, tuple(ends) if ends else None, _is_clear(ends))
 
     def _compared(self, inside: Sequence[Any], alone: Sequence[Any]) -> tuple[str, str]:
         """How a setting's speed-up among others compares with its speed-up alone, each given as (without, with)."""
         missing = [one for one in (*alone, *inside) if not self._ran(one)]
         if missing:
             return "", _end(missing[0]) if missing[0] else "a trial of the comparison has no record"
-        samples = [one.latency_s for one in (*inside, *alone)]
-        value, ends = statistics.ratio_of_ratios(*samples)
+        value = speedup(*inside).ratio / speedup(*alone).ratio
+        times = f"{value:.2f} times what it gains alone"
+        if why := speedup(*inside).why or speedup(*alone).why or _not_together(*inside, *alone):
+            return "", f"{times}, without an interval: {why}"
+        seconds = [np.divide(one.latency_s, one.batch) for one in (inside[0], alone[1], inside[1], alone[0])]
+        _, ends = statistics.over_builds(seconds[:2], seconds[2:], inside[0].raw["timing"]["builds"])
         if ends is None:
-            return "", "fewer than three timed calls say nothing of the noise"
-        if not _is_clear(value, ends, samples):
+            return "", f"{times}, without an interval: fewer than {statistics.ENOUGH} builds"
+        if not _is_clear(np.exp(ends)):
             return NEITHER, "inside the noise"
-        return (HELP if value > 1 else CANCEL), f"{value:.2f} times what it gains alone"
+        return (HELP if value > 1 else CANCEL), times
+
+
+def _not_together(first: Record, *others: Record) -> str:
+    """Why samples are not of the same rounds and builds; empty where they are."""
+    if not first.rounds or any(one.rounds != first.rounds for one in others):
+        return "the four trials were not timed in the same rounds"
+    builds = [one.raw["timing"].get("builds") for one in (first, *others)]
+    if builds[0] is None or any(of != builds[0] for of in builds):
+        return "the rounds were of one build"
+    return ""
 
 
 def _end(one: Record) -> str:
@@ -149,6 +162,5 @@ def _end(one: Record) -> str:
     return f"{status}: {one.reason}" if one.reason else status
 
 
-def _is_clear(value: float, ends: Sequence[float] | None, samples: Sequence[list[float]]) -> bool:
-    noise = 2 * max(map(spread, samples))
-    return bool(ends) and not ends[0] <= 1 <= ends[1] and abs(np.log(value)) > np.log1p(noise)
+def _is_clear(ends: Sequence[float] | None) -> bool:
+    return ends is not None and not ends[0] <= 1 <= ends[1]

@@ -14,7 +14,7 @@ from mic2e_bench.machine.environment import here
 from mic2e_bench.records import frame, record
 
 QUALITY = {
-    "unit": "1", "better": "lower", "against": "00", "backbone": "alex, untrained (seed 0) stand-in", "n": 4,
+    "unit": "1", "better": "lower", "against": "00", "backbone": "alex, untrained (seed 0) stand-in", "n": 100,
     "ci95": [0.1, 0.3], "floor": 0.05, "floor_of": "a repeat", "visible": True, "stamp": "ab",
 }  # fmt: skip
 
@@ -132,3 +132,11 @@ def test_many_records_are_read_fast(tmp_path):
     table, _ = frame.load(tmp_path)
     assert len(table) == 2000
     assert time.process_time() - start < 1.2
+
+
+def test_an_interval_over_few_pictures_that_an_older_version_stored_is_not_shown(tmp_path):
+    one = content("00", quality={"lpips": {**QUALITY, "value": 0.2, "n": 4}})
+    table, _ = frame.load(write(tmp_path, one))
+    assert table["lpips"].tolist() == [0.2] and table["lpips_low"].isna().all()
+    (stored,) = tmp_path.glob("s/*.json")
+    assert record.read(stored).raw["quality"]["lpips"]["ci95"] == [0.1, 0.3]  # what was stored stays in the record

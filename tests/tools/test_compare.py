@@ -44,38 +44,11 @@ def test_an_exact_difference_needs_no_interval():
     assert verdict.judge(0, None, 1, False, exact=True) == SAME
 
 
-def test_the_signed_rank_tail_is_that_of_the_tables():
-    # critical values of the one-sided 2.5 % signed-rank test, as printed in textbooks, plus one
-    assert [statistics.signed_rank_tail(n) for n in (5, 6, 7, 8, 9, 10, 12, 20)] == [0, 1, 3, 4, 6, 9, 14, 53]
-
-
-def test_the_interval_of_rounds_covers_and_one_bad_round_does_not_move_it():
-    draw, covered = np.random.default_rng(0), 0
-    for _ in range(400):
-        _, (low, high) = statistics.hodges_lehmann(draw.laplace(0.1, 0.05, 10))
-        covered += low <= 0.1 <= high
-    assert covered >= 0.92 * 400
-    base = [[1.0, 1.01, 0.99]] * 8
-    value, ends, remark = statistics.change(base, [*[[1.1, 1.11, 1.09]] * 7, [9.0, 9.0, 9.0]])
-    assert value == pytest.approx(1.1) and ends[0] == pytest.approx(1.1) and remark == ""
-
-
 def test_a_drift_that_both_sides_share_is_no_change():
     drift = [1.0, 1.5, 0.7, 2.0, 1.2, 0.9, 1.7, 1.1]
     base, head = ([[level * share] * 3 for level in drift] for share in (1.0, 1.1))
     value, ends, _ = statistics.change(base, head)
     assert value == pytest.approx(1.1) and ends == pytest.approx([1.1, 1.1])
-
-
-def test_few_rounds_and_few_samples_say_so():
-    one = statistics.change([[1, 1.01, 0.99]], [[1.1, 1.11, 1.09]])
-    assert one[1] and "one run a side" in one[2]
-    few = statistics.change([[1, 1.01, 0.99]] * 3, [[1.1] * 3, [1.3] * 3, [0.8] * 3])
-    assert few[1][0] <= 0.8 and few[1][1] >= 1.3 and "3 rounds" in few[2]
-    assert statistics.change([[1.0]], [[1.1]])[1:] == (None, "too few samples for an interval")
-    assert statistics.change([[100]], [[101]], noise=0.02)[1] == pytest.approx([0.9898, 1.0302])
-    apart = statistics.change([[1.0] * 3] * 6, [[1.0] * 3] * 6, taking_turns=False)
-    assert "did not take turns" in apart[2]
 
 
 KNOWN = ["latency", "memory", "quality", "quality.truth", "psnr", "lpips", "quality.base"]
@@ -125,6 +98,20 @@ def put(results, made, seconds, quality=None, status="ok", rss=600, label=None, 
         record.write(results, one)
 
 
+def put_rounds(folder, made, base, head, rounds=6, order="turns", noise=(0.0,), **more):
+    """Both sides in rounds that take turns: base, head, head, base; or all of the base ``first``."""
+    for number in range(rounds):
+        drift = (1.0, 1.6, 0.7, 1.2, 0.9, 1.4, 1.1, 0.8)[number % 8]
+        place = {"base": 2 * number + number % 2, "head": 2 * number + 1 - number % 2}
+        if order == "first":
+            place = {"base": number, "head": rounds + number}
+        for side, seconds in (("base", base), ("head", head)):
+            own = drift * (1 + noise[number % len(noise)] * (side == "head"))
+            at = f"2026-01-01T00:{place[side]:02}:00"
+            put(folder / side / f"{number:02}", made, {k: v * own for k, v in seconds.items()}, at=at, **more)
+    return folder / "base", folder / "head"
+
+
 def words(made):
     return {(v.label, v.metric): v.word for v in made.verdicts}
 
@@ -138,8 +125,11 @@ SAME_TIMES = {"baseline": 1.0, "steps=2": 2.0, "steps=4": 4.0}
 
 
 def test_each_metric_of_each_trial_has_a_verdict(tmp_path, made):
-    put(tmp_path / "base", made, SAME_TIMES)
-    put(tmp_path / "head", made, {"baseline": 1.0, "steps=2": 2.4, "steps=4": 3.0}, rss=700)
+    put_rounds(tmp_path, made, SAME_TIMES, {"baseline": 1.0, "steps=2": 2.4, "steps=4": 3.0})
+    for path in (tmp_path / "head").glob("*/tiny/*.json"):
+        one = json.loads(path.read_text())
+        one["memory"]["peak_rss_bytes"] = 700 * 2**20
+        path.write_text(json.dumps(one))
     found = compare.compare(tmp_path / "base", tmp_path / "head")
     got = words(found)
     assert [got[label, "latency"] for label in SAME_TIMES] == [SAME, WORSE, BETTER]
@@ -153,15 +143,80 @@ def test_each_metric_of_each_trial_has_a_verdict(tmp_path, made):
 def test_a_studys_folder_and_a_results_folder_are_both_sides(tmp_path, made):
     put(tmp_path / "base", made, SAME_TIMES)
     found = compare.compare(tmp_path / "base" / "tiny", tmp_path / "base")
-    assert set(words(found).values()) == {SAME}
+    got = words(found)
+    assert {word for (_, metric), word in got.items() if metric != "latency"} == {SAME, INCONCLUSIVE}
+    assert {got[label, "quality"] for label in SAME_TIMES} == {SAME}
+    assert {got[label, "latency"] for label in SAME_TIMES} == {INCONCLUSIVE}  # even of the same records: one round
+
+
+def latency_of(folders, *fail_on):
+    return next(v for v in compare.compare(*folders, fail_on).verdicts if v.metric == "latency")
 
 
 def test_rounds_are_found_in_folders_and_paired_in_time(tmp_path, made):
-    for number, level in enumerate((1.0, 1.6, 0.7, 1.2, 0.9, 1.4)):
-        put(tmp_path / "base" / str(number), made, {"baseline": level}, at=f"2026-01-01T00:{number:02}:00")
-        put(tmp_path / "head" / str(number), made, {"baseline": level * 1.1}, at=f"2026-01-01T00:{number:02}:30")
-    (latency,) = [v for v in compare.compare(tmp_path / "base", tmp_path / "head").verdicts if v.metric == "latency"]
+    latency = latency_of(put_rounds(tmp_path, made, {"baseline": 1.0}, {"baseline": 1.1}))
     assert latency.word == WORSE and latency.change == pytest.approx(10) and latency.note == ""
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_fewer_than_six_rounds_conclude_nothing_however_far_apart(tmp_path, made, rounds):
+    latency = latency_of(put_rounds(tmp_path, made, {"baseline": 1.0}, {"baseline": 9.0}, rounds))
+    assert (latency.word, latency.ci95) == (INCONCLUSIVE, None)
+    assert latency.change == pytest.approx(800) and "fewer than 6: too few to say" in latency.note
+
+
+def test_rounds_that_did_not_take_turns_conclude_nothing(tmp_path, made):
+    latency = latency_of(put_rounds(tmp_path, made, {"baseline": 1.0}, {"baseline": 1.1}, 8, "first"))
+    assert (latency.word, latency.ci95) == (INCONCLUSIVE, None) and "did not take turns" in latency.note
+
+
+def test_a_round_whose_pair_failed_is_left_out_and_the_others_stay_pairs(tmp_path, made):
+    base, head = put_rounds(tmp_path, made, {"baseline": 1.0}, {"baseline": 1.1}, 8)
+    for lost in (base / "02", head / "05"):
+        (path,) = lost.glob("tiny/*.json")
+        path.unlink()
+    latency = latency_of((base, head))
+    assert latency.word == WORSE and latency.ci95 == pytest.approx((10, 10))
+
+
+NOISE = (0.05, -0.05, 0.02, -0.02, 0.06, -0.06)
+
+
+def test_the_power_is_said_with_every_comparison_and_before_one(capsys, tmp_path, made):
+    base, head = put_rounds(tmp_path, made, {"baseline": 1.0}, {"baseline": 1.1}, noise=NOISE)
+    written = {name: tmp_path / f"c.{name}" for name in ("markdown", "json", "junit")}
+    code, out, err = command(capsys, "compare", base, head, *[x for n, p in written.items() for x in (f"--{n}", p)])
+    assert code == 0 and "6 rounds at this noise (5.2 % a round) find a change of 9.5 % (80 % of the time)" in out
+    assert "to find 5.0 % takes 24 rounds" in out and "NOT ANSWERED: tiny baseline: latency" in err
+    assert "to find 5.0 % takes 24 rounds" in written["junit"].read_text()
+    assert "What so many rounds find" in written["markdown"].read_text()
+    (power,) = json.loads(written["json"].read_text())["power"]
+    assert power["finds"] == pytest.approx(9.5, abs=0.1) and (power["rounds"], power["needed"]) == (6, 24)
+    code, out, _ = command(capsys, "compare", base, "--power", "--fail-on", "latency>50%")
+    assert code == 0 and "rounds find" in out and "to find 50 % takes" in out  # the drift is in it: both sides' alone
+
+
+def test_a_stated_power_is_what_comparisons_find():
+    draw, found, noise = np.random.default_rng(3), 0, 0.05
+    change = np.exp(statistics.tells(8) * noise)
+    for _ in range(500):
+        _, ends, _ = statistics.change(np.ones((8, 1)), change * np.exp(noise * draw.standard_normal((8, 1))))
+        found += ends[0] > 1
+    assert found / 500 == pytest.approx(0.8, abs=0.05)
+    assert statistics.rounds_to_tell(statistics.tells(20)) == 20
+    assert statistics.tells(5) is None and statistics.rounds_to_tell(0.01) is None
+
+
+@pytest.mark.parametrize("given", [["--power", "--strict-inconclusive"], ["HEAD", "--power"], []])
+def test_a_power_needs_the_base_alone_and_a_comparison_both(capsys, tmp_path, made, given):
+    put(tmp_path / "base", made, SAME_TIMES)
+    assert ("given too" in refusal(capsys, "compare", tmp_path / "base", *given)) == bool(given)
+
+
+def test_no_noise_is_known_of_one_round(capsys, tmp_path, made):
+    put(tmp_path / "base", made, {"baseline": 1.0})
+    _, out, _ = command(capsys, "compare", tmp_path / "base", "--power")
+    assert "nothing is known of the noise between rounds (1 round; 3 show it, 6 conclude)" in out
 
 
 def test_trials_of_another_identity_are_matched_by_their_name_and_what_differs_is_said(tmp_path, made):
@@ -203,8 +258,10 @@ def test_a_trial_that_no_longer_runs_is_worse_and_one_that_runs_now_is_better(tm
 
 
 def test_records_of_another_machine_are_refused_unless_as_ratios_to_their_own_baseline(tmp_path, made):
-    put(tmp_path / "base", made, SAME_TIMES)
-    put(tmp_path / "head", made, {"baseline": 10.0, "steps=2": 20.0, "steps=4": 60.0}, host="other", sha="1" * 64)
+    for number in range(6):
+        other = {"baseline": 10.0, "steps=2": 20.0, "steps=4": 60.0}
+        put(tmp_path / "base" / str(number), made, SAME_TIMES)
+        put(tmp_path / "head" / str(number), made, other, host="other", sha="1" * 64)
     with pytest.raises(BadInput, match=r"measured on .* other .*--across-machines"):
         compare.compare(tmp_path / "base", tmp_path / "head")
     found = compare.compare(tmp_path / "base", tmp_path / "head", across_machines=True)
@@ -245,13 +302,11 @@ def test_pictures_of_random_weights_that_were_not_kept_are_said_in_words(tmp_pat
 
 def test_the_command_exits_as_ci_needs_it_and_writes_every_form(capsys, tmp_path, made):
     base, head = tmp_path / "base", tmp_path / "head"
-    put(base, made, SAME_TIMES)
-    put(head, made, {"baseline": 1.3, "steps=2": 2.0, "steps=4": 4.1})
+    put_rounds(tmp_path, made, SAME_TIMES, {"baseline": 1.3, "steps=2": 2.0, "steps=4": 4.1})
     files = {name: tmp_path / "out" / f"c.{name}" for name in ("markdown", "junit", "html")}
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
     code, out, _ = command(capsys, "compare", base, head, *options)
     assert code == 1 and "✗ worse" in out and "Worse: tiny baseline: latency +30" in out
-    assert "one run a side: a drift of the machine" in out
     assert "| tiny baseline" in files["markdown"].read_text() and "<details>" in files["markdown"].read_text()
     assert "Content-Security-Policy" in files["html"].read_text()
     suites = ElementTree.parse(files["junit"]).getroot()
@@ -329,7 +384,7 @@ def test_a_real_rerun_has_the_same_pictures_and_a_real_loss_of_quality_is_caught
     worse = compare.compare(tmp_path / "base", tmp_path / "worse", ["quality<-1%"])
     got = {v.metric: v for v in worse.verdicts}
     assert got["quality.base"].word == WORSE and got["quality.base"].change < -1
-    assert got["quality.base"].ci95 is not None  # from two pictures
+    assert got["quality.base"].ci95 is None and "of 2 scenes, fewer than 6" in got["quality.base"].note
     assert got["quality"].change == pytest.approx(0, abs=1e-6)  # its own baseline has the same noise: it cannot tell
 
 
@@ -350,7 +405,8 @@ def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
              "protocol.repeats=3"]  # fmt: skip
     gate.main(["--times", "1", "--rounds", "2", "--most", "2", *small])
     out = capsys.readouterr().out
-    assert "| 10 % slower | 1 of 1 caught |" in out and "| noisier pictures | 1 of 1 caught |" in out
+    assert "| noisier pictures | 1 of 1 caught |" in out
+    assert "| 10 % slower | 0 of 1 caught | nothing | 1 |" in out  # two rounds say nothing of time
 
 
 WORKFLOW = helpers.ROOT / ".github" / "workflows" / "bench.yml"

@@ -4,7 +4,7 @@ An entry's key is the metric's name (``lpips``: against the baseline on the same
 against the known answers, and with ``.inside``, ``.outside`` or ``.ring`` for a region (``psnr.truth.inside``). It has
 
 ``value``     mean over inputs and seeds, in ``unit``; ``None`` where it could not be had: ``problem`` says why
-``ci95``      ``[low, high]``, bootstrap over inputs; ``None`` for a single image; ``n`` is the number of images
+``ci95``      ``[low, high]``, over inputs; ``None`` below 100 of them; ``n`` is the number of images
 ``better``    ``lower`` or ``higher``
 ``against``   the baseline's id, or ``truth``
 ``backbone``  what a learned metric measured with

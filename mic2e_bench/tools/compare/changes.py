@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mic2e_bench import statistics, units
-from mic2e_bench.records.comparable import RSS, memory_of
+from mic2e_bench.records.comparable import memory_noise, memory_of
+from mic2e_bench.records.record import Record
+from mic2e_bench.statistics import Samples
 from mic2e_bench.tools.compare import images, thresholds
 from mic2e_bench.tools.compare.images import Values
 from mic2e_bench.tools.compare.match import Match, Results, Rounds
-from mic2e_bench.tools.recommend.recommend import RSS_NOISE
 from mic2e_bench.units import digits
 
 USUAL_RATIOS = ("latency", "memory")  # the other ratios are shown where they are asked for
@@ -87,50 +89,66 @@ def quality_keys(pairing: Pairing, named: Sequence[str]) -> list[str]:
 
 def _ratio(metric: str, pairing: Pairing) -> Change | None:
     """The change of a ratio, in percent; ``None`` where a side has no value, or none to compare with its own."""
-    base, head = (samples(trial, metric) for trial in (pairing.match.base, pairing.match.head))
-    if not base or not head:
+    if (found := sides(metric, pairing)) is None:
         return None
-    noise = _noise(metric, pairing.match.base)
+    base, head, turns = found
+    noise = _noise(metric, pairing.match.base, pairing.match.head)
     if pairing.across:
-        one, other = pairing.baselines
-        owns = [samples(trial, metric) if trial else [] for trial in (one, other)]
-        if not all(owns) or pairing.match.base.id == one.id:
-            return None
-        value, ends, note = statistics.ratio_to_own(base, owns[0], head, owns[1], noise)
-        shares = [statistics.middle(s) / statistics.middle(own) for s, own in zip((base, head), owns, strict=True)]
-        words = [f"{digits(share)}× its baseline" for share in shares]
+        noise = None if noise is None else noise * math.sqrt(2)  # of each side's baseline, too
+        words = [f"{digits(statistics.middle(side))}× its baseline" for side in (base, head)]
     else:
-        value, ends, note = statistics.change(base, head, _take_turns(pairing.match), noise)
         words = [units.write(statistics.middle(side), KINDS[metric]) for side in (base, head)]
+    value, ends, note = statistics.change(base, head, turns, noise)
     percent = tuple((end - 1) * 100 for end in ends) if ends else None
     return Change(metric, (value - 1) * 100, percent, "%", *words, note=note)
 
 
+def sides(metric: str, pairing: Pairing) -> tuple[Samples, Samples, bool] | None:
+    """The samples of the base's and the head's rounds, pair by pair, and whether the two took turns.
+
+    Rounds are paired by time, and where that gives hardly any, by their order. Across machines a round is one value,
+    its ratio to its own side's baseline. ``None`` where a side has none.
+    """
+    match = pairing.match
+    if pairing.across:
+        one, other = pairing.baselines
+        if one is None or other is None or match.base.id == one.id:
+            return None
+        found = [
+            statistics.to_own(samples(t, metric), samples(own, metric))
+            for t, own in zip((match.base, match.head), (one, other), strict=True)
+        ]
+        return (*found, True) if all(found) else None
+    in_order = list(zip(match.base.measured, match.head.measured, strict=False))
+    in_turns = match.in_turns
+    turns = len(in_turns) >= min(len(in_order), statistics.ENOUGH)
+    pairs = [tuple(_read(run.record, metric) for run in pair) for pair in (in_turns if turns else in_order)]
+    pairs = [pair for pair in pairs if all(pair)]
+    return ([one for one, _ in pairs], [other for _, other in pairs], turns) if pairs else None
+
+
 def samples(trial: Rounds, metric: str) -> list[list[float]]:
-    """The samples of each measured round; a single value is one sample."""
-    read = {
-        "latency": lambda r: r.latency_s,
-        "load": lambda r: [r.load_s],
-        "first_call": lambda r: [r.first_call_s],
-        "weights": lambda r: [r.memory["weights_bytes"]],
-        "memory": lambda r: [r.memory[memory_of(r)]],
-    }[metric]
-    found = [read(run.record) for run in trial.measured]
-    return [values for values in found if values and None not in values]
+    """The samples of each measured round that has some; a single value is one sample."""
+    return [values for run in trial.measured if (values := _read(run.record, metric))]
 
 
-def _noise(metric: str, trial: Rounds) -> float | None:
-    """The share by which a single value is uncertain; ``None`` where only samples tell."""
+def _read(one: Record, metric: str) -> list[float]:
+    values = {
+        "latency": lambda: one.latency_s,
+        "load": lambda: [one.load_s],
+        "first_call": lambda: [one.first_call_s],
+        "weights": lambda: [one.memory["weights_bytes"]],
+        "memory": lambda: [one.memory[memory_of(one)]],
+    }[metric]()
+    return [] if None in values or 0 in values else list(values)  # no ratio is of nothing
+
+
+def _noise(metric: str, *trials: Rounds) -> float | None:
+    """The share by which single values differ where nobody changed anything; ``None`` where only samples tell."""
     if metric == "memory":
-        return RSS_NOISE if memory_of(trial.record) == RSS else 0.0
+        noises = [(memory_noise(one.record), one.record.memory[memory_of(one.record)]) for one in trials]
+        return max((noise / value for noise, value in noises if noise is not None and value), default=None)
     return 0.0 if metric == "weights" else None
-
-
-def _take_turns(match: Match) -> bool:
-    """Whether not all rounds of one side were measured before all of the other."""
-    sides = (match.base, match.head)
-    base, head = ([str(run.record.environment.get("started", "")) for run in side.measured] for side in sides)
-    return not (max(base) < min(head) or max(head) < min(base))
 
 
 def _stored(key: str, pairing: Pairing, scored: Mapping[str, Values]) -> Change | None:
@@ -145,8 +163,8 @@ def _stored(key: str, pairing: Pairing, scored: Mapping[str, Values]) -> Change 
     elif key in scored:
         made = _pictures(key, scored[key])
     else:
-        value, ends, note = statistics.of_means(*(e["value"] for e in entries), *(e["ci95"] for e in entries))
-        made = Change(key, value, tuple(ends) if ends else None, unit, *words, note=note)
+        value = entries[1]["value"] - entries[0]["value"]
+        made = Change(key, value, None, unit, *words, note="of stored means: said of these pictures alone")
     if entries[0]["backbone"] != entries[1]["backbone"]:
         made = replace(made, note="; ".join(filter(None, [made.note, "scored with other backbones"])))
     return replace(made, noise=_floor(entries[0], key))

@@ -11,11 +11,12 @@ from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.records import frame
 from mic2e_bench.records.comparable import disturbed
-from mic2e_bench.tools.compare import changes, images, thresholds
+from mic2e_bench.tools.compare import changes, images, power, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing
 from mic2e_bench.tools.compare.images import Values
 from mic2e_bench.tools.compare.match import Matches, Results
+from mic2e_bench.tools.compare.power import Power
 from mic2e_bench.tools.compare.thresholds import RATIOS, Threshold
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
 from mic2e_bench.units import digits
@@ -26,7 +27,7 @@ MACHINE = ("host", "device", "driver")
 @dataclass(frozen=True)
 class Comparison:
     """All verdicts in the order of the trials. ``remarks`` is what a reader must know beside them, ``lost`` how many
-    trials of the base the head has no record of.
+    trials of the base the head has no record of, ``power`` what so many rounds could find.
     """
 
     base: str
@@ -36,6 +37,7 @@ class Comparison:
     remarks: tuple[str, ...]
     lost: int
     stand_ins: str
+    power: tuple[Power, ...] = ()
 
     @property
     def failures(self) -> list[Verdict]:
@@ -67,8 +69,11 @@ def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines
     remarks = [*_remarks(one, other, matches, across_machines), *problems]
     shown = [match.head.record for match in matches.matches]
     stand_ins = dict.fromkeys(filter(None, (frame.stand_ins(one.model, frame.backbones(one)) for one in shown)))
-    lost = len(matches.gone)
-    return Comparison(str(base), str(head), machine, tuple(verdicts), tuple(remarks), lost, "; ".join(stand_ins))
+    powers = [found for pairing in pairings for found in power.of(pairing, asked)]
+    return Comparison(
+        str(base), str(head), machine, tuple(verdicts), tuple(remarks), len(matches.gone), "; ".join(stand_ins),
+        tuple(powers),
+    )  # fmt: skip
 
 
 def _machine(one: Results, other: Results, across: bool) -> str:

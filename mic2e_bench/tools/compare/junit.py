@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from mic2e_bench import texts
+from mic2e_bench.tools.compare import power
 from mic2e_bench.tools.compare import text as compare_text
 from mic2e_bench.tools.compare.compare import Comparison
 from mic2e_bench.tools.compare.verdict import INCONCLUSIVE, Verdict
@@ -18,7 +19,8 @@ def xml(made: Comparison) -> bytes:
         suite = ElementTree.SubElement(root, "testsuite", name=_text(study), **_counts(verdicts))
         properties = ElementTree.SubElement(suite, "properties")
         facts = {"base": made.base, "head": made.head, "machine": made.machine, "stand-ins": made.stand_ins}
-        for name, value in {**facts, "remarks": "; ".join(made.remarks)}.items():
+        facts |= {"remarks": "; ".join(made.remarks), "power": "; ".join(power.worst(made.power))}
+        for name, value in facts.items():
             ElementTree.SubElement(properties, "property", name=name, value=_text(value))
         for verdict in verdicts:
             _case(suite, verdict)

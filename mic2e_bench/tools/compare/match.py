@@ -79,6 +79,23 @@ class Match:
     head: Rounds
     notes: tuple[str, ...] = ()
 
+    @property
+    def in_turns(self) -> list[tuple[StoredRecord, StoredRecord]]:
+        """The rounds of both sides that were measured one right after the other, in either order."""
+        sides = (self.base.measured, self.head.measured)
+        started = lambda run: str(run.record.environment.get("started", ""))  # noqa: E731
+        every = [(started(run), number, side, run) for side in (0, 1) for number, run in enumerate(sides[side])]
+        left = [(side, run) for _, _, side, run in sorted(every, key=lambda each: each[:3])]
+        found = []
+        while len(left) > 1:
+            (side, run), (other_side, other), *rest = left
+            if side == other_side:  # its pair failed, or the sides did not take turns
+                left = left[1:]
+            else:
+                found.append((run, other) if side == 0 else (other, run))
+                left = rest
+        return found
+
 
 @dataclass(frozen=True)
 class Matches:

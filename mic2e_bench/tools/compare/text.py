@@ -1,10 +1,14 @@
-"""A comparison for people: for a terminal, as Markdown for a pull request, and as one HTML page."""
+"""A comparison for a terminal, as Markdown for a pull request, as one HTML page, and as JSON for programs."""
 
 from __future__ import annotations
+
+import dataclasses
+import json
 
 from mic2e_bench import texts
 from mic2e_bench.report import markup
 from mic2e_bench.report.tabular import Table
+from mic2e_bench.tools.compare import power
 from mic2e_bench.tools.compare.compare import Comparison
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, WORDS, WORSE, Verdict
 from mic2e_bench.units import NONE, digits
@@ -13,7 +17,8 @@ MARKS = {WORSE: "✗", BETTER: "✓", SAME: "=", INCONCLUSIVE: "?"}
 CLASSES = {WORSE: "error", INCONCLUSIVE: "not_applied", BETTER: "better", SAME: ""}
 RULE = (
     "worse: all of the 95 % interval is a loss beyond the threshold; better: all of it is a gain beyond it; same: all "
-    "of it lies within the threshold; inconclusive: neither. * fails the check where it is worse."
+    "of it lies within the threshold; inconclusive: neither, or fewer than six rounds. The interval of rounds holds "
+    "however often more are added and looked at. * fails the check where it is worse."
 )
 
 
@@ -30,8 +35,14 @@ def markdown(made: Comparison) -> str:
     if moved:
         parts.append(table(made, moved).markdown())
     every = table(made, made.verdicts).markdown()
-    parts.append(f"<details><summary>All {len(made.verdicts)} verdicts</summary>\n\n{every}\n</details>")
+    parts.append(_folded(f"All {len(made.verdicts)} verdicts", every))
+    if made.power:
+        parts.append(_folded("What so many rounds find", power.table(made.power).markdown()))
     return "\n\n".join(parts) + "\n"
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{content}\n</details>"
 
 
 def html(made: Comparison) -> str:
@@ -40,20 +51,37 @@ def html(made: Comparison) -> str:
     return markup.render("compare.html", table=table(made, made.verdicts), **values)
 
 
+def as_json(made: Comparison) -> str:
+    """Everything that the other forms say, for programs; ``ci95`` and ``change`` are in ``unit``."""
+    content = dataclasses.asdict(made) | {"summary": summary(made), "rule": RULE, "power_method": power.METHOD}
+    for written, verdict in zip(content["verdicts"], made.verdicts, strict=True):
+        written["fails"] = verdict.fails
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
 def summary(made: Comparison) -> str:
-    """One line: what fails, or that nothing does, and the count of each verdict."""
+    """One line: what fails, what was asked and cannot be answered, or that nothing got worse; and the counts."""
     counts = ", ".join(f"{made.counts()[word]} {word}" for word in WORDS if made.counts()[word])
+    parts = []
     if made.failures:
         names = "; ".join(f"{v.study} {v.label}: {v.metric} {change(v)}" for v in made.failures)
-        return f"Worse: {names}. ({counts})"
-    said, missing = "Nothing that is checked got worse", []
-    if made.open_questions:
-        missing.append(f"{len(made.open_questions)} inconclusive")
-    if made.lost:
-        missing.append(f"{made.lost} trials of the base not measured at the head")
-    if missing:
-        said += f", as far as can be said: {', '.join(missing)}"
-    return f"{said}. ({counts})"
+        parts.append(f"Worse: {names}.")
+    if said := unanswered(made):
+        parts.append(f"{said}.")
+    if not made.failures:
+        missing = [f"{len(made.open_questions)} inconclusive"] if made.open_questions else []
+        missing += [f"{made.lost} trials of the base not measured at the head"] if made.lost else []
+        so_far = f", as far as can be said: {', '.join(missing)}" if missing else ""
+        parts.append(f"Nothing that is checked got worse{so_far}.")
+    return f"{' '.join(parts)} ({counts})"
+
+
+def unanswered(made: Comparison) -> str:
+    """What was asked and cannot be said, on one line; empty where all can."""
+    names = [
+        f"{v.study} {v.label}: {v.metric} {change(v)}" + f" ({v.note})" * bool(v.note) for v in made.open_questions
+    ]
+    return f"NOT ANSWERED: {'; '.join(names)}" if names else ""
 
 
 def change(verdict: Verdict) -> str:
@@ -85,7 +113,7 @@ def _heading(made: Comparison) -> str:
 
 def _facts(made: Comparison) -> list[str]:
     stand_ins = [f"Stand-ins: {made.stand_ins}"] if made.stand_ins else []
-    return [f"Measured on {made.machine}", *stand_ins, *made.remarks]
+    return [f"Measured on {made.machine}", *stand_ins, *made.remarks, *power.worst(made.power)]
 
 
 def _signed(value: float) -> str:

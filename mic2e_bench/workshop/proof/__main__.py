@@ -20,8 +20,8 @@ from mic2e_bench.machine import environment
 from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
-ORDER = ("fidelity", "memory", "overhead", "agreement", "reading", "kills", "gate", "landscape")
-PARTS = ("faults", "landscape_file")  # of benchmarks, and none themselves
+ORDER = ("fidelity", "coverage", "memory", "overhead", "agreement", "reading", "kills", "gate", "landscape")
+PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
 `make bench` measures these again on your machine and rewrites this file, a section for each module of

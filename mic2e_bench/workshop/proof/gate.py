@@ -3,8 +3,8 @@
 ``python -m mic2e_bench.workshop.proof.gate --times 20`` measures the small study of ``params/ci/gate.yaml`` in rounds
 that take turns: as it is, once more as it is, 10 % slower, and with noisier pictures (``faults.py``). Each is
 compared with the first after ``--rounds`` rounds; while a checked metric is inconclusive another round follows, up to
-``--most``, as the workflow in CI does it. Prints Markdown for BENCHMARKS.md; exits with 1 where a loss went unseen or
-a rerun failed.
+``--most``, as the workflow in CI does it; the interval allows for such looks. Prints Markdown for BENCHMARKS.md; exits
+with 1 where a loss went unseen or a rerun failed.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline)
         assert entry["value"] == pytest.approx(np.mean(values), rel=1e-5)
         assert (entry["unit"], entry["better"], entry["n"]) == (metric.unit, metric.better, 4)
         assert entry["against"] == one.baseline.id
-        assert entry["ci95"][0] <= entry["value"] <= entry["ci95"][1]
+        assert entry["ci95"] is None  # of two scenes
     assert "stand-in" in found["lpips"]["backbone"]
     assert found["ssim"]["backbone"] is None
     best = quality(one, results, 0)
