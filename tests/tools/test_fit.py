@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import helpers
 import pytest
 import toggling
+import torch
 
 from mic2e_bench import units
 from mic2e_bench.catalog import registry
@@ -19,7 +21,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import probes
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.run import assemble
-from mic2e_bench.tools.fit import accuracy, cards, estimate, rehearsal
+from mic2e_bench.tools.fit import accuracy, cards, elsewhere, estimate, rehearsal, text, weight_bytes
 from mic2e_bench.tools.fit.allocator import Allocator
 from mic2e_bench.tools.fit.trace import Trace, Tracing
 
@@ -158,6 +160,42 @@ def test_a_component_leaves_when_the_next_one_is_loaded():
     assert stages["unet"] > weights["unet"] + weights["vae"]
 
 
+def test_loading_has_a_peak_of_its_own():
+    """The weights are placed one after the other; an offload has none there, but what bitsandbytes made on the card."""
+    plain = estimated()
+    assert plain.loading.allocated == pytest.approx(sum(plain.weights.values()), rel=0.05)
+    assert plain.on(plain.on_card).decided_by == "call"
+    assert estimated(offload="model").loading.allocated == 0
+    placed, away = (estimated("flux-schnell", quantize="bnb-nf4", offload=offload) for offload in ("none", "model"))
+    largest = placed.rehearsed.events[0][1]  # in full, beside what becomes of it
+    assert largest > 0 and away.loading.allocated < placed.loading.allocated < placed.allocated
+    assert 0 < away.loading.allocated < away.weights["transformer"] + MIB
+
+
+def test_a_card_must_hold_loading_as_well():
+    """Loading takes 100 MiB, a call 40 beside what it keeps of that."""
+    events = [("whole", 100 * MIB), ("kept", 20 * MIB), ("whole", -100 * MIB), ("made", 20 * MIB), ("made", -20 * MIB)]
+    done = dataclasses.replace(estimated().rehearsed, events=events, loaded=3)
+    loading, call = estimate.Peak(120 * MIB, 120 * MIB), estimate.Peak(72 * MIB, 72 * MIB)
+    made = dataclasses.replace(estimated(), rehearsed=done, loading=loading, allocated=call[0], reserved=call[1])
+    assert made.on_card == 120 * MIB + estimate.CONTEXT
+    assert made.on(made.on_card + MIB) == estimate.Fit("yes", MIB, "loading")
+    assert made.on(made.on_card - MIB) == estimate.Fit("no", -MIB, "loading")
+
+
+def test_a_configuration_of_the_libraries_quantises_less():
+    """T5 keeps a product in float32, and the scales of nf4 are not quantised again: more than in place."""
+    pipeline, model = bundled("flux-schnell")
+    asked = {"quantize": "bnb-nf4", "quantize_parts": "both", "precision": "bf16"}
+    inside, by_config = (rehearsal.made(pipeline, model, asked, one) for one in (elsewhere.HERE, elsewhere.CONFIGURED))
+    build, quantised = by_config
+    kept = [layer for name, layer in build.modules()["text_encoder_2"].named_modules() if name.endswith(".wo")]
+    assert kept and all(layer.weight.dtype == torch.float32 and layer not in quantised for layer in kept)
+    sizes = [sum(weight_bytes.weights_bytes(build.modules(), layers).values()) for build, layers in (inside, by_config)]
+    assert sizes[0] < sizes[1]
+    assert len(quantised) == len(inside[1])  # nf4 leaves that product alone in place, too, in bf16
+
+
 def test_what_is_not_modelled_is_named():
     assert estimated().not_modelled == ()
     (note,) = estimated(compile="default").not_modelled
@@ -270,7 +308,8 @@ def test_the_command_answers_for_a_card(capsys, tmp_path):
     asked = ("fit", "sdxl-inpaint", "--model", "bundled", "--settings", "resolution=256", "--results", tmp_path)
     code, out, _ = helpers.command(capsys, *asked, "--gpu", "T4")
     assert code == 0
-    for said in ("An ESTIMATE", "nothing measured", "T4", "SDXL_30_STEPS", "Assumed:", "bundled stand-in model"):
+    for said in ("An ESTIMATE", "nothing measured", "T4", "SDXL_30_STEPS", "Assumed:", "bundled stand-in model",
+                 "peak of loading", "peak of a call"):  # fmt: skip
         assert said in out
     assert "there is no record of this pipeline with a measured memory yet" in out
     code, out, _ = helpers.command(capsys, *asked, "--vram", "600MiB")
@@ -279,9 +318,11 @@ def test_the_command_answers_for_a_card(capsys, tmp_path):
     found = json.loads(out)
     assert code == 0 and found["estimate"] is True and set(found["cards"]) == set(cards.CARDS)
     assert found["on_card_bytes"] == found["reserved_bytes"] + estimate.CONTEXT
+    assert 0 < found["loading_bytes"]["allocated"] <= found["loading_bytes"]["reserved"] < found["reserved_bytes"]
+    assert {card["decided_by"] for card in found["cards"].values()} == {"call"} and found["configured"] is None
 
 
-def test_the_error_against_records_is_told(capsys, tmp_path):
+def test_the_error_against_records_is_told(tmp_path):
     """Weights of measured records; and a peak, of a record that says it was measured on a GPU."""
     content = helpers.tiny(vary=None, trials=[{"precision": "bf16"}, {"quantize": "bnb-int8"}])
     helpers.run(content, tmp_path)
@@ -291,15 +332,14 @@ def test_the_error_against_records_is_told(capsys, tmp_path):
     record = helpers.on_disk(tmp_path)["baseline"]
     path = tmp_path / "tiny" / f"{record['id']}.json"
     memory = {**record["memory"], "peak_vram_allocated_bytes": 60 * MIB, "peak_vram_reserved_bytes": 80 * MIB}
+    memory["phases"]["load"]["vram_reserved_bytes"] = 30 * MIB
     path.write_text(json.dumps({**record, "memory": memory}))
     compared, _ = accuracy.records(registry.pipeline("objectclear"), tmp_path)
-    assert sorted(one.of for one in compared) == ["allocated", "reserved", "weights", "weights", "weights"]
+    assert sorted(one.of for one in compared) == ["allocated", "loading", "reserved", "weights", "weights", "weights"]
     reserved = next(one for one in compared if one.of == "reserved")
     assert reserved.error == reserved.estimated / (80 * MIB) - 1
-    _, out, _ = helpers.command(
-        capsys, "fit", "objectclear", "--model", "bundled", "--settings", "resolution=64", "--results", tmp_path
-    )
-    assert "Error against measured records" in out and f"{reserved.error:+.2%}" in out
+    said = text.errors(compared, left_out)
+    assert "Error against measured records" in said and f"{reserved.error:+.2%}" in said
     other = {**record["trial"], "model": {"source": "bundled", "fingerprint": "0"}}
     path.write_text(json.dumps({**record, "trial": other}))
     compared, left_out = accuracy.records(registry.pipeline("objectclear"), tmp_path)

@@ -71,9 +71,22 @@ def compare(one: record.Record) -> Iterator[Compared]:
         )  # fmt: skip
     if memory[VRAM]:
         wanted = estimate(pipeline, model, settings, largest(one.inputs))
-        peaks = wanted.peaks(workspace(one.environment.get("device") or ""))
-        for of, value in zip(("allocated", "reserved"), peaks, strict=True):
+        peaks = wanted.peaks(workspace(one.environment.get("device") or ""))._asdict()
+        for of, value in peaks.items():
             yield Compared(**same, of=of, measured=memory[f"peak_vram_{of}_bytes"], estimated=value)
+        if loading := measured_loading(one):
+            yield Compared(**same, of="loading", measured=loading, estimated=wanted.loading.reserved)
+
+
+def measured_loading(one: record.Record) -> int | None:
+    """Bytes reserved at most while it was loaded; ``None`` where that is not what loading from files takes.
+
+    Random weights are drawn on the device, which takes more, unless they have to begin in main memory.
+    """
+    asked = one.settings.get("offload", "none"), one.settings.get("quantize", "none")
+    if one.model["source"] == "random" and asked == ("none", "none"):
+        return None
+    return ((one.memory.get("phases") or {}).get("load") or {}).get("vram_reserved_bytes")
 
 
 @functools.lru_cache(maxsize=256)

@@ -62,6 +62,10 @@ class Allocator:
                 self.give_back(self._held.pop(name))
         return self
 
+    def start_afresh(self) -> None:
+        """The peaks are from now on."""
+        self.most_reserved, self.most_allocated, self.failed = self.reserved, self.allocated, False
+
     def take(self, size: int) -> Block:
         """A block for a request of ``size`` bytes."""
         size = -(-size // SMALLEST) * SMALLEST

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
@@ -16,12 +18,17 @@ from mic2e_bench.plan import conflicts
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.tools.fit.allocator import Allocator
 from mic2e_bench.tools.fit.cards import OLDER_WORKSPACE, WORKSPACE
-from mic2e_bench.tools.fit.rehearsal import Rehearsed, rehearse
+from mic2e_bench.tools.fit.elsewhere import HERE, Elsewhere
+from mic2e_bench.tools.fit.rehearsal import Rehearsed, rehearse, transposed, transposed_once
 from mic2e_bench.units import MIB
 
-CONTEXT = 512 * MIB  # on the card beside what PyTorch's allocator reserves
+# on the card beside what PyTorch's allocator reserves: 686 to 692 MiB in the records of an H100 (torch 2.11, CUDA 13.0)
+CONTEXT = 690 * MIB
 ASSUMED = (
-    f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator",
+    f"the CUDA context with its libraries takes {CONTEXT // MIB} MiB of the card beside PyTorch's allocator, "
+    "as measured on an H100",
+    "weights are read into main memory and placed from there; bitsandbytes quantises in place, layer by layer on the "
+    "card, as `run` does it; what PipelineQuantizationConfig needs, which quantises less, has a column of its own",
     f"cuBLAS's workspace is {WORKSPACE // MIB} MiB; on cards before Hopper {OLDER_WORKSPACE / MIB:.1f} MiB",
     "a convolution copies its channels-first input and output for cuDNN's tensor cores; not where channels_last",
     "fused attention kernels hold no matrix of scores, whichever of them it is",
@@ -36,11 +43,18 @@ NOT_MODELLED = {
     "offload": (lambda value: value == "group", "the side stream of group offload, which has cached memory of its own"),
     "guidance_stop": (lambda value: value < 1, "nothing: the guided steps decide the peak"),
 }
-# settings that decide memory; others share an estimate
+# settings that decide what is allocated when; others share a rehearsal
 DECIDE = (
-    "attention", "batch", "channels_last", "engine", "expandable_segments", "fused_qkv", "offload", "precision",
-    "prompt_kind", "quantize", "quantize_parts", "resolution", "vae_slicing", "vae_tiling",
+    "attention", "batch", "channels_last", "fused_qkv", "offload", "precision", "prompt_kind", "quantize",
+    "quantize_parts", "resolution", "vae_slicing", "vae_tiling",
 )  # fmt: skip
+
+
+class Peak(NamedTuple):
+    """The most bytes that PyTorch's allocator has given out, and has taken from the device."""
+
+    allocated: int
+    reserved: int
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,16 @@ class Fit:
 
     fits: Literal["yes", "tight", "no"]
     spare: float  # bytes that are left, or negative: that are missing
+    decided_by: Literal["loading", "call"]  # which of the two needs more
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Bytes. ``stages``: the most that was allocated during each call of a component, in order.
 
-    ``reserved`` is what PyTorch's allocator would take from the device, to be compared with a record's
-    ``peak_vram_reserved_bytes``; ``on_card`` is that with the CUDA context.
+    ``reserved`` is what PyTorch's allocator would take from the device in a call, to be compared with a record's
+    ``peak_vram_reserved_bytes``; ``loading`` is the peak before it, while the pipeline is loaded, quantised and placed;
+    ``on_card`` is the larger one with the CUDA context.
     """
 
     pipeline: str
@@ -66,37 +82,47 @@ class Estimate:
     stages: tuple[tuple[str, int], ...]
     allocated: int
     reserved: int
+    loading: Peak
     not_modelled: tuple[str, ...]
     rehearsed: Rehearsed
 
     @property
     def on_card(self) -> int:
-        return self.reserved + CONTEXT
+        return max(self.reserved, self.loading.reserved) + CONTEXT
 
     def on(self, memory: float, workspace: int = WORKSPACE) -> Fit:
-        """Whether it fits a card with so many bytes, on which cuBLAS takes this workspace."""
+        """Whether loading and a call fit a card with so many bytes, on which cuBLAS takes this workspace."""
         # the share that PyTorch may take is of the whole card, and the context lies beside it
         capacity = min(memory - CONTEXT, memory * self.settings.get("memory_fraction", 1.0))
-        allocated, reserved = self.peaks(workspace)
+        call = self.peaks(workspace)
+        reserved = max(call.reserved, self.loading.reserved)
+        decides = "call" if call.reserved >= self.loading.reserved else "loading"
         if reserved <= capacity:
-            return Fit("yes", capacity - reserved)
+            return Fit("yes", capacity - reserved, decides)
+        spare = capacity - max(call.allocated, self.loading.allocated)
         if self.settings.get("expandable_segments"):
-            return Fit("no", capacity - reserved)
-        least = _replay(self.rehearsed, workspace, capacity)
-        return Fit("no" if least.failed else "tight", capacity - allocated)
+            return Fit("no", spare, decides)
+        if any(phase.failed for phase in _replay(self.rehearsed, workspace, capacity)):
+            return Fit("no", spare if spare < 0 else capacity - reserved, decides)  # or only gaps are left
+        return Fit("tight", spare, decides)
 
-    def peaks(self, workspace: int) -> tuple[int, int]:
-        """Bytes allocated and reserved at most, where cuBLAS takes this workspace."""
+    def peaks(self, workspace: int) -> Peak:
+        """Bytes allocated and reserved at most in a call, where cuBLAS takes this workspace."""
         if workspace == WORKSPACE:
-            return self.allocated, self.reserved
-        return _peaks(registry.pipeline(self.pipeline), self.settings, self.rehearsed, workspace)
+            return Peak(self.allocated, self.reserved)
+        return _peaks(registry.pipeline(self.pipeline), self.settings, self.rehearsed, workspace)[1]
 
 
 def estimate(
-    pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, Any], size: tuple[int, int] | None = None
+    pipeline: Pipeline,
+    model: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    size: tuple[int, int] | None = None,
+    elsewhere: Elsewhere = HERE,
 ) -> Estimate:
     """The estimate of resolved settings. ``size``: the input image's (width, height), by default as large as asked.
 
+    ``elsewhere``: what is done otherwise than ``run`` does it, for figures that others published.
     Raises ``BadInput`` where the settings cannot be in force together on a GPU.
     """
     settings = {**settings, "device": "cuda"}
@@ -106,34 +132,42 @@ def estimate(
     guided = "guidance" in settings and pipeline.guides(settings["guidance"])
     side = settings.get("resolution", 1024)
     size = size or ((side, side) if isinstance(side, int) else (side[1], side[0]))
-    done = _rehearsed(pipeline.name, json.dumps([dict(model), decisive, guided], sort_keys=True), size)
-    peaks = _peaks(pipeline, settings, done, WORKSPACE)
+    key = json.dumps([dict(model), decisive, guided, dataclasses.asdict(elsewhere)], sort_keys=True)
+    done = _rehearsed(pipeline.name, key, size)
+    loading, call = _peaks(pipeline, settings, done, WORKSPACE)
     notes = tuple(text for name, (when, text) in NOT_MODELLED.items() if name in settings and when(settings[name]))
-    return Estimate(pipeline.name, settings, size, dict(done.weights), _stages(done), *peaks, notes, done)
+    return Estimate(pipeline.name, settings, size, dict(done.weights), _stages(done), *call, loading, notes, done)
 
 
 @functools.lru_cache(maxsize=64)
 def _rehearsed(name: str, key: str, size: tuple[int, int]) -> Rehearsed:
-    model, decisive, guided = json.loads(key)
+    model, decisive, guided, otherwise = json.loads(key)
     pipeline = registry.pipeline(name)
     guidance = {"guidance": 5.0 if guided else 0.0} if "guidance" in registry.toggles_of(pipeline) else {}
     settings = resolve({**decisive, **guidance, "device": "cuda"}, pipeline, "fit")
-    return rehearse(pipeline, model, settings, size)
+    workspace = transposed_once if otherwise["one_copy"] else transposed
+    return rehearse(pipeline, model, settings, size, workspace, Elsewhere(**otherwise))
 
 
-def _peaks(pipeline: Pipeline, settings: Mapping[str, Any], done: Rehearsed, workspace: int) -> tuple[int, int]:
-    """Bytes allocated and reserved at most."""
+def _peaks(pipeline: Pipeline, settings: Mapping[str, Any], done: Rehearsed, workspace: int) -> tuple[Peak, Peak]:
+    """The peaks of loading and of a call."""
     engine = done.weights[pipeline.denoiser] if settings.get("engine", "torch") != "torch" else 0
-    replayed = _replay(done, workspace)
-    allocated = replayed.most_allocated + engine
-    # segments that grow leave no gaps to speak of
-    return allocated, allocated if settings.get("expandable_segments") else replayed.most_reserved + engine
+    peaks = []
+    for phase in _replay(done, workspace):
+        allocated = phase.most_allocated + engine
+        # segments that grow leave no gaps to speak of
+        reserved = allocated if settings.get("expandable_segments") else phase.most_reserved + engine
+        peaks.append(Peak(allocated, reserved))
+    return peaks[0], peaks[1]
 
 
-def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float("inf")) -> Allocator:
+def _replay(done: Rehearsed, workspace: int = WORKSPACE, capacity: float = float("inf")) -> tuple[Allocator, Allocator]:
+    """The allocator after loading, and after a call."""
     allocator = Allocator(capacity)
+    loading = copy.copy(allocator.replay(done.events[: done.loaded]))  # its figures
+    allocator.start_afresh()
     allocator.take(workspace)
-    return allocator.replay(done.events)
+    return loading, allocator.replay(done.events[done.loaded :])
 
 
 def _stages(done: Rehearsed) -> tuple[tuple[str, int], ...]:

@@ -34,9 +34,13 @@ RELIEF: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class FitReport:
-    """An estimate, the same for the presets, the cards, what would help, and the error against records."""
+    """An estimate, the same for the presets, the cards, what would help, and the error against records.
+
+    ``configured``: the same settings where the libraries' own configuration quantises, for bitsandbytes.
+    """
 
     made: Estimate
+    configured: Estimate | None
     columns: Mapping[str, Estimate | str]
     cards: Mapping[str, float]
     model: str
@@ -51,7 +55,8 @@ class FitReport:
     def text(self) -> str:
         from mic2e_bench.tools.fit import text as fit_text
 
-        table = fit_text.requirements({"asked": self.made, **self.columns}, self.cards)
+        own = {"asked, by PipelineQuantizationConfig": self.configured} if self.configured else {}
+        table = fit_text.requirements({"asked": self.made, **own, **self.columns}, self.cards)
         parts = [fit_text.head(self.made, self.model), f"GPU requirements (estimated)\n{table}", self.relief]
         parts += [fit_text.assumptions(self.made), fit_text.errors(self.compared, self.left_out)]
         return "\n\n".join(part for part in parts if part)
@@ -59,7 +64,7 @@ class FitReport:
     def json(self) -> dict[str, Any]:
         from mic2e_bench.tools.fit import text as fit_text
 
-        return fit_text.as_json(self.made, self.columns, self.cards, self.compared, self.model)
+        return fit_text.as_json(self.made, self.configured, self.columns, self.cards, self.compared, self.model)
 
 
 def answer(
@@ -82,9 +87,12 @@ def answer(
         label = sources.label(source)
     with fork_safety.without_device():  # an estimate takes no memory of the card
         from mic2e_bench.tools.fit import accuracy
+        from mic2e_bench.tools.fit.elsewhere import CONFIGURED
         from mic2e_bench.tools.fit.estimate import estimate
 
-        made = estimate(pipeline, source, settings, size)
+        made, configured = estimate(pipeline, source, settings, size), None
+        if settings.get("quantize", "none").startswith("bnb"):
+            configured = estimate(pipeline, source, settings, size, CONFIGURED)
         columns: dict[str, Estimate | str] = {}
         for other in presets.load():
             if other != preset and presets.covers(other, pipeline):
@@ -94,7 +102,7 @@ def answer(
                 except BadInput:
                     columns[other] = "conflict"
         relief = _relief(pipeline, source, settings, size, made, cards) if len(cards) == 1 else ""
-        return FitReport(made, columns, cards, label, *accuracy.records(pipeline, results), relief)
+        return FitReport(made, configured, columns, cards, label, *accuracy.records(pipeline, results), relief)
 
 
 def _on_gpu(given: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:

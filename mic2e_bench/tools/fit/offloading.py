@@ -8,10 +8,12 @@ from typing import Any
 from torch import nn
 
 from mic2e_bench.tools.fit import weight_bytes
+from mic2e_bench.tools.fit.elsewhere import FLAT_NF4
 from mic2e_bench.tools.fit.trace import Trace
 
 # methods whose products widen the weight for the time of the product; the others make 8-bit copies of the input
-WIDENED = ("bnb-nf4", "torchao-int8wo", "torchao-fp8wo", "fp8-layerwise")
+WIDENED = ("bnb-nf4", FLAT_NF4, "torchao-int8wo", "torchao-fp8wo", "fp8-layerwise")
+HALF = 2  # bytes of an element of what bitsandbytes makes int8 of, whatever the weights are in
 SCORES = 4  # bytes of an element of an 8-bit product's result, int32 or float32
 
 
@@ -34,11 +36,35 @@ class Weights:
         self._there: dict[str, list[tuple[int, int]]] = {}
         self._layers: list[list[tuple[int, int]]] = []  # of group offload, the last that ran
 
-    def place(self) -> None:
-        """What is on the device before the first call, and hooks for what comes and goes with a layer."""
-        for name, module in self.modules.items():
-            if self.offload == "none":
-                self._bring(name)
+    def load(self, whole: bool = False) -> None:
+        """What loading takes: bitsandbytes quantises on the device, layer by layer; then all goes where it is to rest.
+
+        ``whole``: a component with such layers comes as a whole.
+        """
+        there = {name: self._quantise(module, whole) for name, module in self.modules.items()}
+        if self.offload == "none":
+            for name in self.modules:
+                self._bring(name, there[name])
+        else:  # and back to main memory
+            self._release(block for blocks in there.values() for layer in blocks.values() for block in layer)
+
+    def _quantise(self, module: nn.Module, whole: bool) -> dict[nn.Module, list[tuple[int, int]]]:
+        """The blocks of the layers that this leaves on the device."""
+        there: dict[nn.Module, list[tuple[int, int]]] = {}
+        theirs = [layer for layer in module.modules() if self.quantised.get(layer, "").startswith("bnb")]
+        seen: set[int] = set()
+        for layer in module.modules() if whole and theirs else theirs:
+            method, in_full = self.quantised.get(layer), []
+            if method:
+                width = HALF if method == "bnb-int8" else layer.weight.element_size()
+                in_full = [self.trace.allocate(layer.weight.numel() * width)]
+            there[layer] = [self.trace.allocate(size) for size in weight_bytes.own(layer, self.quantised, seen)]
+            self._release(in_full)
+        return there
+
+    def hook(self) -> None:
+        """Have what comes and goes with a layer do so from now on."""
+        for module in self.modules.values():
             for layer in module.modules():
                 if self.offload in ("sequential", "group") and any(p is not None for p in layer._parameters.values()):
                     _around(layer, self._visit, self._leave)
@@ -55,12 +81,20 @@ class Weights:
         if self.offload in ("none", "model"):
             self._bring(name)
 
-    def _bring(self, name: str) -> None:
-        """On the device in the dtype that it now has: some pipelines widen their VAE on the way."""
-        sizes = weight_bytes.tensors(self.modules[name], self.quantised)
+    def _bring(self, name: str, there: Mapping[nn.Module, list[tuple[int, int]]] | None = None) -> None:
+        """On the device in the dtype that it now has: some pipelines widen their VAE on the way.
+
+        ``there``: blocks of layers that are on the device already.
+        """
+        module, there = self.modules[name], there or {}
+        sizes = weight_bytes.tensors(module, self.quantised)
         if [size for _, size in self._there.get(name, ())] != sizes:
             self._take_away(name)
-            self._there[name] = [self.trace.allocate(size) for size in sizes]
+            seen: set[int] = set()
+            self._there[name] = []
+            for layer in module.modules():
+                own = weight_bytes.own(layer, self.quantised, seen)
+                self._there[name] += there.get(layer) or [self.trace.allocate(size) for size in own]
 
     def _take_away(self, name: str) -> None:
         self._release(self._there.pop(name, ()))

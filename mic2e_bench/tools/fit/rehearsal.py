@@ -26,6 +26,7 @@ from mic2e_bench.catalog.toggles.channels_last import PARTS
 from mic2e_bench.catalog.toggles.precision import DTYPES
 from mic2e_bench.catalog.watch import ENTRIES
 from mic2e_bench.tools.fit import weight_bytes, weightless
+from mic2e_bench.tools.fit.elsewhere import HERE, Elsewhere
 from mic2e_bench.tools.fit.offloading import Weights
 from mic2e_bench.tools.fit.trace import Hollow, Trace, Tracing, as_fake, as_real
 
@@ -45,6 +46,12 @@ def transposed(function: Any, args: tuple[Any, ...], result: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in (args[0], result))
 
 
+def transposed_once(function: Any, args: tuple[Any, ...], result: Any) -> int:
+    """The same where float32 convolutions copy their input alone."""
+    both = transposed(function, args, result)
+    return args[0].numel() * args[0].element_size() if both and args[0].dtype == torch.float32 else both
+
+
 @dataclass(frozen=True)
 class Stage:
     """One call of a component: its events in the trace are ``events[start:end]``."""
@@ -57,14 +64,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """The events of a whole call, its stages, and the stored bytes of each component."""
+    """The events of loading (``events[:loaded]``) and of a call, its stages, the stored bytes of each component."""
 
     events: list[tuple[Any, int]]
+    loaded: int
     stages: tuple[Stage, ...]
     weights: Mapping[str, int]
 
 
-def made(pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Build, dict[Module, str]]:
+def made(
+    pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, Any], elsewhere: Elsewhere = HERE
+) -> tuple[Build, dict[Module, str]]:
     """A build of components on the meta device with what changes their layers, and the layers to be quantised."""
     load = {"dtype": getattr(torch, DTYPES[settings["precision"]]), "prompt_kind": settings.get("prompt_kind")}
     build = Build(pipeline, device="cpu", load=load, model=model, settings=settings)
@@ -74,7 +84,8 @@ def made(pipeline: Pipeline, model: Mapping[str, Any], settings: Mapping[str, An
         build.pipe = pipeline.assembled({**components, **random.unweighted(pipeline)}, load)
     if settings.get("fused_qkv"):
         registry.toggles()["fused_qkv"].apply(build, True)
-    return build, weight_bytes.quantised_layers(pipeline, components, settings, load["dtype"])
+    quantised = weight_bytes.quantised_layers(pipeline, components, settings, load["dtype"])
+    return build, elsewhere.layers(components, quantised)
 
 
 def rehearse(
@@ -83,27 +94,34 @@ def rehearse(
     settings: Mapping[str, Any],
     size: tuple[int, int],
     workspace: Workspace | None = transposed,
+    elsewhere: Elsewhere = HERE,
 ) -> Rehearsed:
-    """One call of one step. ``settings`` are resolved; ``size`` is the input image's (width, height).
+    """Loading, then one call of one step. ``settings`` are resolved; ``size`` is the input image's (width, height).
 
     ``workspace(operator, arguments, result)`` gives the bytes that a kernel takes beside its result.
     """
-    build, quantised = made(pipeline, model, settings)
+    build, quantised = made(pipeline, model, settings, elsewhere)
     modules, trace, stages = build.modules(), Trace(), []
     weights = weight_bytes.weights_bytes(modules, quantised)
+    for name in elsewhere.held:
+        trace.allocate(weights[name])
     for module in modules.values():
         weightless.hollow(module)
     chain = (getattr(build.pipe, "model_cpu_offload_seq", None) or "").split("->")
     device = Weights(trace, modules, quantised, settings.get("offload", "none"), chain)
-    device.place()
+    device.load(whole=elsewhere.configured)
+    if not elsewhere.cached:
+        trace.empty_cache()
+    loaded = len(trace.events)
+    device.hook()
     unpacked = {pipeline.denoiser if part == "denoiser" else part for part in PARTS[settings["channels_last"]]}
     fake = Hollow()
     for name, module in modules.items():
         for entry in ENTRIES.get(name, ENTRIES[""]):
-            tracing = Tracing(trace, None if name in unpacked else workspace)
+            tracing = Tracing(trace, None if name in unpacked else workspace, fake)
             _put_door(name, module, entry, fake, tracing, device, stages)
     _call(build, settings, size)
-    return Rehearsed(trace.events, tuple(stages), weights)
+    return Rehearsed(trace.events, loaded, tuple(stages), weights)
 
 
 def _put_door(

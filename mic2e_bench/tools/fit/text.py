@@ -30,8 +30,14 @@ def head(made: Estimate, model: str) -> str:
         "An ESTIMATE from the configuration: nothing was downloaded, nothing measured.",
         columns(rows, ("weights", "GiB")),
         columns([(name, gib(size)) for name, size in stages.items()], ("while this runs", "GiB allocated")),
-        f"Peak: {gib(made.allocated)} GiB allocated; {gib(made.reserved)} GiB reserved by PyTorch's allocator; "
-        f"{gib(made.on_card)} GiB of the card with the CUDA context.",
+        columns(
+            [
+                ("loading", gib(made.loading.allocated), gib(made.loading.reserved)),
+                ("a call", gib(made.allocated), gib(made.reserved)),
+            ],
+            ("peak of", "GiB allocated", "GiB reserved by PyTorch's allocator"),
+        ),
+        f"It takes {gib(made.on_card)} GiB of the card: the larger one reserved, and the CUDA context.",
     ]
     return "\n\n".join(parts)
 
@@ -40,15 +46,19 @@ def verdict(found: Fit | str) -> str:
     """A verdict in a word or two; a text stays as it is."""
     if isinstance(found, str):
         return found
-    if found.fits == "no":
-        return f"no, {gib(-found.spare)} GiB short"
-    return f"{found.fits}, {gib(found.spare)} GiB left"
+    said = f"no, {gib(-found.spare)} GiB short" if found.fits == "no" else f"{found.fits}, {gib(found.spare)} GiB left"
+    return f"{said} (loading)" if found.decided_by == "loading" else said
 
 
 def requirements(made: Mapping[str, Estimate | str], cards: Mapping[str, float]) -> str:
     """The GPU-requirements table: a card a row, a setting a column. ``cards`` in bytes; a text is why there is none."""
-    sizes = (one if isinstance(one, str) else f"{gib(one.on_card)} GiB" for one in made.values())
-    rows = [["reserved + context", "", *sizes]]
+    rows = []
+    for name, of in (
+        ("peak of loading", lambda one: one.loading.reserved),
+        ("peak of a call", lambda one: one.reserved),
+        ("larger + context", lambda one: one.on_card),
+    ):
+        rows.append([name, "", *(one if isinstance(one, str) else f"{gib(of(one))} GiB" for one in made.values())])
     for card, size in cards.items():
         cells = (verdict(one if isinstance(one, str) else one.on(size, workspace(card))) for one in made.values())
         rows.append([card, f"{gib(size)} GiB", *cells])
@@ -82,8 +92,8 @@ def errors(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
     return f"Error against measured records\n{text}"
 
 
-def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mapping[str, float],
-            compared: Sequence[Compared], model: str) -> dict[str, Any]:  # fmt: skip
+def as_json(made: Estimate, configured: Estimate | None, columns: Mapping[str, Estimate | str],
+            cards: Mapping[str, float], compared: Sequence[Compared], model: str) -> dict[str, Any]:  # fmt: skip
     """The same for programs, in bytes."""
 
     def one(given: Estimate | str) -> dict[str, Any]:
@@ -93,8 +103,12 @@ def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mappin
         return {
             "allocated_bytes": given.allocated,
             "reserved_bytes": given.reserved,
+            "loading_bytes": given.loading._asdict(),
             "on_card_bytes": given.on_card,
-            "cards": {card: {"fits": v.fits, "spare_bytes": round(v.spare)} for card, v in verdicts.items()},
+            "cards": {
+                card: {"fits": v.fits, "spare_bytes": round(v.spare), "decided_by": v.decided_by}
+                for card, v in verdicts.items()
+            },
         }
 
     return {
@@ -106,6 +120,7 @@ def as_json(made: Estimate, columns: Mapping[str, Estimate | str], cards: Mappin
         "weights_bytes": dict(made.weights),
         "stages_bytes": [list(stage) for stage in made.stages],
         **one(made),
+        "configured": one(configured) if configured else None,
         "presets": {name: one(given) for name, given in columns.items()},
         "assumed": list(ASSUMED),
         "not_modelled": list(made.not_modelled),

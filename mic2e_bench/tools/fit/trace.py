@@ -6,6 +6,7 @@ import weakref
 from typing import Any
 
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -77,11 +78,13 @@ class Tracing(TorchDispatchMode):
     ``workspace(function, arguments, output)`` gives the bytes that the operator's kernel takes on the way.
     """
 
-    def __init__(self, trace: Trace, workspace: Any = None) -> None:
+    def __init__(self, trace: Trace, workspace: Any = None, fake: Hollow | None = None) -> None:
         super().__init__()
-        self.trace, self.workspace = trace, workspace
+        self.trace, self.workspace, self.fake = trace, workspace, fake
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.fake:  # an operator on weights that are none of its tensors would not be looked up, but worked out anew
+            args = [self.fake.from_tensor(one) if isinstance(one, nn.Parameter) else one for one in args]
         result = function(*args, **(kwargs or {}))
         self.trace.add_all(result)
         if self.workspace and (size := self.workspace(function, args, result)):

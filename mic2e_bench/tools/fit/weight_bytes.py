@@ -11,6 +11,7 @@ from torch import nn
 
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.catalog.toggles.backends import quantization
+from mic2e_bench.tools.fit.elsewhere import FLAT_NF4
 
 BLOCK = 64  # weights of one scale in nf4, as quantization.METHODS wants them
 NESTED = 256  # scales of one scale of scales
@@ -73,6 +74,8 @@ def _layer(weight: Any, method: str) -> list[int]:
     if method == "bnb-nf4":
         scales = math.ceil(count / BLOCK)
         return [math.ceil(count / 2), scales, math.ceil(scales / NESTED) * 4, *CODES]
+    if method == FLAT_NF4:
+        return [math.ceil(count / 2), math.ceil(count / BLOCK) * 4, CODES[0]]
     if method == "bnb-int8":
         return [count, rows * 4]
     if method == "fp8-layerwise":

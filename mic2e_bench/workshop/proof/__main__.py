@@ -20,7 +20,9 @@ from mic2e_bench.machine import environment
 from mic2e_bench.workshop import proof
 from mic2e_bench.workshop.command import one_line, parser
 
-ORDER = ("fidelity", "coverage", "memory", "overhead", "agreement", "reading", "kills", "gate", "landscape")
+ORDER = (
+    "fidelity", "coverage", "memory", "fit", "overhead", "agreement", "reading", "kills", "gate", "landscape",
+)  # fmt: skip
 PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
