@@ -34,7 +34,7 @@ def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
 def run(
     *params: str | Path | Mapping[str, Any] | Any,
     results: str | Path | None = None,
-    rerun: bool = False,
+    rerun: bool | str = False,
     force: bool = False,
     lpips_weights: str | Path | None = None,
     budget: str | Budget | None = None,
@@ -43,7 +43,8 @@ def run(
 ) -> Summary:
     """Measure and score studies (params files, their content, or resolved ones).
 
-    What has a measured record already is not measured again.
+    What has a measured record already is not measured again, but with ``rerun``: ``True`` all, ``"disturbed"`` what
+    other work disturbed.
 
     ``results`` is the results folder (default: the workbench's own); ``lpips_weights`` a file of ImageNet weights for
     LPIPS (default: torch's hub cache, else a stand-in that is named). ``budget`` is the time from now on after which
@@ -60,8 +61,12 @@ def run(
     studies = [one for given in params for one in _studies(given)]
     results = paths.results_of(results)
     limit = budgets.Budget(budgets.parse(budget, "budget")) if isinstance(budget, str) else budget
+    if rerun not in (True, False, "disturbed"):
+        raise BadInput(f"rerun: {rerun!r} is not true, false or 'disturbed'.")
     if limit and rerun:
-        raise BadInput("--rerun measures all anew, so that a run with --budget would never get further: give one.")
+        raise BadInput(
+            "--rerun measures anew what has a record, so that a run with --budget would never get further: give one."
+        )
     if limit:
         limit.force = force
     packing = pack.Packing(Path(pack_results), studies, results, part, limit) if pack_results else None

@@ -20,7 +20,7 @@ from types import MappingProxyType
 import yaml
 from PIL import Image, ImageDraw
 
-from mic2e_bench import cli
+from mic2e_bench import cli, seal
 from mic2e_bench.catalog import registry
 from mic2e_bench.plan import params
 from mic2e_bench.records import record
@@ -129,11 +129,21 @@ def made_up(timing, settings=None, **parts):
 
 
 def store(results, content):
-    """Put a record's content where it belongs, whatever it is; returns the path."""
+    """Put a record's content where it belongs, whatever it is, as another measurement left it; returns the path."""
     path = Path(results) / content["study"] / f"{content['id']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(resealed(content)))
     return path
+
+
+def rewrite(path, content):
+    """A stored record with another content, as another measurement would have left it."""
+    path.write_text(json.dumps(resealed(content)))
+
+
+def resealed(content):
+    """The content with the hash of what it is now, where it has one."""
+    return seal.sealed(content) if seal.KEY in content else content
 
 
 def frozen(results, name="tiny"):

@@ -20,8 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="NAME", help="column of quality (default: quality, else iou, else ssim)")
     parser.add_argument(
         "--prefer", metavar="QUANTITY",
-        help="latency, vram, memory or quality: what counts first (default: the first of quality, latency, memory "
-        "without a limit)",
+        help="latency, vram, memory or quality: what counts first (default: with --min-quality latency, else latency "
+        "among what cannot be told from the baseline)",
     )  # fmt: skip
     parser.add_argument("--with-disturbed", action="store_true", help="take records that other work disturbed as well")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -25,6 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_studies(parser)
     parser.add_argument("--rerun", action="store_true", help="measure again what is measured already")
     parser.add_argument(
+        "--rerun-disturbed", action="store_true", help="measure again what other work disturbed (with its rounds)"
+    )
+    parser.add_argument(
         "--force", action="store_true", help="measure trials with a known conflict and skipped ones as well"
     )
     parser.add_argument(
@@ -64,7 +67,7 @@ def execute(options: argparse.Namespace) -> int:
     summary = api.run(
         *studies,
         results=results,
-        rerun=options.rerun,
+        rerun=options.rerun or ("disturbed" if options.rerun_disturbed else False),
         force=options.force,
         lpips_weights=options.lpips_weights,
         budget=limit,

@@ -8,7 +8,7 @@ import sys
 from mic2e_bench import commands
 from mic2e_bench.errors import BadInput
 
-ABOUT = "check every stored record, image and table: are they what was written?"
+ABOUT = "check every stored record, image, table and page: are they what was written?"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +26,12 @@ def execute(options: argparse.Namespace) -> int:
         raise BadInput(f"{results}: no such results folder. Give one: --results DIR.")
     # None: no bar where there is no terminal
     with tqdm(desc="verifying", unit="file", leave=False, disable=None, file=sys.stderr) as bar:
-        found = verify.studies(results, bar.update)
-    problems = found.problems + verify.tables(results)
-    for line in problems:
+        found = verify.everything(results, bar.update)
+    for line in found.problems:
         print(f"problem: {line}")
     for line in () if options.quiet else found.remarks:
         print(f"remark: {line}")
     left_out = f", {found.not_kept} of random weights not kept" if found.not_kept else ""
-    print(f"{found.records} records and {found.images} images{left_out}: {len(problems) or 'no'} problems")
-    return commands.NOT_OK if problems else commands.OK
+    left_out += f", {found.unsealed} records without a hash of their content" if found.unsealed else ""
+    print(f"{found.records} records and {found.images} images{left_out}: {len(found.problems) or 'no'} problems")
+    return commands.NOT_OK if found.problems else commands.OK

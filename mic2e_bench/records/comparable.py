@@ -98,3 +98,20 @@ def _difference(one: Any, other: Any) -> str:
         names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
         return ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in names)
     return f"{one} and {other}"
+
+
+def told(one: Record) -> str:
+    """What is known of a record's pictures beside its baseline's: ``same`` (equal pixels), ``rounding`` (cannot be told
+    from rounding), ``visible``, ``too few`` (pairs for a verdict) or ``unknown``.
+    """
+    entry = one.quality.get("quality") or one.quality.get("iou") or {}
+    return entry.get("told") or ("rounding" if entry.get("visible") is False else "unknown")
+
+
+def memory_noise(one: Record) -> float | None:
+    """How far the peak memory of a call is uncertain to either side (bytes); ``None`` where there is no peak.
+
+    That of a GPU repeats exactly. Of a process's, repeats of the same work differed by up to 8 %.
+    """
+    peak = one.memory[memory_of(one)]
+    return None if peak is None else 0.0 if memory_of(one) == VRAM else 0.08 * peak

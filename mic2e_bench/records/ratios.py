@@ -22,7 +22,7 @@ class Speedup(NamedTuple):
     interleaved: bool = False  # whether the calls of both took turns
 
 
-def speedup(baseline: Record, one: Record) -> Speedup:
+def speedup(baseline: Record, one: Record, study: Record | None = None) -> Speedup:
     """The baseline's median seconds an image over the record's, with its 95 % interval.
 
     Samples of the same rounds are compared round by round.

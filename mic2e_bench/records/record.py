@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, schema, statistics, texts, within
+from mic2e_bench import documents, files, schema, seal, statistics, texts, within
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.paths import is_name, of_study
@@ -45,6 +45,10 @@ def _score(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 class Damaged(BadInput):
     """A file that is not a record of this project, or is one no longer."""
+
+
+class Edited(Damaged):
+    """A record whose content is not the one that its hash is of."""
 
 
 class Newer(Damaged):
@@ -88,10 +92,11 @@ class Record:
     quality: Mapping[str, Mapping[str, Any]]  # ``run/scoring/entries.py`` says what is in it
     environment: Mapping[str, Any]
     raw: Mapping[str, Any] = field(repr=False)
+    sha256: str | None = field(default=None, compare=False)  # of its content, as its file states it
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> Record:
-        """The record that a file's content is, which has the shape of one."""
+    def of(cls, content: Mapping[str, Any], sha256: str | None = None) -> Record:
+        """The record that a file's content is, which has the shape of one; ``sha256`` is what the file states."""
         timing, trial = content["timing"], content["trial"]
         return cls(
             **{name: content[name] for name in OWN},
@@ -107,7 +112,13 @@ class Record:
             warnings=timing.get("warnings", ()),
             cost=content.get("cost", {}),
             raw=content,
+            sha256=sha256,
         )
+
+    @property
+    def digest(self) -> str:
+        """The hash of its content, stated or not."""
+        return self.sha256 or seal.digest(self.raw)
 
     @property
     def pictures(self) -> list[Mapping[str, Any]]:
@@ -164,23 +175,28 @@ def paths(folder: Path) -> list[Path]:
 def write(results: Path, record: Record) -> Path:
     """Write a record in one step: a reader sees the old file or the new one, never a part."""
     path = path_of(results, record.study, record.id)
-    files.write_whole(path, files.as_json(record.raw), through_links=False)
+    files.write_whole(path, files.as_json(seal.sealed(record.raw)), through_links=False)
     return path
 
 
 def read(path: Path) -> Record:
     """Read one record; one of an older schema is brought to this one.
 
-    Raises ``Damaged`` naming the file and what is wrong with it, of a newer schema ``Newer``; ``FileNotFoundError``.
+    Raises ``Damaged`` naming the file and what is wrong with it, ``Edited`` where it is not what was written, ``Newer``
+    of a newer schema; ``FileNotFoundError``.
     """
     try:
-        content = files.read_json(path)
+        written = files.read_bytes(path, files.MOST_JSON)
+        content = documents.json_value(written)
         if not isinstance(content, dict) or not {"schema", "id", "trial", "status"} <= set(content):
             raise Damaged(f"{path} is no record of mic2e-bench")
-        content = _upgraded(content, path)
+        is_whole, sha256 = seal.is_whole(content, written), content.pop(seal.KEY, None)
+        content = _upgraded(content, path)  # a newer one may have a hash of another kind
+        if not is_whole:
+            raise Edited(f"{path} was edited: its content is not the one that its {seal.KEY} is of")
         if content["id"] != path.stem:
             raise Damaged(f"{path} holds the record of trial {content['id']!s:.60}")
-        return _checked(content, path)
+        return _checked(content, path, sha256)
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
             raise Damaged(f"{path} is a link to nothing") from None
@@ -193,7 +209,7 @@ def read(path: Path) -> Record:
         raise Damaged(f"{path} is damaged: {error}") from None
 
 
-def _checked(content: dict[str, Any], path: Path) -> Record:
+def _checked(content: dict[str, Any], path: Path, sha256: str | None) -> Record:
     """The record, where it is as ``schema.json`` beside this file says. Raises ``ValueError`` with what is wrong."""
     if said := schema.of(SHAPE)(content):
         raise ValueError(f"its {said.removeprefix('.')[:300]}")
@@ -201,7 +217,7 @@ def _checked(content: dict[str, Any], path: Path) -> Record:
         raise ValueError(f"unknown status '{content['status']}'; known: {', '.join(STATUSES)}")
     if not is_name(content["study"]):
         raise ValueError(f"it is of study '{content['study']}', which is no folder name")
-    one = Record.of(content)
+    one = Record.of(content, sha256)
     for name, value in one.settings.items():
         if not registry.is_as_written(one.pipeline, name, value):
             raise ValueError(f"its settings: {name}: {str(value)[:60]!r} is nothing that a record has there")

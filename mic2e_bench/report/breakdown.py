@@ -10,6 +10,7 @@ from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.memory import fragmentation
 from mic2e_bench.records.ratios import images_to_pay_off, speedup
 from mic2e_bench.records.record import Record
+from mic2e_bench.report import footnotes
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
@@ -46,7 +47,7 @@ Shown = list[tuple[str, Record]]  # the trials with figures, by their labels
 def all_of(found: Findings) -> list[Table]:
     """The tables for which there are figures."""
     shown = [
-        (row["label"], found.records[row["id"]])
+        (row["label"] + footnotes.mark(found, row["id"]), found.records[row["id"]])
         for _, row in found.trials.iterrows()
         if row["id"] in found.records and found.records[row["id"]].latency_s
     ]
@@ -60,7 +61,7 @@ def _table(found: Findings, shown: Shown, columns: Mapping[str, Sequence[str]], 
     if not kept:
         return None
     rows = list(zip((label for label, _ in shown), *kept.values(), strict=True))
-    return Table(("trial", *kept), rows, f"{found.credit}. {caption}")
+    return Table(("trial", *kept), rows, f"{found.credit}. {caption} {footnotes.disturbed_words(found)}".strip())
 
 
 def _scaled(name: str, columns: Sequence[Sequence[Any]]) -> tuple[str, list[list[str]]]:

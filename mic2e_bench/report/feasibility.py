@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEASURED, MEMORY_NAMES
-from mic2e_bench.report import markup
+from mic2e_bench.report import footnotes, markup
 from mic2e_bench.report.findings import MISSING, Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
@@ -69,6 +69,7 @@ def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str)
     columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
     memory = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits"
     caption = f"{f'{name}: ' if name else ''}{memory}. Skipped: larger than one that ran out of memory, and not tried."
+    caption += f" {footnotes.disturbed_words(found)}".rstrip()
     return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
 
 
@@ -89,5 +90,6 @@ def _words(found: Findings, row: pandas.Series | None) -> str:
     for column in (found.memory, "latency_s"):
         factor, unit = scale(column, found.trials[column])
         if not missing(row[column]):
-            texts.append(f"{digits(row[column] * factor)} {unit}")
+            mark = footnotes.mark(found, row["id"]) if column == "latency_s" else ""
+            texts.append(f"{digits(row[column] * factor)} {unit}{mark}")
     return ", ".join([*texts, *([status] if row["status"] != "ok" else [])])

@@ -64,6 +64,11 @@ class Findings:
         return comparable.memory_column(self.trials[comparable.VRAM])
 
     @property
+    def digests(self) -> dict[str, str]:
+        """The hashes of the records' contents, by their paths relative to the results folder."""
+        return {f"{self.folder.name}/{one.id}.json": one.digest for one in self.records.values()}
+
+    @property
     def baseline(self) -> pandas.Series:
         return self.trials.iloc[0]
 

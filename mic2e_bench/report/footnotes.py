@@ -12,6 +12,7 @@ from mic2e_bench.machine import conditions
 from mic2e_bench.records import comparable, determinism
 from mic2e_bench.records.record import Record
 from mic2e_bench.report.findings import Findings
+from mic2e_bench.units import NONE
 
 DISTURBED = " †"
 MOST = 3  # trials that a caption names
@@ -30,18 +31,33 @@ def _some(texts: Sequence[str]) -> str:
     return "; ".join(texts[:MOST]) + (f" and {len(texts) - MOST} more" if len(texts) > MOST else "")
 
 
-def mark(found: Findings, id: str) -> str:
-    """What is put behind the latency of a trial that was disturbed."""
-    return DISTURBED if disturbed(found, id) else ""
+def mark(found: Findings, *ids: str) -> str:
+    """What is put behind a figure that rests on these trials, where one of them was disturbed."""
+    return DISTURBED if any(disturbed(found, id) for id in ids) else ""
+
+
+def marked(found: Findings, ratios: Sequence[str]) -> list[str]:
+    """Figures against the baseline, one a trial, each with its mark where one of the two was disturbed."""
+    ids, base = found.trials["id"], found.baseline["id"]
+    return [f"{text}{'' if text == NONE else mark(found, base, id)}" for text, id in zip(ratios, ids, strict=True)]
+
+
+def disturbed_words(found: Findings, *ids: str) -> str:
+    """The sentence on the mark, for a caption; empty where none of these trials (all, by default) was disturbed."""
+    labels = zip(found.trials["label"], found.trials["id"], strict=True)
+    texts = [f"{label}: {', '.join(disturbed(found, id))}" for label, id in labels
+             if disturbed(found, id) and (not ids or id in ids)]  # fmt: skip
+    return (
+        f"{DISTURBED.strip()}: disturbed while it was measured ({_some(texts)}). Such a figure decides nothing."
+        if texts
+        else ""
+    )
 
 
 def caption(found: Findings) -> list[str]:
     """Sentences on the marks and on what does not repeat itself; none where there is nothing to say."""
     rows = list(zip(found.trials["label"], found.trials["id"], strict=True))
-    texts = [f"{label}: {', '.join(why)}" for label, id in rows if (why := disturbed(found, id))]
-    parts = []
-    if texts:
-        parts.append(f"{DISTURBED.strip()}: disturbed while it was measured ({_some(texts)}).")
+    parts = list(filter(None, [disturbed_words(found)]))
     said = {label: found.records[id].environment.get("remarks", ()) for label, id in rows if id in found.records}
     unread = list(dict.fromkeys(one for each in said.values() for one in each if not _of_device(one)))
     if remarks := [

@@ -94,14 +94,16 @@ def summary(all_found: Sequence[Findings]) -> Table:
         base = found.baseline["latency_s"]
         rows.append((
             found.study.name, found.credit, str(len(found.trials)), str(len(found.not_ok) or "none"),
-            NONE if missing(base) else f"{digits(base * factor)} {unit}",
-            NONE if fastest is None else fastest["label"],
+            NONE if missing(base) else f"{digits(base * factor)} {unit}{footnotes.mark(found, found.baseline['id'])}",
+            NONE if fastest is None else fastest["label"] + footnotes.mark(found, fastest["id"]),
             NONE if fastest is None or missing(fastest["speedup"]) else f"{digits(fastest['speedup'])}×",
             NONE if fastest is None else _quality(found, fastest),
         ))  # fmt: skip
         marks.append("" if not len(found.not_ok) else "some_not_ok")
     header = ("study", "pipeline: weights", "trials", "not ok", "baseline", "fastest", "speed-up", "its quality")
-    return Table(header, rows, "", marks, left=(0, 1, 5, 7))
+    shown = any(footnotes.DISTURBED in cell for row in rows for cell in row)
+    words = f"{footnotes.DISTURBED.strip()}: disturbed while it was measured; its study says by what." if shown else ""
+    return Table(header, rows, words, marks, left=(0, 1, 5, 7))
 
 
 def _quality(found: Findings, row: object) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from mic2e_bench.plan.ablate import without
 from mic2e_bench.plan.settings import show
-from mic2e_bench.report import markup
+from mic2e_bench.report import footnotes, markup
 from mic2e_bench.report.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Ratio, SettingPair
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title
@@ -77,14 +78,20 @@ def effects(found: Findings, made: Ablation) -> Table:
         added = made.record({effect.name: effect.value})
         row = found.trials[found.trials["id"] == added.id].iloc[0] if added else {}
         memory = row.get("memory_ratio")
+        of = [{}, {effect.name: effect.value}, made.best, without(made.best, effect.name)]
+        mark = footnotes.mark(found, *(one.id for one in map(made.record, of) if one))
         rows.append([
-            f"{effect.name} {show(effect.value)}", _text(effect.alone), _text(effect.inside),
+            f"{effect.name} {show(effect.value)}{mark}", _text(effect.alone), _text(effect.inside),
             WORDS[effect.interaction], effect.why or NONE,
             NONE if missing(memory) else f"{digits(memory)}×", *(digits(row.get(name)) for name in names),
         ])  # fmt: skip
     header = ["setting", "speed-up alone", "among the others", "compared", "why", "memory alone"]
     header += [f"{title(name)} alone" for name in names]
-    return Table(header, rows, f"{found.credit}. {CAPTION}", left=(0, 3, 4))
+    return Table(header, rows, _words(found), left=(0, 3, 4))
+
+
+def _words(found: Findings) -> str:
+    return f"{found.credit}. {CAPTION} {footnotes.disturbed_words(found)}".strip()
 
 
 def pairs(found: Findings, made: Ablation) -> list[Table]:
@@ -94,6 +101,8 @@ def pairs(found: Findings, made: Ablation) -> list[Table]:
     for pair in made.pairs():
         expected = NONE if pair.expected is None else f"{digits(pair.expected)}×"
         gains = _text(pair.together), expected
-        rows.append([" + ".join(pair.names), *gains, words[pair.interaction], pair.why or NONE])
+        of = [{}, *({name: made.best[name]} for name in pair.names), {name: made.best[name] for name in pair.names}]
+        mark = footnotes.mark(found, *(one.id for one in map(made.record, of) if one))
+        rows.append([" + ".join(pair.names) + mark, *gains, words[pair.interaction], pair.why or NONE])
     header = ["pair", "speed-up together", "product of their own", "compared", "why"]
-    return [Table(header, rows, f"{found.credit}. {CAPTION}", left=(0, 3, 4))] if rows else []
+    return [Table(header, rows, _words(found), left=(0, 3, 4))] if rows else []

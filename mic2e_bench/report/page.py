@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from mic2e_bench.files import write_whole
 from mic2e_bench.plan.params import Study
-from mic2e_bench.report import feasibility, findings, markup, papermill_run, tables
+from mic2e_bench.report import feasibility, findings, made_from, markup, papermill_run, tables
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
+from mic2e_bench.report.tables import BY
 
 
 def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
@@ -28,6 +29,9 @@ def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
     path = results / "report.html" if len(studies) > 1 else results / studies[0].name / "report.html"
     sections = [_section(found, nb, path.parent) for found, nb in zip(all_found, notebooks, strict=True)]
     write_whole(path, _page(all_found, sections).encode())
+    for found, notebook in zip(all_found, notebooks, strict=True):
+        made_from.note(results, [notebook], found.digests, BY)
+    made_from.note(results, [path], {name: one for found in all_found for name, one in found.digests.items()}, BY)
     return path
 
 

@@ -8,7 +8,7 @@ from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.catalog.metrics.preparation import PREPARED, first_call_extra, is_prepared
 from mic2e_bench.records.ratios import break_even_images, speedup
 from mic2e_bench.records.record import Record
-from mic2e_bench.report import draw, figures
+from mic2e_bench.report import draw, figures, footnotes
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing
@@ -40,9 +40,19 @@ def table(found: Findings) -> Table:
         first, later = row.get("first_call_s"), row.get("latency_s")
         seconds = [NONE if missing(value) else f"{digits(value)} s" for value in (first, later)]
         gain, pays, why = _gain(record, found) if record else (NONE, NONE, "")
-        rows.append([row["label"], *seconds, gain, pays, _receipt(record) if record else row["reason"], why])
+        rows.append(
+            [
+                row["label"] + footnotes.mark(found, row["id"]),
+                *seconds,
+                gain,
+                pays,
+                _receipt(record) if record else row["reason"],
+                why,
+            ]
+        )
     header = ("trial", "first call", "later calls", "speed-up", "pays off after", "what was compiled", "note")
-    return Table(header, rows, f"{found.credit}. {CAPTION}", list(found.trials["status"]), left=(0, 5, 6))
+    words = f"{found.credit}. {CAPTION} {footnotes.disturbed_words(found)}".strip()
+    return Table(header, rows, words, list(found.trials["status"]), left=(0, 5, 6))
 
 
 def _gain(record: Record, found: Findings) -> tuple[str, str, str]:

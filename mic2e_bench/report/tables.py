@@ -13,7 +13,7 @@ from mic2e_bench import files, texts
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
-from mic2e_bench.report import findings, footnotes
+from mic2e_bench.report import findings, footnotes, made_from
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import title, unit
 from mic2e_bench.report.tabular import Table
@@ -23,6 +23,7 @@ STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
 UNSTEADY = " !"
+BY = "mic2e-bench report"  # who writes the files
 
 
 def text(study: Study, results: Path, mixed: bool = False) -> str:
@@ -38,7 +39,7 @@ def main(found: Findings, widest: int = 10_000) -> Table:
     """
     trials = found.trials
     columns = [("trial", list(trials["label"]))]
-    columns += [_latency(found), ("speed-up", _speedups(trials))]
+    columns += [_latency(found), ("speed-up", footnotes.marked(found, _speedups(trials)))]
     columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory]), _bytes(trials, "weights_bytes", "weights")]
     columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
     if len(found.not_ok):
@@ -53,7 +54,7 @@ def comparison(found: Findings) -> Table:
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
     rows = [(name, *map(show, trials[name])) for name in settings if name in found.study.baseline.content["settings"]]
-    columns = [_latency(found), ("speed against the baseline", _speedups(trials))]
+    columns = [_latency(found), ("speed against the baseline", footnotes.marked(found, _speedups(trials)))]
     columns += [_bytes(trials, found.memory, MEMORY_NAMES[found.memory])]
     columns += [("memory against the baseline", map(_times, trials["memory_ratio"]))]
     columns += [_bytes(trials, "weights_bytes", "weights")]
@@ -73,8 +74,12 @@ def more_metrics(found: Findings) -> list[Table]:
     made = []
     for family, names in families.items():
         header = (title(family), *(name.partition(".")[2].replace(".", ", ") or title(name) for name in names))
-        rows = [(row["label"], *(digits(row[name]) for name in names)) for _, row in found.trials.iterrows()]
-        made.append(Table(header, rows, found.credit, marks(found)))
+        rows = [
+            (row["label"] + footnotes.mark(found, row["id"]), *(digits(row[name]) for name in names))
+            for _, row in found.trials.iterrows()
+        ]
+        words = f"{found.credit}. {footnotes.disturbed_words(found)}".removesuffix(". ")
+        made.append(Table(header, rows, words, marks(found)))
     return made
 
 
@@ -170,7 +175,9 @@ def _plain(value: Any) -> Any:
 
 
 def write(found: Findings) -> None:
-    """Write ``table.md`` and ``table.csv`` beside the records."""
+    """Write ``table.md`` and ``table.csv`` beside the records, and note what they were made from."""
     heading = f"# {found.study.name}\n\n"
     files.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
     files.write_whole(found.folder / "table.csv", csv(found).encode())
+    written = [found.folder / name for name in ("table.md", "table.csv")]
+    made_from.note(found.folder.parent, written, found.digests, BY)

@@ -14,7 +14,7 @@ from mic2e_bench.machine import versions, visible
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.trial import Trial, grouped
 from mic2e_bench.records import record
-from mic2e_bench.records.comparable import is_measured
+from mic2e_bench.records.comparable import disturbed, is_measured
 from mic2e_bench.records.folder import known, locked
 from mic2e_bench.run import forkserver, rounds
 from mic2e_bench.run.child import Child
@@ -29,17 +29,18 @@ def run(
     studies: Iterable[Study],
     results: Path,
     *,
-    rerun: bool = False,
+    rerun: bool | str = False,
     force: bool = False,
     budget: Budget | None = None,
     after: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Measure every trial that has no measured record yet, study by study; failures become records too.
 
-    ``rerun`` measures all anew; ``force`` measures the refused trials and those that could not fit as well. With a
-    ``budget`` what has no record comes first, then what failed in an earlier run, as far as it fits. ``after()`` is
-    called after each study. Raises ``BadInput`` where ``results`` cannot be written or the budget is too short for
-    anything, ``KeyboardInterrupt`` after a clean stop.
+    ``rerun`` measures all anew, ``"disturbed"`` what other work disturbed (of an interleaved study, all); ``force``
+    measures the refused trials and those that could not fit as well. With a ``budget`` what has no record comes first,
+    then what failed in an earlier run, as far as it fits. ``after()`` is called after each study. Raises ``BadInput``
+    where ``results`` cannot be written or the budget is too short for anything, ``KeyboardInterrupt`` after a clean
+    stop.
     """
     summary, start = Summary(), time.perf_counter()
     results, studies = Path(results), list(studies)
@@ -82,17 +83,18 @@ def was_tried(trial: Trial, outcomes: Outcomes) -> bool:
     return True
 
 
-def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
+def _pending(study: Study, outcomes: Outcomes, rerun: bool | str) -> list[Trial]:
     """The trials to measure; those with a measured record and the refused ones enter the summary."""
     pending, summary = [], outcomes.summary
+    again = _again(study, outcomes.results, rerun)
     for trial in study.trials:
         path = record.path_of(outcomes.results, study.name, trial.id)
         try:
-            old = known(path, rerun)
+            old = known(path, rerun is True)
         except record.Newer as error:
             print(f"left alone, and not measured: {error}", file=sys.stderr)
             continue
-        if old and is_measured(old) and not rerun:
+        if old and is_measured(old) and trial.id not in again:
             summary.records[trial.id] = old
         elif trial.id in study.refused and not outcomes.force:
             reason = study.refused[trial.id]
@@ -103,6 +105,16 @@ def _pending(study: Study, outcomes: Outcomes, rerun: bool) -> list[Trial]:
         else:
             pending.append(trial)
     return pending
+
+
+def _again(study: Study, results: Path, rerun: bool | str) -> set[str]:
+    """The ids of the trials to measure though they have been; what took turns can be compared in its rounds only."""
+    if rerun != "disturbed":
+        return {trial.id for trial in study.trials if rerun}
+    found = (record.read_if_there(record.path_of(results, study.name, trial.id)) for trial in study.trials)
+    disturbed_ids = {one.id for one in found if one and disturbed(one)}
+    whole = disturbed_ids and study.baseline.protocol.get("interleave")
+    return {trial.id for trial in study.trials} if whole else disturbed_ids
 
 
 def _measure(pending: list[Trial], outcomes: Outcomes) -> None:

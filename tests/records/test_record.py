@@ -8,6 +8,7 @@ import helpers
 import pytest
 from helpers import tiny
 
+from mic2e_bench import seal
 from mic2e_bench.catalog import registry
 from mic2e_bench.errors import BadInput
 from mic2e_bench.records import frame, record
@@ -29,7 +30,7 @@ def test_schema(tmp_path):
     assert made.memory["peak_vram_allocated_bytes"] is None
     path = record.write(tmp_path, made)
     assert path == tmp_path / "tiny" / f"{trial().id}.json"
-    assert record.read(path) == made and json.loads(path.read_text()) == made.raw
+    assert record.read(path) == made and json.loads(path.read_text()) == seal.sealed(made.raw)
     assert not list(path.parent.glob(".*"))
 
 
@@ -44,7 +45,8 @@ def test_what_nobody_knows_any_more_or_yet_survives_a_new_score(tmp_path):
     path = helpers.store(tmp_path, content)
     one = record.read(path).with_quality({"psnr": {"value": 30.0}})
     assert record.write(tmp_path, one) == path
-    assert json.loads(path.read_text()) == {**content, "quality": {"psnr": {"value": 30.0}}} == record.read(path).raw
+    scored = {**content, "quality": {"psnr": {"value": 30.0}}}
+    assert json.loads(path.read_text()) == seal.sealed(scored) and record.read(path).raw == scored
 
 
 def test_a_record_of_before_has_none_where_nothing_was_measured():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -87,7 +88,7 @@ def test_a_trial_without_a_record_is_a_row_that_says_so(sweep):
 def test_records_of_two_machines_are_refused_unless_asked_for(sweep):
     study, results = sweep
     path = record.path_of(results, study.name, study.trials[1].id)
-    path.write_text(path.read_text().replace('"host": "', '"host": "another-'))
+    helpers.rewrite(path, json.loads(path.read_text().replace('"host": "', '"host": "another-')))
     with pytest.raises(BadInput, match="--mixed"):
         tables.text(study, results)
     assert "another-" in report_header.html(findings.read(study, results, mixed=True))

@@ -65,6 +65,29 @@ def test_rerun_measures_again_and_sees_the_same_images(measured):
         assert one.raw["timing"] != times[one.id] and one.images == images[one.id]
 
 
+def disturb(results, *labels):
+    """The records of these trials say that other work disturbed them; the others say that nothing did."""
+    for label, one in on_disk(results).items():
+        here = {**one["environment"], "disturbed": ["made-up work"] if label in labels else []}
+        helpers.rewrite(results / "tiny" / f"{one['id']}.json", {**one, "environment": here})
+
+
+def test_what_was_disturbed_is_measured_again_alone(measured):
+    results, _ = measured
+    disturb(results)
+    assert helpers.run(tiny(), results, rerun="disturbed").measured == 0
+    disturb(results, "steps=2")
+    assert helpers.run(tiny(), results, rerun="disturbed").measured == 1
+    assert "made-up work" not in on_disk(results)["steps=2"]["environment"]["disturbed"]
+
+
+def test_of_trials_that_took_turns_all_are_measured_again(tmp_path):
+    content = tiny(protocol={"warmup": 1, "repeats": 1, "seeds": [42], "interleave": True})
+    helpers.run(content, tmp_path)
+    disturb(tmp_path, "steps=2")
+    assert helpers.run(content, tmp_path, rerun="disturbed").measured == 2
+
+
 def test_a_damaged_record_is_measured_anew(measured):
     results, _ = measured
     path = runner.record.path_of(results, "tiny", helpers.study(tiny()).baseline.id)

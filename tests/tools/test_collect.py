@@ -42,7 +42,7 @@ def results(measured, tmp_path):
 def change(path, quality=None, **environment):
     one = json.loads(path.read_text())
     one["environment"] |= environment
-    path.write_text(json.dumps({**one, **({} if quality is None else {"quality": quality})}))
+    helpers.rewrite(path, {**one, **({} if quality is None else {"quality": quality})})
 
 
 def swell(results):
@@ -122,7 +122,7 @@ def test_too_many_parts_become_larger_ones(results, tmp_path, capsys):
     noise = random.Random(0)
     for index in range(40):
         one = {**template, "id": f"{index:016x}", "reason": noise.randbytes(8000).hex(), "images": []}
-        (results / "tiny" / f"{index:016x}.json").write_text(json.dumps(one))
+        helpers.rewrite(results / "tiny" / f"{index:016x}.json", one)
     made = packing(results, tmp_path / "packed", part="64KiB")
     made.write()
     assert len(list(made.folder.iterdir())) <= pack.MOST_FILES
@@ -185,11 +185,11 @@ def test_which_record_stays(results, tmp_path, capsys):
 
     target = into / MACHINE / "tiny" / path.name
     one = json.loads(path.read_text())
-    path.write_text(json.dumps({**one, "status": "error", "reason": "of no use", "quality": {}}))
+    helpers.rewrite(path, {**one, "status": "error", "reason": "of no use", "quality": {}})
     assert "1 error, 1 ok" in collect() or "1 ok, 1 error" in collect()
-    path.write_text(json.dumps({**one, "quality": {}}))  # the measured one wins
+    helpers.rewrite(path, {**one, "quality": {}})  # the measured one wins
     assert "1 replaced" in collect()
-    path.write_text(json.dumps(one))  # the same with its scores
+    helpers.rewrite(path, one)  # the same with its scores
     assert "1 replaced" in collect() and json.loads(target.read_text())["quality"]
     change(path, started="later")
     old = target.read_bytes()
@@ -261,8 +261,15 @@ def test_a_byte_that_flipped(packed, tmp_path, capsys):
 
 
 def changed(files, old, new):
-    """One of its records, with other words in it."""
-    files[of(files, ".json")] = files[of(files, ".json")].replace(old, new)
+    """One of its records, with other words in it, and with the hash of those."""
+    content = json.loads(files[of(files, ".json")].replace(old, new))
+    files[of(files, ".json")] = json.dumps(helpers.resealed(content)).encode()
+
+
+def edited(files):
+    """One of its records, with another latency and the hash of before."""
+    name = of(files, ".json")
+    files[name] = files[name].replace(b'"latency_s": [', b'"latency_s": [0.5, ', 1)
 
 
 def of(files, end):
@@ -280,6 +287,7 @@ def of(files, end):
         (lambda f: f.update({"doctor.txt": b"x" * (join.OTHER_BYTES + 1)}), "no pack has that many"),
         (lambda f: f.update({of(f, ".json"): b"{"}), "is damaged"),
         (lambda f: f.update({of(f, ".png"): b"no picture"}), "not the image that was made"),
+        (edited, "was edited"),
         (lambda f: f.pop(of(f, ".png")), "missing, and a record names it"),
         (lambda f: changed(f, b'"resolution": 64', b'"resolution": 65'), "identity"),
         (lambda f: changed(f, b'"tiny"', b'"../x"'), "of study"),

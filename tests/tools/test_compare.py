@@ -17,6 +17,7 @@ from mic2e_bench import api, statistics
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
+from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import record
 from mic2e_bench.tools.compare import compare, junit, thresholds, verdict
 from mic2e_bench.tools.compare import match as compare_match
@@ -226,7 +227,9 @@ def test_trials_of_another_identity_are_matched_by_their_name_and_what_differs_i
     for path in (tmp_path / "head" / "tiny").glob("*.json"):  # as if a commit had brought a toggle
         one = json.loads(path.read_text())
         one["trial"]["settings"]["brand_new"] = "off"
-        path.write_text(json.dumps(one))
+        one["id"] = fingerprint(identifying(one["trial"]))
+        path.unlink()
+        helpers.store(tmp_path / "head", one)
     found = compare.compare(tmp_path / "base", tmp_path / "head")
     notes = {v.note for v in found.verdicts if v.metric == "latency"}
     assert all("another protocol: repeats" in note and "one side only: brand_new" in note for note in notes)

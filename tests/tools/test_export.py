@@ -201,7 +201,7 @@ def test_what_a_record_does_not_have_is_one_line(capsys, measured, results):
     path = results / "objectclear" / f"{record['id']}.json"
     stored = path.read_text()
     try:
-        path.write_text(json.dumps({**record, "trial": {**record["trial"], "model": {"source": "random"}}}))
+        helpers.rewrite(path, {**record, "trial": {**record["trial"], "model": {"source": "random"}}})
         assert "random weights" in helpers.refusal(capsys, "export", where, "--results", results)
         path.write_text("{")
         assert "is damaged" in helpers.refusal(capsys, "export", where, "--results", results)

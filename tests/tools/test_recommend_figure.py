@@ -36,7 +36,7 @@ def with_picture(results, study, id, label=None, file="images/a.png"):
     one = json.loads(path.read_text())
     one["label"] = label or one["label"]
     one["images"] = [{"input": "in0", "seed": 42, "file": file, "sha256": "0" * 64}]
-    path.write_text(json.dumps(one))
+    helpers.rewrite(path, one)
     (results / "grid" / "images").mkdir(exist_ok=True)
     pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(results / "grid" / "images" / "a.png")
@@ -103,7 +103,7 @@ def test_without_quality_the_memory_is_drawn_and_with_one_point_too(tmp_path):
     study = grid(tmp_path)
     for path in (tmp_path / "grid").glob("*.json"):
         one = json.loads(path.read_text())
-        path.write_text(json.dumps({**one, "quality": {}}))
+        helpers.rewrite(path, {**one, "quality": {}})
     choice = notebook.choice(["grid"], str(tmp_path), max_memory="10GB")
     assert "peak VRAM" in drawing(choice)[0]
     assert "<img" in choice.figure().data
@@ -119,7 +119,7 @@ def shift(results, study, seconds):
     for trial, value in zip(study.trials, seconds, strict=False):
         path = results / "grid" / f"{trial.id}.json"
         one = json.loads(path.read_text())
-        path.write_text(json.dumps({**one, "timing": {**one["timing"], "latency_s": [value] * 3}}))
+        helpers.rewrite(path, {**one, "timing": {**one["timing"], "latency_s": [value] * 3}})
 
 
 @pytest.mark.parametrize(("slowest", "scale"), [(7.9, "linear"), (8.0, "log"), (400.0, "log")])

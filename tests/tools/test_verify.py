@@ -9,7 +9,8 @@ from helpers import tiny
 
 from mic2e_bench import cli
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import record
+from mic2e_bench.records import frame, record
+from mic2e_bench.report import findings, made_from, tables
 from mic2e_bench.tools import verify
 
 
@@ -31,7 +32,7 @@ def first(results):
 
 
 def change(path, **parts):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **parts}))
+    helpers.rewrite(path, {**json.loads(path.read_text()), **parts})
 
 
 def problems(results, capsys):
@@ -187,3 +188,103 @@ def test_a_published_table_of_a_study(results):
 
 def test_a_folder_that_is_not_there(tmp_path, capsys):
     assert "no such results folder" in helpers.refusal(capsys, "verify", "--results", tmp_path / "nowhere")
+
+
+def test_a_record_carries_the_hash_of_its_content(results):
+    path = first(results)
+    content = json.loads(path.read_text())
+    assert list(content)[-1] == "content_sha256"
+    assert record.read(path).sha256 == content["content_sha256"]
+    path.write_text(json.dumps(content))  # spelled in another way, and the same
+    assert record.read(path).sha256 == content["content_sha256"]
+    helpers.rewrite(path, {name: value for name, value in content.items() if name != "content_sha256"})
+    assert record.read(path).sha256 is None  # as older versions wrote it
+
+
+def published(results):
+    """Tables, a page and a notebook of the study."""
+    assert cli.main(["tables", "--results", str(results)]) == 0
+    found = findings.read(helpers.study(tiny()), results)
+    tables.write(found)
+    for name in ("report.html", "sweep.ipynb"):
+        (results / "tiny" / name).write_text("as it was written")
+        made_from.note(results, [results / "tiny" / name], found.digests, "mic2e-bench report")
+
+
+def reworded(name, old, new):
+    def edit(results):
+        path = first(results) if name == "a record" else results / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+EDITS = {
+    "a receipt": (reworded("a record", '"applied": true', '"applied": false'), "was edited"),
+    "a latency": (reworded("a record", '"latency_s": [\n', '"latency_s": [\n    0.001,\n'), "was edited"),
+    "a key twice": (reworded("a record", '"status": "ok"', '"status": "ok",\n "label": "another"'), "was edited"),
+    "the hash": (reworded("a record", '"content_sha256": "', '"content_sha256": "0'), "was edited"),
+    "a table": (reworded("tiny/table.md", "tiny", "tinny"), "edited after it was written"),
+    "a table's text": (reworded("tiny/table.csv", "steps=2", "steps=3"), "edited after it was written"),
+    "a page": (reworded("tiny/report.html", "written", "wished"), "edited after it was written"),
+    "a notebook": (reworded("tiny/sweep.ipynb", "written", "wished"), "edited after it was written"),
+    "the guides' tables": (reworded("tables.html", "claimed", "proven"), "is published"),
+    "what they were made from": (reworded("made_from.json", '"by": "mic2e-bench', '"by": "another'), "edited after"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_every_edit_is_found(name, results, capsys):
+    published(results)
+    assert problems(results, capsys) == []
+    edit, says = EDITS[name]
+    edit(results)
+    found = problems(results, capsys)
+    assert any(says in line for line in found), found
+    assert len(found) == 1 or name.startswith(("a receipt", "a latency", "a key", "the hash")), found
+
+
+def test_pages_made_from_another_record_are_older_than_it(results, capsys):
+    """The record itself is whole: it was exchanged, or measured again."""
+    published(results)
+    path = first(results)
+    content = json.loads(path.read_text())
+    change(path, timing={**content["timing"], "import_s": 77.5})
+    found = problems(results, capsys)
+    older = f"older than its records: 1 of its 2 records changed since (tiny/{path.name} is another now)"
+    assert sum(older in line for line in found) == 3  # table.md, the page and the notebook; of table.csv each figure
+    assert any("table.csv" in line and "the record gives 77.5" in line for line in found)
+    assert all("writes it anew" in line for line in found)
+
+
+def test_what_nobody_noted_is_a_remark(results, capsys):
+    (results / "tiny" / "report.html").write_text("from elsewhere")
+    code, out, _ = helpers.command(capsys, "verify", "--results", results)
+    assert code == 0 and "report.html: it is not known what it was made from" in out
+
+
+def test_records_without_a_hash_are_counted(results, capsys):
+    path = first(results)
+    content = json.loads(path.read_text())
+    del content["content_sha256"]
+    path.write_text(json.dumps(content))
+    _, out, _ = helpers.command(capsys, "verify", "--results", results)
+    assert out == "2 records and 2 images, 1 records without a hash of their content: no problems\n"
+
+
+def test_an_edited_record_is_in_no_table_and_nothing_is_compared_with_it(measured, results, capsys):
+    path = first(results)
+    path.write_text(path.read_text().replace('"load_s": ', '"load_s": 9', 1))
+    loaded, left_out = frame.load(results)
+    assert len(loaded) == 1 and "was edited" in left_out[0]
+    for sides in ((measured, results), (results, measured)):
+        line = helpers.refusal(capsys, "compare", *sides)
+        assert f"{path} was edited" in line and "measure it again" in line
+
+
+def test_nothing_is_compared_with_edited_pictures(measured, results, capsys):
+    image = next((results / "tiny" / "images").iterdir())
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert "not the image that was made" in helpers.refusal(capsys, "compare", measured, results)

@@ -5,19 +5,22 @@ comes from two records of one environment, model, input and protocol that differ
 are those of the studies and those that are kept under ``evidence``.
 
 Of several answers the first in this order is shown: one on a device that the claim names; one with weights of the
-published size on a GPU; one with such weights on a CPU; one with bundled weights. Within each, published weights come
-before random ones. Where several devices answer a claim, a table of its own sets their figures side by side. The
-figures of one device must come from one environment.
+published size on a GPU; one with such weights on a CPU; one with bundled weights. Within each, what was not disturbed
+comes first, then published weights before random ones. Where several devices answer a claim, a table of its own sets
+their figures side by side. The figures of one device must come from one environment.
 
-Verdicts
-    holds       the measured figure reaches the claimed range: it is at least as good as the range's worse end. A
-                speed-up may be greater than claimed, a cost smaller. Of a 95 % interval the better end counts.
-    partly      the same direction, and less than claimed.
-    does not    neither.
+Verdicts, by the whole of a figure's 95 % interval and never by its better end
+    holds         all of it reaches the claim.
+    does not      none of it does.
+    inconclusive  a part of it does, or there is no interval, or fewer than five pictures; the cell says which.
     not measurable here
-                no record can answer, or the interval holds both "as claimed" and "no change"; the cell says why.
+                  no record can answer; the cell says why.
 
-Without an interval (a peak of memory, fewer than three samples) a figure counts as reached within 2 %. Records of a CPU
-or of stand-in weights answer claims about ratios, and the table says so; absolute claims need weights of the published
-size, and absolute times the device that the guide names. Random weights answer nothing about quality and loading.
+A promise is reached from the worse end of its range on: a speed-up may be greater than claimed. A warning is judged as
+strictly: what is said to cost 10-20 % must cost that, neither less nor more (a single figure: to its last digit). "No
+change" leaves room for 2 %. Peaks of VRAM repeat exactly, those of a process within the noise that its
+study shows. A † marks what other work or the machine itself disturbed: it has a figure, and never a verdict. Records of
+a CPU answer claims about the amount of work (steps, resolution, guidance) and about loading; of what a precision, a
+kernel or an offload does on a GPU they say nothing. Absolute claims need weights of the published size, and absolute
+times the device that the guide names. Random weights answer nothing about quality and loading.
 """

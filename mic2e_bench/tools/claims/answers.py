@@ -1,89 +1,25 @@
-"""Stored records, and those among them that can answer a claim: found by their settings alone."""
+"""The stored records, and those among them that can answer a claim: found by their settings alone."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mic2e_bench.catalog import registry
-from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.toggle import Phase
-from mic2e_bench.plan.settings import resolve
 from mic2e_bench.plan.trial import fingerprint, identifying
 from mic2e_bench.records import comparable, frame, record
-from mic2e_bench.records.record import Record
 from mic2e_bench.tools.claims.claims_file import ABSOLUTE, Claim, words
+from mic2e_bench.tools.claims.stored import Evidence, Stored, defaults
 
 LOADING = ("ram", "load", "ram_gb", "load_s")  # quantities that a call has no part in
 FREE = ("device", "threads", "low_cpu_mem_usage", "compile_cache", "page_cache")  # an absolute figure leaves them open
-FULL_SIZE = ("hub", "folder", "random")
+# what changes the amount of work, or how it is loaded: the same on a CPU and a GPU. All else is about the hardware
+ANYWHERE = {"steps", "resolution", "guidance", "guidance_stop", "scheduler", "step_cache", "resample", "prompt_kind",
+            "low_cpu_mem_usage", "page_cache", "process"}  # fmt: skip
 RANKS = ("hub", "folder", "random", "bundled")  # whose records answer first
-
-
-@functools.cache
-def defaults(pipeline: str) -> Mapping[str, Any]:
-    """Every setting of a pipeline as it is where nobody asks for anything."""
-    return resolve({}, registry.pipeline(pipeline), "")
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """A record with its path relative to the results folder and with every setting of today's pipeline."""
-
-    record: Record
-    path: str
-
-    @cached_property
-    def settings(self) -> Mapping[str, Any]:
-        """A toggle younger than the record was at its default."""
-        return {**defaults(self.record.pipeline), **self.record.settings}
-
-    @property
-    def is_measured(self) -> bool:
-        return comparable.is_measured(self.record)
-
-    @property
-    def on_gpu(self) -> bool:
-        return str(self.settings["device"]).startswith("cuda")
-
-    @property
-    def device(self) -> str:
-        return str(self.record.environment.get("device", "an unknown device"))
-
-    def is_on(self, devices: Sequence[str]) -> bool:
-        """Whether it was measured on one of these devices, as guides name them."""
-        return any(name.lower() in self.device.lower() or (name == "CPU" and not self.on_gpu) for name in devices)
-
-    @property
-    def is_full_size(self) -> bool:
-        return self.record.model["source"] in FULL_SIZE
-
-    @property
-    def place(self) -> str:
-        """The weights and the device, as tables name them."""
-        return f"{self.weights} on {self.device}"
-
-    @property
-    def weights(self) -> str:
-        return sources.label(self.record.model)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A record for a claim, with the one it is compared to; ``problem`` says why nothing may be credited to it."""
-
-    after: Stored
-    before: Stored | None = None
-    remark: str = ""
-    problem: str = ""
-
-    @property
-    def records(self) -> tuple[Stored, ...]:
-        return (self.after, *([self.before] if self.before else []))
 
 
 def load(results: Path) -> tuple[list[Stored], list[str]]:
@@ -115,8 +51,23 @@ def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Evidence], str
         remark = f"with {words(after)}" if index else ""
         answering = _of(claim, before, after, remark, mine)
         found += [(_rank(claim, answer, index, {**before, **after}), answer) for answer in answering]
-    ordered = [answer for _, answer in sorted(found, key=lambda pair: pair[0])]
+    baselines = {one.folder: one for one in mine if comparable.is_baseline(one.record)}
+    ordered = [_in_study(answer, baselines) for _, answer in sorted(found, key=lambda pair: pair[0])]
     return ordered, "" if ordered else _why_none(claim, mine)
+
+
+def _in_study(answer: Evidence, baselines: Mapping[str, Stored]) -> Evidence:
+    """With the baseline of the study that both records are of, if they are."""
+    one = len({each.folder for each in answer.records}) == 1
+    return replace(answer, baseline=baselines.get(answer.after.folder)) if one else answer
+
+
+def is_of_another_kind(claim: Claim, answer: Evidence) -> bool:
+    """Whether a record of a CPU answers a claim on what a GPU does."""
+    about_cpu = "CPU" in claim.devices or claim.after.get("device") == "cpu"
+    if answer.after.on_gpu or about_cpu:
+        return False
+    return claim.of not in LOADING if claim.before is None else bool(answer.differing - ANYWHERE)
 
 
 def _completed(claim: Claim, after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -199,7 +150,8 @@ def _rank(claim: Claim, answer: Evidence, variant: int, named: Mapping[str, Any]
     weights, samples = RANKS.index(one.record.model["source"]), len(one.record.latency_s)
     apart = bool(answer.before) and answer.before.record.study != one.record.study  # another time, then
     own = weights, variant, not scored, far, bool(answer.remark), apart, -samples
-    return bool(answer.problem), *place, *own, [each.path for each in answer.records]
+    disturbed = any(each.is_disturbed for each in answer.records)
+    return bool(answer.problem), *place, disturbed, *own, [each.path for each in answer.records]
 
 
 def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:

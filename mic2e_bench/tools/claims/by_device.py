@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mic2e_bench.tools.claims.answers import Stored
 from mic2e_bench.tools.claims.claims_file import Claim
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.sheet import NOTHING, MeasuredCell, Sheet, judged
+from mic2e_bench.tools.claims.stored import Stored
 
 TITLE, GUIDE = "The same claims by device", "All guides"
 

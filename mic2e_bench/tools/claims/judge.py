@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mic2e_bench.tools.claims.answers import Evidence, Stored, answers
+from mic2e_bench.records import comparable
+from mic2e_bench.report.footnotes import DISTURBED
+from mic2e_bench.tools.claims.answers import answers, is_of_another_kind
 from mic2e_bench.tools.claims.claims_file import ABSOLUTE, QUANTITIES, Claim
-from mic2e_bench.tools.claims.quantities import MEASURES
+from mic2e_bench.tools.claims.quantities import MEASURES, pairs
+from mic2e_bench.tools.claims.stored import Evidence, Stored
 from mic2e_bench.units import digits
 
-HOLDS, PARTLY, NOT, UNKNOWN, NO_FIGURE = "holds", "partly", "does not", "not measurable here", "no figure claimed"
-SLACK = 0.02  # where there is no interval
+HOLDS, NOT, OPEN, UNKNOWN, NO_FIGURE = "holds", "does not", "inconclusive", "not measurable here", "no figure claimed"
+UNCHANGED = 0.02  # what "no change" leaves room for
+FEWEST = 5  # pictures that a verdict on quality needs
+DISTURBED_WHY, CPU_ONLY = "disturbed while it was measured", "measured on a CPU only: says nothing of a GPU"
 
 
 @dataclass(frozen=True)
@@ -27,14 +33,21 @@ class JudgedClaim:
     remark: str = ""
 
     @property
+    def is_disturbed(self) -> bool:
+        """Whether the figure rests on a record that was disturbed."""
+        return self.value is not None and any(one.is_disturbed for one in self.records)
+
+    @property
     def measured(self) -> str:
-        """The figure for a cell, with its interval; or why there is none."""
+        """The figure for a cell, with its interval and its mark; or why there is none."""
         if self.value is None:
             return self.why
         unit = QUANTITIES[self.claim.of][2]
         sign = unit if unit == "×" else f" {unit}"
-        ends = f" ({digits(self.ci95[0])} to {digits(self.ci95[1])})" if self.ci95 else ""
-        return f"{digits(self.value)}{sign}{ends}{f'; {self.remark}' if self.remark else ''}"
+        low, high = map(digits, self.ci95 or (self.value, self.value))
+        ends = f" ({low} to {high})" if low != high else ""
+        mark = DISTURBED if self.is_disturbed else ""
+        return f"{digits(self.value)}{sign}{ends}{mark}{f'; {self.remark}' if self.remark else ''}"
 
     @property
     def place(self) -> str:
@@ -53,7 +66,7 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
     for answer in found:
         value, ci95, problem = (None, None, answer.problem) if answer.problem else MEASURES[claim.of](answer)
         if value is not None:
-            verdict, why = _verdict(claim, answer, value, ci95)
+            verdict, why = _verdict(claim, answer, ci95, problem)
             return JudgedClaim(claim, verdict, why, value, ci95, answer.records, answer.remark)
         first = first or JudgedClaim(claim, UNKNOWN, problem, records=answer.records)
     return first or JudgedClaim(claim, UNKNOWN, why)
@@ -77,43 +90,61 @@ def _together(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
     why = "the sum is above the claim, and no record holds all at once"
     if small:
         why = f"weights of the published size are needed; measured with the {small.place}"
-    elif compare(claim, value, None)[0] == HOLDS:
+    elif any(one.is_disturbed for one in records):
+        return JudgedClaim(claim, OPEN, DISTURBED_WHY, value, None, records, remark)
+    elif compare(claim, [value, value]) == HOLDS:
         return JudgedClaim(claim, HOLDS, "", value, None, records, remark)
     return JudgedClaim(claim, UNKNOWN, why, value, None, records, remark)
 
 
-def _verdict(claim: Claim, answer: Evidence, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:
+def _verdict(claim: Claim, answer: Evidence, ci95: Sequence[float] | None, lacking: str) -> tuple[str, str]:
+    """The verdict on a figure by its interval, and why; ``lacking`` says why it has none."""
     one = answer.after
     if not claim.has_figure:
         return NO_FIGURE, ""
-    if claim.of == "quality" and claim.low == claim.high == 100:
-        scores = one.record.quality
-        visible = (scores.get("quality") or scores["iou"]).get("visible")
-        words = {True: (NOT, "a visible difference"), False: (HOLDS, "no visible difference")}
-        return words.get(visible, (UNKNOWN, "no measure of the noise in its pictures"))
     if claim.of in ABSOLUTE and not one.is_full_size:
         return UNKNOWN, f"an absolute figure needs weights of the published size; measured with the {one.place}"
     if claim.devices and not one.is_on(claim.devices):
         return UNKNOWN, f"claimed for {' or '.join(claim.devices)}; measured on another device"
-    return compare(claim, value, ci95)
+    if is_of_another_kind(claim, answer):
+        return UNKNOWN, CPU_ONLY
+    if any(each.is_disturbed for each in answer.records):
+        return OPEN, DISTURBED_WHY
+    if claim.of == "quality":
+        told = comparable.told(one.record)
+        if pairs(one) < FEWEST or told == "too few":
+            return OPEN, "too few pictures"
+        if claim.low == claim.high == 100:
+            words = {"visible": (NOT, "a visible difference"), "same": (HOLDS, "the same pictures")}
+            words |= {"rounding": (HOLDS, "no difference beyond rounding")}
+            return words.get(told, (OPEN, "no measure of the rounding in its pictures"))
+    return (compare(claim, ci95), "") if ci95 else (OPEN, lacking)
 
 
-def compare(claim: Claim, value: float, ci95: Sequence[float] | None) -> tuple[str, str]:
-    """The verdict on a figure, all turned so that more is better."""
+def compare(claim: Claim, ci95: Sequence[float]) -> str:
+    """The verdict by the whole interval."""
+    low, high = reached(claim)
+    if low <= ci95[0] and ci95[1] <= high:
+        return HOLDS
+    return NOT if ci95[1] < low or high < ci95[0] else OPEN
+
+
+def reached(claim: Claim) -> tuple[float, float]:
+    """The least and the greatest figure that the claim is true of."""
     better, neutral, _ = QUANTITIES[claim.of]
-    sign = 1 if better == "higher" else -1
-    slack = SLACK * value
-    least, most = sorted(sign * end for end in (ci95 or (value - slack, value + slack)))
-    worst, best = (claim.low, claim.high) if sign == 1 else (claim.high, claim.low)
-    nothing = None if neutral is None else sign * neutral
-    if worst is None:  # a warning: it gets worse, by at least so much
-        return (HOLDS, "") if most < sign * best else (NOT, "")
-    worst = sign * worst
-    if nothing is not None and worst == nothing and best is None:  # a promise without a figure
-        return (HOLDS, "") if least > nothing else (NOT, "no change beyond the noise" if most >= nothing else "")
-    gain = nothing is not None and worst > nothing
-    if most >= worst:
-        if gain and ci95 and least <= nothing:
-            return UNKNOWN, "the noise is larger than the claim"
-        return HOLDS, ""
-    return (PARTLY, "") if gain and least > nothing else (NOT, "")
+    is_higher, low, high = better == "higher", claim.low, claim.high
+    if high is None:  # faster, more: a direction without a figure
+        return math.nextafter(low, math.inf), math.inf
+    if low is None:
+        return -math.inf, math.nextafter(high, -math.inf)
+    if low == high == neutral:
+        low, high = low * (1 - UNCHANGED), high * (1 + UNCHANGED)
+    elif neutral is not None and (high < neutral if is_higher else low > neutral):  # a warning
+        half = _last_digit(low) / 2 if low == high else 0.0
+        return low - half, high + half
+    return (low, math.inf) if is_higher else (-math.inf, high)
+
+
+def _last_digit(figure: float) -> float:
+    """What one more in the last digit of a figure is: 0.1 of 0.6."""
+    return 10.0 ** -len(str(figure).partition(".")[2])

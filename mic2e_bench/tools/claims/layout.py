@@ -109,7 +109,7 @@ def _gpus(guide: str, found: Judged) -> Sheet:
     for name, memory, status, key in GPUS:
         outcome = found[key, "vram_gb"]
         cell, verdict, place = row(outcome)
-        if outcome.value is not None and outcome.records[0].is_full_size:
+        if outcome.value is not None and outcome.records[0].is_full_size and not outcome.is_disturbed:
             free = memory - outcome.value
             verdict = f"fits, {digits(free)} GB left" if free >= 0 else f"does not fit, {digits(-free)} GB too much"
         rows.append([name, f"{memory}GB" if memory != 40 else "40-80GB", status, cell, verdict, place])

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from mic2e_bench import files
 from mic2e_bench.records import comparable
-from mic2e_bench.report import markup
+from mic2e_bench.report import made_from, markup
 from mic2e_bench.report.tabular import Linked, Table
 from mic2e_bench.tools import claims
 from mic2e_bench.tools.claims import answers, by_device, claims_file
@@ -25,7 +25,16 @@ SCHEMA = 1
 
 
 def make(results: Path, mixed: bool = False) -> dict[str, str]:
-    """The content of each file by its name, from the stored records alone.
+    """The content of each file by its name, from the stored records alone. Raises ``BadInput`` as ``_sheets`` does."""
+    return _contents(_sheets(results, mixed))
+
+
+def _contents(made: Sequence[Sheet]) -> dict[str, str]:
+    return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
+
+
+def _sheets(results: Path, mixed: bool) -> list[Sheet]:
+    """Every table.
 
     Damaged records are named on standard error. Raises ``BadInput`` where the figures of one device come from
     different environments, unless ``mixed``; a single ratio never does.
@@ -40,15 +49,19 @@ def make(results: Path, mixed: bool = False) -> dict[str, str]:
         for of_one in by_device.grouped(shown).values():
             names = comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME
             comparable.require_one((one.record for one in of_one), names)
-    return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
+    return made
 
 
 def write(results: Path, mixed: bool = False) -> list[Path]:
     """Write the files; returns their paths. Raises ``BadInput``."""
-    made = make(results, mixed)
-    for name, content in made.items():
-        files.write_whole(Path(results) / name, content.encode(errors="backslashreplace"))
-    return [Path(results) / name for name in made]
+    made = _sheets(results, mixed)
+    contents = _contents(made)
+    paths = [Path(results) / name for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        files.write_whole(path, content.encode(errors="backslashreplace"))
+    behind = {one.path: one.record.digest for sheet in made for cell in sheet.cells for one in cell.records}
+    made_from.note(Path(results), paths, behind, "mic2e-bench tables")
+    return paths
 
 
 def check(results: Path, mixed: bool = False) -> list[str]:
@@ -151,6 +164,7 @@ def _cell(cell: str | MeasuredCell) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "why": outcome.why,
         "remark": outcome.remark,
+        "disturbed": outcome.is_disturbed,
         "place": outcome.place,
         "records": [{"id": one.record.id, "path": one.path} for one in outcome.records],
     }

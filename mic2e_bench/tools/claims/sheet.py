@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mic2e_bench.records import frame
-from mic2e_bench.tools.claims.answers import Stored
+from mic2e_bench.records import comparable, frame
+from mic2e_bench.report.footnotes import DISTURBED
 from mic2e_bench.tools.claims.judge import JudgedClaim
+from mic2e_bench.tools.claims.stored import Stored
 
 NOTHING = "–"
 
@@ -62,6 +63,15 @@ class Sheet:
         )
         parts = [f"Measured with {'; '.join(places)}."]
         parts += [f"Stand-ins: {'; '.join(stand_ins)}."] if stand_ins else []
+        disturbed = dict.fromkeys(
+            "; ".join(comparable.disturbed(one.record))
+            for outcome in shown
+            for one in outcome.records
+            if one.is_disturbed
+        )
+        if disturbed:
+            why = f"such as: {next(iter(disturbed))}"
+            parts.append(f"{DISTURBED.strip()}: disturbed while it was measured, so without a verdict ({why}).")
         parts += [f"{QUALITY} Backbone: {'; '.join(backbones)}."] if backbones else []
         return " ".join(parts)
 

@@ -21,6 +21,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_baseline
 from mic2e_bench.records.record import Record
+from mic2e_bench.tools import verify
 
 DEEPEST = 2  # results/<study>/<id>.json, with a folder for each round above it
 NAME = re.compile(r"[0-9a-f]{16}\.json\Z")
@@ -107,7 +108,9 @@ class Matches:
 
 
 def read(folder: Path) -> Results:
-    """Every record of a results folder, a study's folder, or a folder of such rounds. Raises ``BadInput``."""
+    """Every record of a results folder, a study's folder, or a folder of such rounds. Raises ``BadInput``, also where a
+    record or a picture is not what was written: no verdict rests on what was edited.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder. Give a results folder or a study's folder under it.")
@@ -116,9 +119,13 @@ def read(folder: Path) -> Results:
     for path in _files(folder):
         try:
             one = record.read(path)
+            if said := verify.changed(one, path.parent):
+                raise BadInput(f"{said}. Nothing is compared with what was edited: measure it again.")
             runs.setdefault((one.study, one.id), []).append(StoredRecord(one, path.parent))
         except FileNotFoundError:  # a run has just set it aside
             continue
+        except record.Edited as error:
+            raise BadInput(f"{error}. Nothing is compared with what was edited: measure it again.") from None
         except record.Damaged as error:
             damaged.append(str(error))
     if not runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mic2e_bench.paths import of_study
 from mic2e_bench.plan import params
 from mic2e_bench.records import comparable, frame, record
 from mic2e_bench.records.record import Record
+from mic2e_bench.tools.recommend import again
 
 # against the baseline, on a scale from 0 to 100 % or 0 to 1; the first of which there is a value counts
 QUALITY = ("quality", "iou", "ssim")
@@ -32,6 +33,9 @@ class Candidates:
     memory: str
     machine: str
     disturbed: int = 0  # how many of the rows were disturbed while they were measured
+    records: Mapping[str, Record] = field(default_factory=dict)  # those of the rows, by id
+    asked: tuple[str, ...] = ()  # the settings that the baselines of their params files name, where these are there
+    again: str = ""  # the command that measures again what was disturbed, left out or not
 
     @property
     def stand_ins(self) -> str:
@@ -69,10 +73,10 @@ def read(studies: Sequence[str], results: Path, metric: str | None = None, with_
         reasons = Counter(reason for *_, reason in left_out)
         why = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
         raise BadInput(f"{', '.join(studies)}: nothing to choose from: {why}. Measure: mic2e-bench run.")
+    noisy = [one for one, _ in able if comparable.disturbed(one)]
     quiet = [(one, path) for one, path in able if not comparable.disturbed(one)]
     if quiet and not with_disturbed:
-        why = [(one, comparable.disturbed(one)) for one, _ in able]
-        left_out += [(one.study, one.label, f"disturbed: {'; '.join(said)}") for one, said in why if said]
+        left_out += [(one.study, one.label, f"disturbed: {'; '.join(comparable.disturbed(one))}") for one in noisy]
         able = quiet
     kept, others = _comparable(able)
     left_out += others
@@ -80,8 +84,16 @@ def read(studies: Sequence[str], results: Path, metric: str | None = None, with_
     here = kept[0][0].environment
     machine = " · ".join(str(here[name]) for name in ("host", "device") if here.get(name))
     memory = comparable.memory_column(row[comparable.VRAM] for row in rows)
-    noisy = sum(bool(comparable.disturbed(one)) for one, _ in kept)
-    return Candidates(rows, tuple(left_out), _metric(rows, metric), memory, machine, noisy)
+    plans = [
+        again.plan_of(one.study, [one.id], studies)[1] for one, _ in {one.study: (one, 0) for one, _ in kept}.values()
+    ]
+    given = [plan.params.get("baseline") for plan in plans if plan]
+    return Candidates(
+        rows, tuple(left_out), _metric(rows, metric), memory, machine,
+        sum(bool(comparable.disturbed(one)) for one, _ in kept), {one.id: one for one, _ in kept},
+        tuple(name for each in given if isinstance(each, Mapping) for name in each),
+        again.command(noisy, studies, Path(results)) if noisy else "",
+    )  # fmt: skip
 
 
 def _records(given: str, results: Path) -> tuple[list[tuple[Record, Path]], list[tuple[str, str]]]:

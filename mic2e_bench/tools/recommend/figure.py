@@ -19,10 +19,11 @@ from PIL import Image
 
 from mic2e_bench import units
 from mic2e_bench.report import draw, figures, markup, pixels
-from mic2e_bench.tools.recommend import pareto
+from mic2e_bench.tools.recommend import pareto, paste
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
-from mic2e_bench.tools.recommend.recommend import KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation
+from mic2e_bench.tools.recommend.point import KIND, LATENCY, MEMORY, QUALITY, Point
+from mic2e_bench.tools.recommend.recommend import Recommendation
 from mic2e_bench.units import scale
 
 WIDTH, BESIDE_CARD, HEIGHT = 9.6, 7.4, 4.8  # the figure in inches, to print and to point at
@@ -157,7 +158,7 @@ def _card(point: Point, made: Recommendation, among: Candidates, spot: Any, pict
     misses = [recommend_text.quantity(name, among) for name in point.beyond(made.limits)]
     place = recommend_text.MARKS[made.standing[point.id]] or "behind the front"
     lines.append(("soft", f"{place}; beyond the limit: {', '.join(misses)}" if misses else place))
-    lines += [("soft", line) for line in textwrap.wrap(recommend_text.settings(point, among), 52)[:5]]
+    lines += [("soft", line) for line in textwrap.wrap(paste.differing(point, among), 52)[:5]]
     return {
         "title": f"{point.label}: {recommend_text.values(point, among)}",
         "spot": spot,

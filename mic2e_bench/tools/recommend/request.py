@@ -45,5 +45,5 @@ def ask(
         raise BadInput("these records are of a CPU, without VRAM: ask for --max-memory or --prefer memory (peak RSS).")
     if (QUALITY in asked or prefer == "quality") and not among.metric:
         raise BadInput("no quality was scored for these records: run the study with metrics: [lpips].")
-    points = recommend.points(among.rows, among.memory, among.metric)
+    points = recommend.points(among.rows, among.memory, among.metric, among.records)
     return recommend.recommend(points, asked, PREFER.get(prefer or "")), among

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mic2e_bench import units
-from mic2e_bench.catalog import registry
-from mic2e_bench.plan import protocol
-from mic2e_bench.plan.settings import show
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS, VRAM
+from mic2e_bench.report.footnotes import DISTURBED
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.tools.recommend import pareto
+from mic2e_bench.tools.recommend import pareto, paste, reasons
 from mic2e_bench.tools.recommend.candidates import Candidates
-from mic2e_bench.tools.recommend.recommend import FIELDS, KIND, LATENCY, MEMORY, QUALITY, Point, Recommendation
+from mic2e_bench.tools.recommend.point import FIELDS, KIND, LATENCY, MEMORY, QUALITY, Point
+from mic2e_bench.tools.recommend.recommend import Recommendation
 from mic2e_bench.units import NONE
 
 MEMORY_WORDS = {
@@ -46,13 +45,24 @@ def _head(made: Recommendation, among: Candidates) -> str:
         f"{len(among.rows)} settings measured on {among.machine}.",
         f"Latency: median of a call. Memory: {MEMORY_WORDS[among.memory]}. Quality: {quality}.",
     ]
-    if among.disturbed:
-        lines.append(f"{among.disturbed} of them were disturbed by other work while they were measured.")
+    lines += _disturbed(among)
     if made.limits:
         said = ", ".join(_limit(name, value, among) for name, value in made.limits.items())
         lines.append(f"Limits: {said}. {len(made.fitting)} of {len(made.points)} fit.")
-    lines.append(f"Preferred: {', then '.join(quantity(name, among) for name in made.order)}.")
-    return "\n".join(lines)
+    lines += [reasons.quality(made), reasons.speed(made)]
+    lines.append(f"What counts: {', then '.join(quantity(name, among) for name in made.order)}.")
+    return "\n".join(filter(None, lines))
+
+
+def _disturbed(among: Candidates) -> list[str]:
+    """How many records were disturbed, and how to measure them again."""
+    left_out, mark = sum(reason.startswith("disturbed") for *_, reason in among.left_out), DISTURBED.strip()
+    lines = [f"Disturbed while they were measured, and left out: {left_out}."] if left_out else []
+    if among.disturbed:
+        lines.append(
+            f"Disturbed while they were measured ({mark}): {among.disturbed}; a quiet machine may say otherwise."
+        )
+    return [*lines, f"  to measure them again: {among.again}"] if lines else []
 
 
 def _limit(name: str, value: float, among: Candidates) -> str:
@@ -71,7 +81,10 @@ def _answer(made: Recommendation, among: Candidates) -> str:
     place = MARKS[made.standing[made.best.id]] or "behind the Pareto front"
     place = "on the Pareto front" if place == "front" else place
     lines = [f"Best: {made.best.label}", f"  {values(made.best, among)}  ({place})"]
-    lines.append(f"  settings: {settings(made.best, among)}")
+    if gain := reasons.gain(made):
+        lines.append(f"  {gain}")
+    lines += [f"  {line}" for line in paste.lines(made.best, among)]
+    lines += _unasked(made, among)
     if made.ties:
         names = _some([point.label for point in made.ties])
         lines.append(f"  not to be told apart from it (every difference is inside the noise): {names}")
@@ -80,8 +93,18 @@ def _answer(made: Recommendation, among: Candidates) -> str:
     for point in made.runners_up:
         tied = [quantity(name, among) for name in made.order if point.ties(made.best, name)]
         note = f"; {' and '.join(tied)}: a tie with the best" if tied else ""
+        note += f"; {reasons.WHY_NOT[point.told]}" if made.as_good and not point.is_as_good else ""
         lines.append(f"  {point.label}: {values(point, among)}{note}")
     return "\n".join(lines)
+
+
+def _unasked(made: Recommendation, among: Candidates) -> list[str]:
+    """The fastest that fits, where quality kept it out, and how to ask for it."""
+    fastest = min(made.fitting, key=lambda point: (point.values[LATENCY], point.id))
+    if not made.as_good or fastest.is_as_good or not fastest.improves_on(made.best, (LATENCY,)):
+        return []
+    said = f"  faster, but {reasons.WHY_NOT[fastest.told]}: {fastest.label}: {values(fastest, among)}"
+    return [said, "    --min-quality says how much quality is enough; --prefer latency, that speed alone counts"]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -125,19 +148,14 @@ def _gain(point: Point, made: Recommendation, among: Candidates) -> str:
 
 
 def values(point: Point, among: Candidates) -> str:
-    """The values of a point, those that it has."""
+    """The values of a point, those that it has, each of a disturbed record with its mark."""
     there = [name for name, value in point.values.items() if value is not None]
-    return ", ".join(f"{quantity(name, among)} {point.written(name)}" for name in there)
+    return ", ".join(f"{quantity(name, among)} {point.written(name)}{mark(point, name)}" for name in there)
 
 
-def settings(point: Point, among: Candidates) -> str:
-    """The settings of a point that differ among the candidates."""
-    return ", ".join(f"{key} {show(point.row.get(key))}" for key in telling(among.rows)) or "the only ones measured"
-
-
-def telling(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that differ among rows."""
-    return [name for name in (*registry.toggles(), *protocol.VARIED) if len({str(row.get(name)) for row in rows}) > 1]
+def mark(point: Point, name: str) -> str:
+    """What is put behind a latency that was measured while something disturbed it."""
+    return DISTURBED if name == LATENCY and point.row.get("disturbed") else ""
 
 
 def table(made: Recommendation, among: Candidates) -> Table:
@@ -147,10 +165,13 @@ def table(made: Recommendation, among: Candidates) -> Table:
         misses = [quantity(name, among) for name in point.beyond(made.limits)]
         is_best = bool(made.best) and point.id == made.best.id
         place = "best" if is_best else MARKS[made.standing[point.id]]
-        rows.append([point.label, *map(point.written, KIND), place, f"no: {', '.join(misses)}" if misses else "yes"])
+        cells = [f"{point.written(name)}{mark(point, name)}" for name in KIND]
+        rows.append([point.label, *cells, place, f"no: {', '.join(misses)}" if misses else "yes"])
         marks.append("baseline" if is_best else "")
     header = ["setting", *(quantity(name, among) for name in KIND), "place", "within the limits"]
     caption = "Front: no other setting is better in everything. A tie with the front is beaten inside the noise only."
+    if among.disturbed:
+        caption += f" {DISTURBED.strip()}: disturbed while it was measured."
     return Table(header, rows, caption, marks, left=(0, 4, 5))
 
 
@@ -168,8 +189,12 @@ def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
     def one(point: Point | None) -> dict[str, Any] | None:
         if point is None:
             return None
-        telltale = {key: point.row.get(key) for key in telling(among.rows)}
-        found = {"id": point.id, "label": point.label, "study": point.row["study"], "settings": telltale}
+        found = {"id": point.id, "label": point.label, "study": point.row["study"]}
+        found |= {
+            "settings": paste.settings(point, among),
+            "told": point.told,
+            "disturbed": bool(point.row.get("disturbed")),
+        }
         numbers = {key: point.values[name] for name, key in FIELDS.items()}
         return {**found, **numbers, "place": made.standing[point.id]}
 
@@ -188,5 +213,7 @@ def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
         "nearest": one(made.nearest),
         "out_of_reach": made.out_of_reach(),
         "points": [one(point) for point in made.points],
+        "as_good": made.as_good,
+        "measure_again": among.again or None,
         "left_out": [{"study": study, "label": label, "reason": reason} for study, label, reason in among.left_out],
     }

@@ -96,7 +96,7 @@ class Columns:
 
     def point(self, one: Record, path: str = "") -> recommend.Point:
         """A record with its values and their noise."""
-        return recommend.points([frame.row(one, path)], self.memory, self.metric)[0]
+        return recommend.points([frame.row(one, path)], self.memory, self.metric, {one.id: one})[0]
 
 
 def proxy(study: Study) -> Study:

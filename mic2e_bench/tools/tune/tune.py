@@ -14,11 +14,12 @@ from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show
 from mic2e_bench.records import folder as records_folder
 from mic2e_bench.records import frame
+from mic2e_bench.report import made_from
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools import pin
 from mic2e_bench.tools.recommend import pareto
 from mic2e_bench.tools.recommend import text as recommend_text
-from mic2e_bench.tools.recommend.recommend import FIELDS, LATENCY, MEMORY, QUALITY
+from mic2e_bench.tools.recommend.point import FIELDS, LATENCY, MEMORY, QUALITY
 from mic2e_bench.tools.tune.budget import Allowance
 from mic2e_bench.tools.tune.space import Space
 from mic2e_bench.units import NONE
@@ -65,6 +66,8 @@ def tune(
         content = _content(study, space, search, outcome)
         files.write_whole(folder / "front.json", files.as_json(content))
         files.write_whole(folder / "front.md", table.markdown().encode())
+        behind = {f"{study.name}/{p.id}.json": p.record.digest for p in (outcome.baseline, *outcome.finalists)}
+        made_from.note(results, [folder / "front.json", folder / "front.md"], behind, "mic2e-bench tune")
     return _text(content, table, folder), bool(outcome.front)
 
 
@@ -113,7 +116,11 @@ def _table(outcome: Any) -> Table:
         differing = {n: v for n, v in outcome.settings.get(point.id, {}).items() if v != outcome.baseline.row[n]}
         name = ", ".join(f"{n} {show(v)}" for n, v in differing.items()) or "the baseline"
         before = outcome.before_s.get(point.id)
-        cells = [name, point.written(LATENCY), NONE if before is None else units.write(before, "s")]
+        cells = [
+            name,
+            f"{point.written(LATENCY)}{recommend_text.mark(point, LATENCY)}",
+            NONE if before is None else units.write(before, "s"),
+        ]
         cells += [point.written(MEMORY)]
         cells += [point.written(QUALITY), f"± {units.write(point.noise[QUALITY], '%')}"] if columns.metric else []
         place = "reference" if is_baseline else places[outcome.standing[point.id]]
@@ -124,7 +131,8 @@ def _table(outcome: Any) -> Table:
     caption = (
         f"{stand_ins}. Settings that are not named are the baseline's. Each finalist was measured again in a process "
         "of its own; 'in the search': its latency before. "
-        "Latency: the median of a call. Its noise: what a change that nobody made does to the quality."
+        "Latency: the median of a call; †: disturbed while it was measured. Its noise: what a change that nobody made "
+        "does to the quality."
     )
     return Table([*header, "place"], rows, caption, marks, left=(0, len(header)))
 

@@ -1,9 +1,9 @@
 """Is everything in a results folder what it was when it was written? Reads, and changes nothing.
 
-A problem is a record that cannot be trusted, an image that is not the one that was made, a published table that the
-records no longer give. Images of random weights need not be kept; those that are there are checked. A remark is what
-no record knows of, which does no harm and may be deleted, and a record whose identity is one of before: older versions
-made it of less.
+A problem is a record that cannot be trusted or was edited, an image that is not the one that was made, a published
+table or page that was edited or that the records no longer give. Images of random weights need not be kept; those that
+are there are checked. A remark is what no record knows of, which does no harm and may be deleted, and a record whose
+identity is one of before: older versions made it of less.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mic2e_bench.catalog.models import sources
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import protocol
 from mic2e_bench.records import comparable, frame, record
+from mic2e_bench.report import made_from
 from mic2e_bench.tools.verify import before
 
 
@@ -34,6 +35,21 @@ class Verification:
     records: int = 0
     images: int = 0
     not_kept: int = 0  # images of random weights
+    unsealed: int = 0  # records without a hash of their content, which older versions wrote
+    digests: dict[str, str] = field(default_factory=dict)  # of the records' contents, by path relative to the results
+
+
+def everything(results: Path, tell: Callable[[int], None] = lambda count: None) -> Verification:
+    """Check the studies and all that was published of them; ``tell`` as for ``studies``."""
+    found = studies(results, tell)
+    published = tables(results)
+    named = {line.partition(": ")[0] for line in (*found.problems, *published)}  # what is said once is enough
+    found.problems += published
+    for name, problem in made_from.problems(results, found.digests):
+        if str(results / name) not in named:
+            found.problems.append(f"{results / name}: {problem}")
+    found.remarks += [f"{results / name}: it is not known what it was made from" for name in made_from.unknown(results)]
+    return found
 
 
 def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> Verification:
@@ -46,7 +62,7 @@ def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> 
         images: dict[str, str] = {}
         needed: set[str] = set()
         for path in record.paths(folder):
-            _record(path, found, images, needed)
+            _record(path, found, images, needed, Path(results))
             tell(1)
         for name, sha256 in images.items():
             if name not in needed and not (folder / name).exists():
@@ -60,7 +76,7 @@ def studies(results: Path, tell: Callable[[int], None] = lambda count: None) -> 
     return found
 
 
-def _record(path: Path, found: Verification, images: dict[str, str], needed: set[str]) -> None:
+def _record(path: Path, found: Verification, images: dict[str, str], needed: set[str], results: Path) -> None:
     """One file: its problems, the images that it names, and those of them that must be there."""
     try:
         one = record.read(path)
@@ -74,6 +90,8 @@ def _record(path: Path, found: Verification, images: dict[str, str], needed: set
         (found.problems if record.IDENTITY.fullmatch(path.stem) else found.remarks).append(str(error))
         return
     found.records += 1
+    found.unsealed += one.sha256 is None
+    found.digests[path.relative_to(results).as_posix()] = one.digest
     found.problems += [f"{path}: {problem}" for problem in content(one, path.parent.name)]
     if why := before.why(one):
         found.remarks.append(f"{path}: identity of before: {why}")
@@ -86,8 +104,8 @@ def _record(path: Path, found: Verification, images: dict[str, str], needed: set
 
 def content(one: record.Record, study: str) -> Iterator[str]:
     """What is wrong with a record that can be read."""
-    if one.id not in before.identities(one.raw["trial"]):
-        yield "its trial is not the one that its identity is a hash of"
+    if problem := of_identity(one):
+        yield problem
     if one.study != study:
         yield f"it is of study '{one.study}'"
     unknown = set(one.settings) - {*registry.toggles(), *protocol.VARIED}
@@ -104,6 +122,22 @@ def content(one: record.Record, study: str) -> Iterator[str]:
         yield f"it is '{one.status}' and has no latency"
     if bool(comparable.unapplied(one)) == (one.status == "ok"):
         yield f"it is '{one.status}', and its receipts say otherwise"
+
+
+def of_identity(one: record.Record) -> str:
+    """What is wrong with a record's identity; empty where nothing is."""
+    is_its_own = one.id in before.identities(one.raw["trial"])
+    return "" if is_its_own else "its trial is not the one that its identity is a hash of"
+
+
+def changed(one: record.Record, folder: Path) -> str:
+    """The first thing about a record that can be read that is not what was written; empty where all is. ``folder`` is
+    its study's. Pictures that are gone are not looked for.
+    """
+    if problem := of_identity(one):
+        return f"{folder / one.id}.json: {problem}"
+    there = (picture for picture in one.pictures if (folder / picture["file"]).exists())
+    return next((said for each in there for said in image(folder / each["file"], each["sha256"])), "")
 
 
 def image(path: Path, sha256: str) -> Iterator[str]:

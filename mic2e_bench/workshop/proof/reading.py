@@ -8,7 +8,6 @@ reading takes longer than the limit.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench import files, seal
 from mic2e_bench.catalog.metrics.similarity import PSNR
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
@@ -73,8 +73,8 @@ def write(results: Path, count: int) -> int:
     folder = results / str(STUDY["study"])
     folder.mkdir(parents=True)
     for trial in trials(count):
-        text = json.dumps(_record(trial, here).raw, indent=1, ensure_ascii=False)
-        written += (folder / f"{trial.id}.json").write_text(text)  # no fsync: writing is not what is timed
+        content = files.as_json(seal.sealed(_record(trial, here).raw))
+        written += (folder / f"{trial.id}.json").write_bytes(content)  # no fsync: writing is not what is timed
     return written
 
 

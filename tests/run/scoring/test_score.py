@@ -276,7 +276,7 @@ def test_without_a_baseline_the_truth_remains(tmp_path, inline):
     one = study(tmp_path, metrics=["psnr"])
     results = measured(one, tmp_path / "out", blurred)
     path = record.path_of(results, "s", one.baseline.id)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "oom"}))
+    helpers.rewrite(path, {**json.loads(path.read_text()), "status": "oom"})
     assert score.studies([one], results) == ["s: the baseline was not measured, so there is nothing to compare with"]
     found = quality(one, results, 1)
     assert "psnr" not in found
