@@ -106,12 +106,3 @@ def told(one: Record) -> str:
     """
     entry = one.quality.get("quality") or one.quality.get("iou") or {}
     return entry.get("told") or ("rounding" if entry.get("visible") is False else "unknown")
-
-
-def memory_noise(one: Record) -> float | None:
-    """How far the peak memory of a call is uncertain to either side (bytes); ``None`` where there is no peak.
-
-    That of a GPU repeats exactly. Of a process's, repeats of the same work differed by up to 8 %.
-    """
-    peak = one.memory[memory_of(one)]
-    return None if peak is None else 0.0 if memory_of(one) == VRAM else 0.08 * peak

@@ -20,7 +20,6 @@ USUAL_RATIOS = ("latency", "memory")  # the other ratios are shown where they ar
 USUAL_QUALITY = ("quality", "iou", "quality.truth", "iou.truth")
 KINDS = {"latency": "s", "load": "s", "first_call": "s", "memory": "B", "weights": "B"}
 SAME_PICTURES = "the same pictures"
-RSS_NOISE = 0.02  # of the value: the allocator and the libraries' pages move a process's peak from run to run
 
 
 @dataclass(frozen=True)
