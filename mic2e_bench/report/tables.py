@@ -114,7 +114,8 @@ def _speedup_words(found: Findings) -> str:
         return f"{text}."
     turns = known["interleaved"].astype(bool)
     order = "" if turns.all() else "not " if not turns.any() else "partly "
-    return f"{text}, [95 % interval]; the calls were {order}interleaved with the baseline's."
+    of = "[95 % interval, of the noise within this run]"  # another run may lie outside of it
+    return f"{text}, {of}; the calls were {order}interleaved with the baseline's."
 
 
 def status(row: pandas.Series) -> str:
