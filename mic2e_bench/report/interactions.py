@@ -16,7 +16,7 @@ from mic2e_bench.units import NONE, digits, missing
 CAPTION = (
     "Alone: the baseline's seconds over those with this setting added. Among the others: the seconds of the best "
     "without it over those of the best. In brackets the 95 % interval, of the noise within this run. Speed-ups are "
-    "expected to multiply; a difference is claimed only where its interval leaves out 1 and it is more than twice the spread of the calls."
+    "expected to multiply; a difference is claimed only where its interval leaves out 1."
 )
 WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "neither": "as alone", "": NONE}
 
