@@ -157,7 +157,8 @@ def test_the_real_command_killed_then_finished(tmp_path, capsys):
     assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
     for name, (content, _) in old.items():  # scoring adds to a record what was not scored yet, and nothing else
         before, after = json.loads(content), json.loads((tmp_path / "tiny" / name).read_text())
-        assert {**after, "quality": before["quality"]} == before
+        kept = {"quality": before["quality"], "content_sha256": before["content_sha256"]}
+        assert {**after, **kept} == before
 
 
 SCRIPT = """

@@ -240,7 +240,7 @@ def test_one_drawn_picture_refutes_nothing(claims, tmp_path):
     put(tmp_path, {"steps": 8}, quality=scored(34.6, first.id, n=1))
     found = outcome(tmp_path, claim)
     assert (found.verdict, found.why) == ("inconclusive", "too few pictures")
-    put(tmp_path, {"steps": 8}, quality=scored(34.6, first.id, ci95=[30.0, 40.0]))
+    put(tmp_path, {"steps": 8}, quality=scored(34.6, first.id, ci95=[30.0, 40.0], n=100))
     assert outcome(tmp_path, claim).verdict == "does not"
 
 

@@ -130,7 +130,7 @@ def test_each_metric_of_each_trial_has_a_verdict(tmp_path, made):
     for path in (tmp_path / "head").glob("*/tiny/*.json"):
         one = json.loads(path.read_text())
         one["memory"]["peak_rss_bytes"] = 700 * 2**20
-        path.write_text(json.dumps(one))
+        helpers.rewrite(path, one)
     found = compare.compare(tmp_path / "base", tmp_path / "head")
     got = words(found)
     assert [got[label, "latency"] for label in SAME_TIMES] == [SAME, WORSE, BETTER]

@@ -333,7 +333,7 @@ def test_the_error_against_records_is_told(tmp_path):
     path = tmp_path / "tiny" / f"{record['id']}.json"
     memory = {**record["memory"], "peak_vram_allocated_bytes": 60 * MIB, "peak_vram_reserved_bytes": 80 * MIB}
     memory["phases"]["load"]["vram_reserved_bytes"] = 30 * MIB
-    path.write_text(json.dumps({**record, "memory": memory}))
+    helpers.rewrite(path, {**record, "memory": memory})
     compared, _ = accuracy.records(registry.pipeline("objectclear"), tmp_path)
     assert sorted(one.of for one in compared) == ["allocated", "loading", "reserved", "weights", "weights", "weights"]
     reserved = next(one for one in compared if one.of == "reserved")
@@ -341,7 +341,7 @@ def test_the_error_against_records_is_told(tmp_path):
     said = text.errors(compared, left_out)
     assert "Error against measured records" in said and f"{reserved.error:+.2%}" in said
     other = {**record["trial"], "model": {"source": "bundled", "fingerprint": "0"}}
-    path.write_text(json.dumps({**record, "trial": other}))
+    helpers.rewrite(path, {**record, "trial": other})
     compared, left_out = accuracy.records(registry.pipeline("objectclear"), tmp_path)
     assert len(compared) == 2 and "other bundled weights" in left_out[0]
 
