@@ -91,6 +91,7 @@ def test_the_cache_is_emptied_before_the_warm_up_and_never_between_calls(card, m
     monkeypatch.setattr(measure.inputs, "read", lambda given: [item])
     monkeypatch.setattr(measure.Shots, "take", lambda self, *args, **kw: self.images.append({}))
     monkeypatch.setattr(measure.Shots, "count_kernels", lambda self, *args: None)
+    monkeypatch.setattr(measure.Shots, "round", lambda self, *args: None)
     made = Build(registry.pipeline("objectclear"), device="cuda")
     trial = helpers.study(helpers.tiny(vary=None, protocol={"warmup": 1, "repeats": 3})).baseline
     measure.measure(made, trial, None, lambda stage, share: None)

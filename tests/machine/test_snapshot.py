@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:Dep
 
 def in_a_process(act):
     """Do something in a process that has no threads of others; its exit code."""
+    snapshot.threads_left()  # of tests before, for whose threads a fork would wait
     started = get_context("fork").Process(target=act)
     started.start()
     started.join(60)

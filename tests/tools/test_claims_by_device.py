@@ -41,7 +41,7 @@ def test_a_full_size_record_of_a_gpu_comes_before_one_of_a_cpu_and_both_before_a
     steps(tmp_path, (2.0, 1.0))
     assert outcome(tmp_path, claim).value == 2.0
     steps(tmp_path, (3.0, 1.0), on_gpu, model="bundled", study="smoke")  # a GPU's comes first among those alike
-    assert outcome(tmp_path, claim).value == 3.0
+    assert outcome(tmp_path, claim).value == pytest.approx(3.0)
     steps(tmp_path, (4.0, 1.0), model="random", study="full")
     assert outcome(tmp_path, claim).value == 4.0
     steps(tmp_path, (5.0, 1.0), on_gpu)
@@ -62,7 +62,7 @@ def test_published_weights_come_before_random_ones_on_the_same_kind_of_device_al
     claim = claims["steps-8", "speed"]
     relabelled(tmp_path, "hub", (3.0, 1.0), "cpu", study="published")
     steps(tmp_path, (5.0, 1.0), on_gpu)
-    assert outcome(tmp_path, claim).value == 5.0
+    assert outcome(tmp_path, claim).value == pytest.approx(5.0)
     relabelled(tmp_path, "hub", (6.0, 1.0), "cuda", study="published-gpu", environment=H100)
     assert outcome(tmp_path, claim).value == 6.0
 
@@ -113,7 +113,7 @@ def test_peaks_are_added_up_of_one_device_alone(claims, tmp_path):
 def test_two_records_of_one_study_come_before_those_of_two(claims, tmp_path):
     on_gpu(tmp_path, {"steps": 8}, seconds=[9.0] * 3, study="another")
     steps(tmp_path, (5.0, 1.0), on_gpu)
-    assert outcome(tmp_path, claims["steps-8", "speed"]).value == 5.0
+    assert outcome(tmp_path, claims["steps-8", "speed"]).value == pytest.approx(5.0)
 
 
 @pytest.fixture

@@ -405,7 +405,7 @@ def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
     huge = {**gate.VARIANTS, "10 % slower": faults.slower(10.0), "noisier pictures": faults.noisier(40)}
     monkeypatch.setattr(gate, "VARIANTS", huge)
     small = ["--set", "baseline.resolution=64", "--set", "baseline.steps=1", "--set", "vary=", "--set",
-             "protocol.repeats=3"]  # fmt: skip
+             "protocol.repeats=1"]  # fmt: skip
     gate.main(["--times", "1", "--rounds", "2", "--most", "2", *small])
     out = capsys.readouterr().out
     assert "| noisier pictures | 1 of 1 caught |" in out

@@ -274,7 +274,7 @@ def test_records_without_a_hash_are_counted(results, capsys):
     del content["content_sha256"]
     path.write_text(json.dumps(content))
     _, out, _ = helpers.command(capsys, "verify", "--results", results)
-    assert out == "2 records and 2 images, 1 records without a hash of their content: no problems\n"
+    assert out == "2 records and 3 images, 1 records without a hash of their content: no problems\n"
 
 
 def test_an_edited_record_is_in_no_table_and_nothing_is_compared_with_it(measured, results, capsys):

@@ -16,8 +16,10 @@ LEFT_OUT = ("path", "timeout_s", "retries")  # then, wherever they stood
 
 def identities(content: Mapping[str, Any]) -> tuple[str, str]:
     """The identity of a trial's content, and what an older version made of the same, which knew no order of inputs."""
+    kept = identifying(content)
     inputs = {key: value for key, value in content["inputs"].items() if key != "order"}
-    return fingerprint(identifying(content)), fingerprint(_without({**content, "inputs": inputs}))
+    of_before = _without({**content, "settings": kept["settings"], "inputs": inputs})
+    return fingerprint(kept), fingerprint(of_before)
 
 
 def _without(value: Any) -> Any:
