@@ -10,6 +10,7 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
+from mic2e_bench.catalog import rounding
 from mic2e_bench.records import ratios
 from mic2e_bench.report import findings, tables
 from mic2e_bench.run import worker
@@ -37,10 +38,10 @@ def crowded(trials, images, pipe):
 
 def watched(journal, fault, trials, images, pipe):
     """The worker's process, in which every call of the pipeline is noted in a file, and one of them goes wrong."""
-    mine = os.getpid()
+    here = os.getpid()
 
     def note(build):
-        if os.getpid() != mine:  # a fork that measures memory
+        if os.getpid() != here:  # a fork that measures memory
             return
         name = f"{build.settings['precision']} {build.call['steps']}"
         with open(journal, "a") as file:
@@ -131,7 +132,8 @@ def test_rounds_are_spread_over_builds_and_the_baseline_is_there_twice(tmp_path,
     pids = list(dict.fromkeys(pid for _, pid in calls))
     counts = [sorted(name for name, pid in calls if pid == mine) for mine in pids]
     assert len(pids) == 6
-    assert counts[0].count("fp32 1") == counts[0].count("fp32 2") == 1 + 2 + 1 and counts[1] == ["fp32 1"] * 2
+    assert (counts[0].count("fp32 1"), counts[0].count("fp32 2")) == (1 + 2 + 1 + len(rounding.KINDS), 1 + 2 + 1)
+    assert counts[1] == ["fp32 1"] * 2
     for build in (counts[2:4], counts[4:]):
         assert build == [["fp32 1"] * 3 + ["fp32 2"] * 3, ["fp32 1"] * 3]
     assert helpers.whole(tmp_path) and helpers.run(made, tmp_path).measured == 0

@@ -39,14 +39,14 @@ def steps(results, seconds, add=put, **more):
 def test_a_full_size_record_of_a_gpu_comes_before_one_of_a_cpu_and_both_before_a_bundled_one(claims, tmp_path):
     claim = claims["steps-8", "speed"]
     steps(tmp_path, (2.0, 1.0))
-    assert outcome(tmp_path, claim).value == 2.0
+    assert outcome(tmp_path, claim).value == pytest.approx(2.0)
     steps(tmp_path, (3.0, 1.0), on_gpu, model="bundled", study="smoke")  # a GPU's comes first among those alike
     assert outcome(tmp_path, claim).value == pytest.approx(3.0)
     steps(tmp_path, (4.0, 1.0), model="random", study="full")
-    assert outcome(tmp_path, claim).value == 4.0
+    assert outcome(tmp_path, claim).value == pytest.approx(4.0)
     steps(tmp_path, (5.0, 1.0), on_gpu)
     found = outcome(tmp_path, claim)
-    assert (found.value, found.place) == (5.0, "published size, random weights on NVIDIA H100 80GB HBM3")
+    assert (found.value, found.place) == (pytest.approx(5.0), "published size, random weights on NVIDIA H100 80GB HBM3")
     assert found.records[0].path.startswith("evidence/nvidia-h100-80gb-hbm3/gpu-objectclear/")
 
 
@@ -64,7 +64,7 @@ def test_published_weights_come_before_random_ones_on_the_same_kind_of_device_al
     steps(tmp_path, (5.0, 1.0), on_gpu)
     assert outcome(tmp_path, claim).value == pytest.approx(5.0)
     relabelled(tmp_path, "hub", (6.0, 1.0), "cuda", study="published-gpu", environment=H100)
-    assert outcome(tmp_path, claim).value == 6.0
+    assert outcome(tmp_path, claim).value == pytest.approx(6.0)
 
 
 def test_a_device_that_the_claim_names_comes_first(claims, tmp_path):
@@ -73,11 +73,11 @@ def test_a_device_that_the_claim_names_comes_first(claims, tmp_path):
     more = {"pipeline": "z-image-turbo", "study": "gpu-z-image-turbo"}
     on_gpu(tmp_path, settings, seconds=[1.0] * 3, **more)
     found = outcome(tmp_path, claim)
-    assert (found.value, found.verdict) == (1.0, "not measurable here")
+    assert (found.value, found.verdict) == (pytest.approx(1.0), "not measurable here")
     assert "claimed for RTX 3090 or RTX 4090 or A100" in found.why
     on_gpu(tmp_path, settings, seconds=[5.0, 5.0], machine=A100, **more)
     found = outcome(tmp_path, claim)
-    assert (found.value, found.verdict) == (5.0, "holds")
+    assert (found.value, found.verdict) == (pytest.approx(5.0), "holds")
 
 
 def test_random_weights_of_a_gpu_leave_quality_to_records_that_have_pictures(claims, tmp_path):
@@ -106,7 +106,7 @@ def test_peaks_are_added_up_of_one_device_alone(claims, tmp_path):
     assert outcome(tmp_path, claim).value is None
     on_gpu(tmp_path, balanced, vram=5_000_000_000, machine=A100)
     found = outcome(tmp_path, claim)
-    assert found.value == 8.0
+    assert found.value == pytest.approx(8.0)
     assert {one.device for one in found.records} == {A100["device"]}
 
 
