@@ -64,9 +64,9 @@ def spawn_instead(reason: str) -> None:
     )
 
 
-def start_method() -> str:
-    """``fork`` or ``spawn``."""
-    return "spawn" if why_spawned else "fork"
+def start_method(policy: str = "default") -> str:
+    """``fork`` or ``spawn``: how a child with this ``wait_policy`` is made."""
+    return "spawn" if why_spawned or not wait_policy.is_own(policy) else "fork"
 
 
 def start() -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import files
+from mic2e_bench.catalog.toggles import wait_policy
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import record
@@ -61,7 +62,8 @@ class Outcomes:
         # what others held says nothing of the trial's size
         if status == "oom" and not parts.get("environment", {}).get("held_by_others_bytes"):
             self.too_large.append(trial)
-        here = {**environment.here(trial.settings["device"]), "start_method": forkserver.start_method()}
+        made_by = forkserver.start_method(wait_policy.of(trial.settings))
+        here = {**environment.here(trial.settings["device"]), "start_method": made_by}
         here["host"] = environment.host(here, (one.environment for one in self.summary.records.values()))
         here |= parts.get("environment", {})
         if trial.id in self.attempts:

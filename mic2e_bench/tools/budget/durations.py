@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
+from mic2e_bench.catalog.toggles import wait_policy
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import protocol
 from mic2e_bench.plan.trial import Trial, grouped
@@ -104,7 +105,8 @@ class Durations:
 
     def load_s(self, trial: Trial) -> float:
         """Making the build of a trial; a spawned process imports the libraries for it."""
-        import_s = self.import_s if forkserver.start_method() == "spawn" else 0.0
+        spawned = forkserver.start_method(wait_policy.of(trial.settings)) == "spawn"
+        import_s = self.import_s if spawned else 0.0
         known = next((self.loads[level] for level in (*_own(trial), _kind(trial)) if level in self.loads), None)
         prior = LOAD_S.get(trial.model["source"], LOAD_OTHER_S)
         load_s = MARGIN * statistics.median(known) if known else prior

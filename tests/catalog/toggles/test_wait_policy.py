@@ -26,6 +26,12 @@ def test_the_receipt_is_of_what_the_process_was_started_with(monkeypatch, tmp_pa
     assert wait_policy.os.environ.get(wait_policy.VARIABLE) == own
 
 
+def test_a_process_with_another_policy_is_said_to_be_spawned(monkeypatch):
+    monkeypatch.setenv(wait_policy.VARIABLE, "PASSIVE")
+    methods = [forkserver.start_method(policy) for policy in ("default", "passive", "active")]
+    assert methods == ["fork", "fork", "spawn"]
+
+
 def test_the_default_is_what_people_run():
     """Nothing sets it; a setting that this process does not have is not said to be in force."""
     shot = run("sam3")
