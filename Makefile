@@ -11,7 +11,7 @@ setup: .venv/.done
 .venv/.done: requirements.lock pyproject.toml
 	@command -v uv >/dev/null || test -x .uv/bin/uv || (python3 -m venv .uv && .uv/bin/python -m pip install -q uv)
 	@test -x $(PYTHON) || $(UV) venv -q --python-preference only-system .venv
-	$(UV) pip sync -q --python $(PYTHON) --require-hashes requirements.lock
+	$(UV) pip sync -q --compile-bytecode --python $(PYTHON) --require-hashes requirements.lock
 	$(UV) pip install -q --python $(PYTHON) --no-deps --no-build-isolation -e .
 	@touch $@
 

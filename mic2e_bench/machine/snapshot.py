@@ -28,7 +28,7 @@ from mic2e_bench.machine import tied
 HARD = 2  # omp_pause_hard: all that the runtime holds, its threads too
 OPENMP = re.compile(r"/\S*/lib(?:gomp|iomp5|omp)\b[^/\s]*\.so\S*")
 M_MMAP_THRESHOLD = -3  # of malloc.h
-ENDING_S = 2.0  # that threads are given to end
+ENDING_S = 0.5  # that threads are given to end; those of OpenMP take milliseconds
 
 
 class Unforkable(Exception):

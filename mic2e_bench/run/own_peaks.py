@@ -26,10 +26,11 @@ LONGEST_LOAD_S = 60.0  # of a build that is loaded again for them; of a slower o
 class OwnPeaks:
     """``of(trial, ...)`` is a part of a record's ``memory`` for a trial on the CPU; on a GPU it is empty."""
 
-    def __init__(self, trials: Iterable[Trial]) -> None:
-        """Before anything is loaded."""
+    def __init__(self, trials: Iterable[Trial], wanted: bool = True) -> None:
+        """Before anything is loaded. Not ``wanted`` in a process that only times: then nothing is kept."""
         self.trials = {trial.id: trial for trial in trials}
-        self.on_cpu = next(iter(self.trials.values())).settings["device"] == "cpu" and sys.platform == "linux"
+        on_cpu = next(iter(self.trials.values())).settings["device"] == "cpu"
+        self.on_cpu = wanted and on_cpu and sys.platform == "linux"
         self.kept: list[snapshot.Snapshot] = []
         self.why = ""  # there is none of a state
         self.keep(None)

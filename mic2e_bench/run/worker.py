@@ -53,7 +53,7 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
             return
         with _failures(pipe, list(timed)) as failed:
             tell("load", 0.0)
-            own = own_peaks.OwnPeaks(trials)
+            own = own_peaks.OwnPeaks(trials, wanted=images is not None)
             build, load = assemble.make_build(trials[0])
             load["memory"] |= probes.loaded_vram(build.device)
             own.keep(build)
