@@ -27,7 +27,7 @@ class OwnPeaks:
     """``of(trial, ...)`` is a part of a record's ``memory`` for a trial on the CPU; on a GPU it is empty."""
 
     def __init__(self, trials: Iterable[Trial], wanted: bool = True) -> None:
-        """Before anything is loaded. Not ``wanted`` in a process that only times: then nothing is kept."""
+        """Before anything is loaded. A process that only times wants none, and keeps nothing."""
         self.trials = {trial.id: trial for trial in trials}
         on_cpu = next(iter(self.trials.values())).settings["device"] == "cpu"
         self.on_cpu = wanted and on_cpu and sys.platform == "linux"
