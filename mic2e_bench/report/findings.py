@@ -108,9 +108,9 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: S
         row |= {**trial.content["settings"], "study": study.name, "id": trial.id, "label": label}
         ordered.append({**row, "baseline": is_baseline})
     made = pandas.DataFrame(ordered)
-    needed = (*TIMES, *record.MEMORY, "stand_in", "backbone", "reason")
+    needed = (*TIMES, *frame.OF_RECORD, "stand_in", "backbone", "reason")
     made = made.assign(**{name: None for name in needed if name not in made})
-    numbers = [name for name in made if name.endswith(("_s", "_bytes")) or f"{name}_low" in made]
+    numbers = [name for name in made if name in (*TIMES, *frame.OF_RECORD) or f"{name}_low" in made]
     made[numbers] = made[numbers].apply(pandas.to_numeric)
     memory, ok = made[comparable.memory_column(made[comparable.VRAM])], made["status"] == "ok"
     # over the baseline's, only where both ran as asked

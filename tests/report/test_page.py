@@ -85,6 +85,13 @@ def test_a_trial_without_a_record_is_a_row_that_says_so(sweep):
     assert "missing: no readable record" in tables.text(study, results)
 
 
+def test_a_study_of_which_nothing_was_measured_yet_has_its_tables(tmp_path):
+    study = resolve(tmp_path, trials=[{"steps": 2}, {"steps": 3}])
+    found = findings.read(study, tmp_path / "results")
+    assert tables.main(found).text().count("missing: no readable record") == 3
+    assert "steps=3" in tables.comparison(found).text() and tables.csv(found).count("missing") == 3
+
+
 def test_records_of_two_machines_are_refused_unless_asked_for(sweep):
     study, results = sweep
     path = record.path_of(results, study.name, study.trials[1].id)
