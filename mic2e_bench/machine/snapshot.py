@@ -127,11 +127,12 @@ def _others() -> list[str]:
 
 
 def hold_allocator() -> bool:
-    """Have glibc give back every block of 128 KiB and more when it is freed, in this process, from now on.
+    """Have glibc give back what is free now, and every block of 128 KiB and more when it is freed from now on.
 
     By itself it raises that limit as it goes, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD), and what it then keeps
     depends on all that came before: the same call on the same weights took up to 12 % more after one load than after
-    another. Returns whether the C library has such a limit.
+    another, and a call that gets such a block needs, as it seems, less. Returns whether the C library is such.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(M_MMAP_THRESHOLD, 128 << 10))
+    library = ctypes.CDLL(None)
+    mallopt, trim = (getattr(library, name, None) for name in ("mallopt", "malloc_trim"))
+    return bool(mallopt and trim and mallopt(M_MMAP_THRESHOLD, 128 << 10) and trim(0) >= 0)

@@ -50,11 +50,15 @@ def test_work_begins_where_the_process_was():
 def test_peaks_are_of_the_work_alone():
     def act():
         def peak(count):
-            snapshot.hold_allocator()  # what earlier tests freed is not used again
+            snapshot.hold_allocator()
             with probes.memory("cpu") as found:
                 torch.ones(count << 18)
             return found.rss_bytes - found.rss_before_bytes
 
+        blocks = [torch.ones(24 << 18) for _ in range(6)]
+        del blocks[::2]  # from now on blocks of this size are of the heap, and what is freed there stays
+        blocks += [torch.ones(20 << 18) for _ in range(3)] + [torch.ones(1) for _ in range(99)]
+        del blocks[3:6]
         kept = snapshot.Snapshot(peak)
         large, small = kept(200), kept(20)  # both with the code that they run for the first time
         assert large - small == pytest.approx(180 << 20, rel=0.02) and small < 40 << 20
