@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import re
 import signal
+import sys
+import threading
 import time
 import traceback
 import warnings
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from tqdm import tqdm
 
 from mic2e_bench.files import text_or_nothing
 from mic2e_bench.machine import tied
@@ -106,24 +110,39 @@ def _act(act: Callable[[], None], parent: int) -> NoReturn:
 
 
 def threads_left() -> str:
-    """End the idle threads of OpenMP, which starts new ones when it needs them; what other threads go on, in words.
+    """End the idle threads of libraries, which start new ones when they need them; what others go on, in words.
 
-    A fork has only the thread that forked, and libgomp would wait for its own for ever. PyTorch's second pool, of as
-    many threads as it is set to, is made anew in a fork by itself (``pthreadpool-cpp.cc``, ``child_atfork``).
+    A fork has only the thread that forked, and libgomp would wait for its own for ever. OpenBLAS ends its own before a
+    fork (``memory.c``, ``pthread_atfork``), so one that does nothing comes first. PyTorch's second pool, of as many
+    threads as it is set to, is made anew in a fork by itself (``pthreadpool-cpp.cc``, ``child_atfork``).
     """
     for library in dict.fromkeys(OPENMP.findall(text_or_nothing(Path("/proc/self/maps")))):
         if pause := getattr(ctypes.CDLL(library), "omp_pause_resource_all", None):
             pause(HARD)
+    tqdm.monitor_interval = 0  # no new thread that looks after the progress bars
+    if tqdm.monitor:
+        tqdm.monitor.exit()
+    os.waitpid(_fork(lambda: None), 0)
     deadline = time.monotonic() + ENDING_S
-    while len(left := _others()) >= torch.get_num_threads() and time.monotonic() < deadline:
+    while (left := _needed()) and time.monotonic() < deadline:
         time.sleep(0.005)
-    return f"{len(left)} threads go on ({', '.join(sorted(set(left)))})" if len(left) >= torch.get_num_threads() else ""
+    return f"{len(left)} threads go on ({', '.join(sorted(set(left)))})" if left else ""
 
 
-def _others() -> list[str]:
-    """The names of the other threads of this process."""
+def _needed() -> list[str]:
+    """The names of the other threads, where there are more than a fork can do without."""
+    if python := [one.name for one in threading.enumerate() if one is not threading.current_thread()]:
+        return python
     found = [task for task in Path("/proc/self/task").glob("*") if task.name != str(os.getpid())]
-    return [text_or_nothing(task / "comm").strip() for task in found]
+    needless = torch.get_num_threads() - 1 + _has_idle_onnxruntime()
+    return [text_or_nothing(task / "comm").strip() for task in found] if len(found) > needless else []
+
+
+def _has_idle_onnxruntime() -> bool:
+    """Whether ONNX Runtime was imported (diffusers does), which starts a thread, and has no session that needs one."""
+    if not (onnxruntime := sys.modules.get("onnxruntime")):
+        return False
+    return not any(type(one) is onnxruntime.InferenceSession for one in gc.get_objects())
 
 
 def hold_allocator() -> bool:

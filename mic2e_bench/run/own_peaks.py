@@ -38,7 +38,8 @@ class OwnPeaks:
     def keep(self, build: Build | None) -> None:
         """This process as it is: with the build, of which nothing was called yet, where there is one.
 
-        What cannot be forked after its loading (ONNX Runtime has threads) is loaded again for each trial.
+        What cannot be forked after its loading (ONNX Runtime has threads) is loaded again for each trial, and the
+        record says why (``loaded_again``).
         """
         if self.on_cpu:
             try:
@@ -64,6 +65,7 @@ class OwnPeaks:
             return {"shared_process": self.why} if self.on_cpu else {}
         found = self._asked(self.kept[-1], trial, None)
         first = found.pop("first_peak_rss_bytes")
+        found |= {"loaded_again": self.why} if self.why else {}
         if trial.label == "baseline" and first and trial.protocol["repeats"] != 1:
             again = load_s <= LONGEST_LOAD_S and can_count(build.denoiser)
             repeats = [self._asked(self.kept[0 if again else -1], trial, 1) for _ in range(REPEATS)]

@@ -69,8 +69,8 @@ def test_peaks_are_of_the_work_alone():
 def test_threads_that_a_fork_would_lack_are_named():
     def act():
         torch.set_num_threads(1)
-        threading.Thread(target=threading.Event().wait, daemon=True).start()
-        with pytest.raises(snapshot.Unforkable, match="1 threads go on"):
+        threading.Thread(target=threading.Event().wait, daemon=True, name="reader").start()
+        with pytest.raises(snapshot.Unforkable, match=r"1 threads go on \(reader\)"):
             snapshot.Snapshot(total)
 
     assert in_a_process(act) == 0

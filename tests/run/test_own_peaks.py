@@ -56,4 +56,13 @@ def test_a_setting_shows_above_the_loaded_pipeline(measured):
             assert list(phases) == ["load", "encode", "denoise", "decode"]
             calls = itertools.islice(phases.values(), 1, None)
             assert max(each["rss_bytes"] for each in calls) == one.memory["peak_rss_bytes"]
-            assert one.memory["loaded_rss_bytes"] > one.memory["weights_bytes"] and "shared_process" not in one.memory
+            assert one.memory["loaded_rss_bytes"] > one.memory["weights_bytes"]
+            assert not {"shared_process", "loaded_again"} & set(one.memory)
+
+
+@pytest.mark.parametrize("name", ("flux-schnell", "sdxl-inpaint", "z-image-turbo", "sam3"))
+def test_a_pipeline_is_kept_as_it_was_loaded(tmp_path, name):
+    size = {} if name == "sam3" else {"steps": 1, "resolution": 64}
+    content = tiny(pipeline=name, baseline={"threads": 2, **size}, vary=None, inputs=PHOTO, metrics=[])
+    (one,) = helpers.run(content, tmp_path).records.values()
+    assert one.memory["rss_before_call_bytes"] and not {"shared_process", "loaded_again"} & set(one.memory)
