@@ -134,8 +134,10 @@ def _needed() -> list[str]:
     if python := [one.name for one in threading.enumerate() if one is not threading.current_thread()]:
         return python
     found = [task for task in Path("/proc/self/task").glob("*") if task.name != str(os.getpid())]
-    needless = torch.get_num_threads() - 1 + _has_idle_onnxruntime()
-    return [text_or_nothing(task / "comm").strip() for task in found] if len(found) > needless else []
+    beyond = len(found) - (torch.get_num_threads() - 1)
+    if beyond <= 0 or (beyond == 1 and _has_idle_onnxruntime()):
+        return []
+    return [text_or_nothing(task / "comm").strip() for task in found]
 
 
 def _has_idle_onnxruntime() -> bool:

@@ -73,7 +73,6 @@ def times(build: Build, trial: Trial, tell: Tell) -> dict[str, Any]:
     A build of rounds that compiles nothing is warm after a call of two steps: the first timed call of twelve then took
     1.00, 1.01 and 1.03 times what the three after it did.
     """
-    probes.start_afresh(build.device)
     item, plain = inputs.read(trial.inputs)[0], can_count(build.denoiser) and trial.protocol["warmup"] == 1
     short = plain and trial.is_in_rounds and trial.settings.get("step_cache", "none") == "none"
     with build.shortened(SHORT) if short else nullcontext():

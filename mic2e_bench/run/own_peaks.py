@@ -42,6 +42,8 @@ class OwnPeaks:
         record says why (``loaded_again``).
         """
         if self.on_cpu:
+            if build:
+                probes.start_afresh(build.device)  # once: in a fork it would copy every page with an object
             try:
                 self.kept.append(snapshot.Snapshot(lambda *args: self._told(build, *args)))
             except snapshot.Unforkable as error:
@@ -53,6 +55,7 @@ class OwnPeaks:
             if build:
                 return peaks(build, self.trials[id], most)
             build, _ = assemble.make_build(self.trials[id])
+            probes.start_afresh(build.device)
             with contextlib.suppress(snapshot.Unforkable):  # a fork of it lacks what only its loading touched
                 return snapshot.Snapshot(lambda: self._told(build, id, most))()
             return peaks(build, self.trials[id], most)
@@ -90,7 +93,6 @@ def peaks(build: Build, trial: Trial, most: int | None = None) -> dict[str, Any]
     afterwards: weights and libraries that the calls only touched are no need of theirs.
     """
     snapshot.hold_allocator()
-    probes.start_afresh(build.device)
     assemble.next_trial(build, trial)
     items, seed = inputs.read(trial.inputs)[:most], trial.protocol["seeds"][0]
     held, files = (probes.status_bytes(name) or 0 for name in ("VmRSS", "RssFile"))
