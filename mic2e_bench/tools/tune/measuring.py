@@ -15,7 +15,6 @@ from mic2e_bench.records.record import Record
 from mic2e_bench.report import frame
 from mic2e_bench.run import runner
 from mic2e_bench.run.scoring import score
-from mic2e_bench.run.scoring.pairs import EDITING
 from mic2e_bench.tools.recommend import candidates, recommend
 from mic2e_bench.tools.tune.space import GridPoint, Space
 
@@ -101,13 +100,10 @@ class Columns:
 
 
 def proxy(study: Study) -> Study:
-    """The same study with one input, one seed and few repeats; itself where that is what it has.
-
-    Of inputs that are prompts there are two: the scale of quality needs another picture of the same kind.
-    """
+    """The same study with one input, one seed and few repeats; itself where that is what it has."""
     base = study.baseline
     items, protocol = base.inputs["items"], dict(base.protocol)
-    first = dict(list(items.items())[: 2 if study.pipeline.task not in (*EDITING, "segmentation") else 1])
+    first = dict(list(items.items())[:1])
     chosen = {**base.inputs, "items": first}
     if "order" in chosen:
         chosen["order"] = list(first)
