@@ -21,6 +21,7 @@ from mic2e_bench.report import frame
 MISSING = "missing"  # the status of a planned trial that has no readable record
 MAIN = ("quality", "flip", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first
 TIMES = ("latency_s", "latency_q1_s", "latency_q3_s", "first_call_s", "load_s")
+ALWAYS = (*TIMES, *frame.OF_RECORD, "stand_in", "backbone", "reason")  # the columns that a row has without its record
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,11 @@ def _in_order(study: Study, table: pandas.DataFrame, known: set[str], damaged: S
         is_baseline = trial is study.baseline
         label = _baseline_label(study) if is_baseline else trial.label
         row |= {**trial.content["settings"], "study": study.name, "id": trial.id, "label": label}
-        ordered.append({**row, "baseline": is_baseline})
+        absent = dict.fromkeys(name for name in ALWAYS if name not in row)
+        ordered.append({**row, **absent, "baseline": is_baseline})
     made = pandas.DataFrame(ordered)
-    needed = (*TIMES, *frame.OF_RECORD, "stand_in", "backbone", "reason")
-    made = made.assign(**{name: None for name in needed if name not in made})
     numbers = [name for name in made if name in (*TIMES, *frame.OF_RECORD) or f"{name}_low" in made]
-    made[numbers] = made[numbers].apply(pandas.to_numeric)
+    made = pandas.DataFrame({name: pandas.to_numeric(made[name]) if name in numbers else made[name] for name in made})
     memory, ok = made[comparable.memory_column(made[comparable.VRAM])], made["status"] == "ok"
     # over the baseline's, only where both ran as asked
     return made.assign(memory_ratio=(memory / memory.iloc[0]).where(ok & ok.iloc[0]))
