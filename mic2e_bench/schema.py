@@ -45,7 +45,13 @@ def compiled(schema: Mapping[str, Any], definitions: Mapping[str, Any] | None = 
         of_kind = kinds.get(type(value))
         return refusal if of_kind is None else of_kind(value)
 
+    check.plain = frozenset(kind for kind, of_kind in kinds.items() if of_kind is _accept)
     return check
+
+
+def _plain(check: Check) -> frozenset[type]:
+    """The types of which every value is right, so that containers need not ask: most of a record's values have one."""
+    return getattr(check, "plain", frozenset())
 
 
 def not_plain(value: Any, place: str = "") -> str:
@@ -75,15 +81,17 @@ def _any_of(checks: list[Check]) -> Check:
 
 def _object(schema: Mapping[str, Any], known: Mapping[str, Any]) -> Check:
     required = frozenset(schema.get("required", ()))
-    named = {name: compiled(each, known) for name, each in schema.get("properties", {}).items()}
+    checks = {name: compiled(each, known) for name, each in schema.get("properties", {}).items()}
     others = compiled(schema["additionalProperties"], known) if "additionalProperties" in schema else None
+    named = {name: (_plain(each), each) for name, each in checks.items()}
+    unnamed = (_plain(others), others) if others else None
 
     def check(value: dict[str, Any]) -> str:
         if not required <= value.keys():
             return f" must have {', '.join(sorted(required - value.keys()))}"
         for name, each in value.items():
-            of_name = named.get(name, others)
-            if of_name and (said := of_name(each)):
+            of_name = named.get(name, unnamed)
+            if of_name and type(each) not in of_name[0] and (said := of_name[1](each)):
                 return f".{name}{said}"
         return ""
 
@@ -93,12 +101,13 @@ def _object(schema: Mapping[str, Any], known: Mapping[str, Any]) -> Check:
 def _array(schema: Mapping[str, Any], known: Mapping[str, Any]) -> Check:
     least, most = schema.get("minItems", 0), schema.get("maxItems")
     of_each = compiled(schema.get("items", {}), known)
+    plain = _plain(of_each)
 
     def check(value: list[Any]) -> str:
         if len(value) < least or (most is not None and len(value) > most):
             return f" must have {least}{'' if most == least else ' or more' if most is None else f' to {most}'} items"
         for index, each in enumerate(value):
-            if said := of_each(each):
+            if type(each) not in plain and (said := of_each(each)):
                 return f"[{index}]{said}"
         return ""
 
