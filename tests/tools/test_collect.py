@@ -336,6 +336,16 @@ def test_where_packs_may_go(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_what_another_study_packed_is_not_lost(packed, results, tmp_path):
+    before = tree(packed)
+    with pytest.raises(cli.BadInput, match=r"holds the record tiny/\w+.json, which would be lost.*another folder"):
+        packing(results, packed, content=tiny(study="other"))
+    with pytest.raises(cli.BadInput, match="which would be lost"):
+        packing(tmp_path / "fresh", packed)
+    packing(results, packed).write()
+    assert tree(packed) == before
+
+
 def test_packages_that_are_not_the_locked_ones(tmp_path):
     lock = helpers.file(tmp_path / "lock", "torch==2.10.0 \\\n    --hash=x\nnumpy==2.4.6 ; a\nnumpy==2.5.5 ; b\n")
     here = {"device": "A Card", "packages": {"torch": "2.11.0+cu130", "numpy": "2.4.6"}}

@@ -64,6 +64,19 @@ class Packing:
             raise cannot_write(self.folder, error) from None
         if strangers:
             raise BadInput(f"--pack-results {self.folder}: holds other things ({strangers[0]}): give an empty folder.")
+        for name in self._packed():
+            study, _, file = name.partition("/")
+            known = study in {one.name for one in self.studies} and (self.results / name).is_file()
+            if record.IDENTITY.fullmatch(file.removesuffix(".json")) and not known:
+                why = f"holds the record {name}, which would be lost: it is not of this command's studies and results"
+                raise BadInput(f"--pack-results {self.folder}: {why}. Give another folder.")
+
+    def _packed(self) -> list[str]:
+        """The names of the files that are packed there; of a damaged part, those that can be read."""
+        names: list[str] = []
+        with contextlib.suppress(BadInput):
+            parts.read_all(self.folder, lambda name, content: names.append(name))
+        return names
 
     def write(self) -> None:
         """Pack what there is now. A part is replaced in one step, and only where its content changed."""
