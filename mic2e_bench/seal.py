@@ -12,7 +12,7 @@ from typing import Any
 
 from mic2e_bench import files
 
-KEY = "content_sha256"
+KEY, MARK = "content_sha256", "sealed"  # the mark is a part of the content: a file that has lost its hash still has it
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -21,17 +21,19 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content with its hash as the last key."""
-    return {**{name: value for name, value in content.items() if name != KEY}, KEY: digest(content)}
+    """The content with the mark, and its hash as the last key."""
+    marked = {**{name: value for name, value in content.items() if name != KEY}, MARK: True}
+    return {**marked, KEY: digest(marked)}
 
 
 def is_whole(content: Mapping[str, Any], written: bytes) -> bool:
-    """Whether the content of a file, with its bytes, is what its hash is of; what states none, older files, is taken.
+    """Whether the content of a file, with its bytes, is what its hash is of; what states none and has no
+    mark, older files, is taken.
 
     The bytes of a file as it was written are hashed as they are: writing the content anew takes longer than reading.
     """
     if KEY not in content:
-        return True
+        return MARK not in content
     stated = content[KEY]
     end = f',\n "{KEY}": "{stated}"\n}}\n'.encode(errors="replace")
     if written.endswith(end) and hashlib.sha256(written[: -len(end)] + b"\n}\n").hexdigest() == stated:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mic2e_bench import arguments, paths
+from mic2e_bench.errors import BadInput
 
 OK, NOT_OK, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -42,6 +43,14 @@ def studies(options: argparse.Namespace) -> list:
 def results(options: argparse.Namespace) -> Path:
     """The results folder that was asked for, or the workbench's."""
     return paths.results_of(options.results)
+
+
+def results_there(options: argparse.Namespace) -> Path:
+    """The same, where it is read alone. Raises ``BadInput`` where there is no such folder."""
+    folder = results(options)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such results folder. Give one: --results DIR.")
+    return folder
 
 
 def call(command: ModuleType, words: Sequence[str]) -> int:

@@ -38,10 +38,21 @@ def text(studies: Sequence[Study], results: Path) -> str:
         inputs = len(study.baseline.inputs["items"])
         parts.append(
             f"{study.name}: {study.pipeline.name}, {sources.label(study.baseline.model)}, "
-            f"{len(study.trials)} trials in {builds} builds, {inputs} inputs\n"
+            f"{len(study.trials)} trials in {builds} builds{_turns(study.baseline)}, {inputs} inputs\n"
             + "\n".join([columns(rows, ("trial", "label", "state")), *study.remarks])
         )
     return "\n\n".join([*parts, *filter(None, [before.text(studies, results), visible.hidden()])])
+
+
+def _turns(trial: Trial) -> str:
+    """Over how many fresh processes of each build trials take turns, if they do."""
+    from mic2e_bench import statistics
+
+    if not trial.is_in_rounds:
+        return ""
+    fresh = trial.protocol.get("builds", 1)
+    few = f" (a speed-up has an interval from {statistics.ENOUGH} on)" if fresh < statistics.ENOUGH else ""
+    return f", in turns over {fresh} of each{few}"
 
 
 def _state(study: Study, trial: Trial, results: Path) -> str:

@@ -32,6 +32,6 @@ def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.tools.recommend.request import ask
 
     given = ("max_latency", "max_vram", "max_memory", "min_quality", "prefer", "metric", "with_disturbed")
-    found = ask(options.studies, commands.results(options), **{name: getattr(options, name) for name in given})
+    found = ask(options.studies, commands.results_there(options), **{name: getattr(options, name) for name in given})
     print(json.dumps(recommend_text.as_json(*found), indent=1) if options.json else recommend_text.text(*found))
     return commands.OK if found[0].best else commands.NOT_OK

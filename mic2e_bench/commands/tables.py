@@ -18,10 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.tools.claims import publish
 
+    results = commands.results_there(options)
     if options.check:
-        problems = publish.check(commands.results(options), options.mixed)
+        problems = publish.check(results, options.mixed)
         print("\n".join(problems) or "the published tables are what the stored records give")
         return commands.NOT_OK if problems else commands.OK
-    for path in publish.write(commands.results(options), options.mixed):
+    for path in publish.write(results, options.mixed):
         print(f"tables: {path}")
     return commands.OK

@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from mic2e_bench import commands
-from mic2e_bench.errors import BadInput
 
 ABOUT = "check every stored record, image, table and page: are they what was written?"
 
@@ -21,9 +20,7 @@ def execute(options: argparse.Namespace) -> int:
 
     from mic2e_bench.tools import verify
 
-    results = commands.results(options)
-    if not results.is_dir():
-        raise BadInput(f"{results}: no such results folder. Give one: --results DIR.")
+    results = commands.results_there(options)
     # None: no bar where there is no terminal
     with tqdm(desc="verifying", unit="file", leave=False, disable=None, file=sys.stderr) as bar:
         found = verify.everything(results, bar.update)

@@ -200,9 +200,11 @@ def read(path: Path) -> Record:
         if not isinstance(content, dict) or not {"schema", "id", "trial", "status"} <= set(content):
             raise Damaged(f"{path} is no record of mic2e-bench")
         is_whole, sha256 = seal.is_whole(content, written), content.pop(seal.KEY, None)
+        content.pop(seal.MARK, None)
         content = _upgraded(content, path)  # a newer one may have a hash of another kind
         if not is_whole:
-            raise Edited(f"{path} was edited: its content is not the one that its {seal.KEY} is of")
+            why = f"its content is not the one that its {seal.KEY} is of" if sha256 else f"it has lost its {seal.KEY}"
+            raise Edited(f"{path} was edited: {why}")
         if content["id"] != path.stem:
             raise Damaged(f"{path} holds the record of trial {content['id']!s:.60}")
         return _checked(content, path, sha256)

@@ -142,7 +142,8 @@ def _speedup_words(found: Findings) -> str:
     order = "" if turns.all() else "not " if not turns.any() else "partly "
     text += f"; the calls were {order}interleaved with the baseline's."
     if known["speedup_ci95_low"].notna().any():
-        text += " [95 % interval] over fresh builds, wider by what the baseline was from itself."
+        text += " With an interval [95 %]: the middle of the rounds' ratios over fresh builds; the interval is wider by"
+        text += " what the baseline was from itself."
     if bare := Counter(why for why in known["speedup_why"] if why):
         reasons = ", ".join(f"{why}: {count}" for why, count in bare.most_common())
         text += f" A ratio without an interval ({reasons}) concludes nothing."

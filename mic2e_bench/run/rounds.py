@@ -60,6 +60,10 @@ def _together(groups: list[Group], outcomes: Outcomes, crowded: list[Group] | No
             beside[0].placebo = kept[-1]
             kept[-1].prepare()
         _rounds(kept, protocol, groups[0][0].study)
+    except KeyboardInterrupt:
+        name = groups[0][0].study
+        print(f"\n{name}: interrupted in its rounds, which belong together: they start anew", file=sys.stderr)
+        raise
     finally:
         for child in kept:
             child.close()

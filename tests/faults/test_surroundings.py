@@ -39,7 +39,7 @@ def shell(words, **options):
         ('TZ=Nowhere/Else LC_ALL=xx_YY OMP_NUM_THREADS=many TMPDIR=/nowhere "$@" list pipelines', 0, ""),
         ('umask 077; HOME=/nowhere "$@" list pipelines', 0, ""),
         ('"$@" verify --results "$(printf %0300d 0)"', 2, "File name too long"),
-        ('"$@" tables --check --results /dev/null/x', 2, "Not a directory"),
+        ('"$@" tables --check --results /dev/null/x', 2, "no such results folder"),
         ('"$@" plan "~nobody-of-this-name/p.yaml"', 2, "home folder is not known"),
         ('"$@" list pipelines --results ""', 2, "is no name of a file or folder"),
     ],

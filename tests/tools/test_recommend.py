@@ -324,6 +324,24 @@ def test_disturbed_records_are_counted_marked_and_measured_again_by_one_command(
     )
 
 
+def test_a_single_call_tells_nothing_apart(capsys, tmp_path):
+    of = by_steps(tmp_path, STEPS)
+    asked = ["recommend", "objectclear-steps", "--results", tmp_path, "--min-quality", "85%"]
+    assert "Best: steps=12" in command(capsys, *asked)[1]
+    for trial in of.trials:
+        path = record.path_of(tmp_path, of.name, trial.id)
+        one = json.loads(path.read_text())
+        rewrite(path, {**one, "timing": {**one["timing"], "latency_s": one["timing"]["latency_s"][:1]}})
+    out = command(capsys, *asked)[1]
+    assert "Best: baseline" in out and "A single call has no spread" in out
+
+
+def test_too_few_pictures_are_never_as_good_where_quality_comes_first(capsys, tmp_path):
+    by_steps(tmp_path, {**STEPS, 12: (1.43, 99.7, "too few")})  # within the floor
+    asked = ["recommend", "objectclear-steps", "--results", tmp_path, "--prefer", "quality"]
+    assert "Best: baseline" in command(capsys, *asked)[1]
+
+
 def in_turns(results, of, seconds, noise):
     """Records of eight rounds over eight builds; ``noise`` is of each round, the same for all, then of each trial."""
     for number, (trial, middle) in enumerate(zip(of.trials, seconds, strict=True)):

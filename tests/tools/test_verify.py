@@ -200,7 +200,8 @@ def test_a_record_carries_the_hash_of_its_content(results):
     assert record.read(path).sha256 == content["content_sha256"]
     path.write_text(json.dumps(content))  # spelled in another way, and the same
     assert record.read(path).sha256 == content["content_sha256"]
-    helpers.rewrite(path, {name: value for name, value in content.items() if name != "content_sha256"})
+    older = {name: value for name, value in content.items() if name not in ("content_sha256", "sealed")}
+    helpers.rewrite(path, older)
     assert record.read(path).sha256 is None  # as older versions wrote it
 
 
@@ -228,6 +229,7 @@ EDITS = {
     "a receipt": (reworded("a record", '"applied": true', '"applied": false'), "was edited"),
     "a latency": (reworded("a record", '"latency_s": [\n', '"latency_s": [\n    0.001,\n'), "was edited"),
     "a key twice": (reworded("a record", '"status": "ok"', '"status": "ok",\n "label": "another"'), "was edited"),
+    "the hash gone": (reworded("a record", '"content_sha256"', '"content"'), "has lost its content_sha256"),
     "the hash": (reworded("a record", '"content_sha256": "', '"content_sha256": "0'), "was edited"),
     "a table": (reworded("tiny/table.md", "tiny", "tinny"), "edited after it was written"),
     "a table's text": (reworded("tiny/table.csv", "steps=2", "steps=3"), "edited after it was written"),
@@ -271,7 +273,7 @@ def test_what_nobody_noted_is_a_remark(results, capsys):
 def test_records_without_a_hash_are_counted(results, capsys):
     path = first(results)
     content = json.loads(path.read_text())
-    del content["content_sha256"]
+    del content["content_sha256"], content["sealed"]  # as older versions wrote it
     path.write_text(json.dumps(content))
     _, out, _ = helpers.command(capsys, "verify", "--results", results)
     assert out == "2 records and 3 images, 1 records without a hash of their content: no problems\n"

@@ -6,6 +6,7 @@ by style rules alone: so it works in a page that allows no script, and without t
 
 from __future__ import annotations
 
+import math
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ def _card(point: Point, made: Recommendation, among: Candidates, spot: Any, pict
     lines = [("big", line) for line in textwrap.wrap(point.label, 46)[:2]]
     for name, value in point.values.items():
         if value is not None:
-            noise = f" ± {units.write(point.noise[name], KIND[name])}" if point.noise[name] else ""
+            spread = point.noise[name]
+            noise = f" ± {units.write(spread, KIND[name])}" if spread and math.isfinite(spread) else ""
             lines.append(("", f"{recommend_text.quantity(name, among)}: {point.written(name)}{noise}"))
     misses = [recommend_text.quantity(name, among) for name in point.beyond(made.limits)]
     place = recommend_text.MARKS[made.standing[point.id]] or "behind the front"

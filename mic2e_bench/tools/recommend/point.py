@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,10 @@ class Point:
         """Whether two values cannot be told apart."""
         if name == LATENCY and self._took_turns(other) and (ends := self.against(other).interval):
             return ends[0] <= 1 <= ends[1]
-        return abs(self.values[name] - other.values[name]) <= max(self.noise[name], other.noise[name])
+        noise = max(self.noise[name], other.noise[name])
+        if name == QUALITY and "too few" in (self.told, other.told):  # no floor says of a few that they are as good
+            noise = 0.0
+        return abs(self.values[name] - other.values[name]) <= noise
 
     def _took_turns(self, other: Point) -> bool:
         """A ratio is of seconds an image: of one number of images, it is that of the calls."""
@@ -97,6 +101,8 @@ def points(
         quality, noise = _quality(row, metric) if metric else (None, 0.0)
         values = {LATENCY: _number(row["latency_s"]), MEMORY: _number(row[memory]), QUALITY: quality}
         spread = row["latency_q3_s"] - row["latency_q1_s"] if values[LATENCY] is not None else 0.0
+        if one and len(one.latency_s) == 1:  # nothing says how far it would repeat
+            spread = math.inf
         noises = {LATENCY: spread, MEMORY: (one and comparable.memory_noise(one)) or 0.0, QUALITY: noise}
         made.append(Point(row, row["id"], row["label"], values, noises, one, one and baselines.get(one.study)))
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from mic2e_bench.tools.recommend.point import LATENCY, QUALITY
@@ -35,12 +36,17 @@ def speed(made: Recommendation) -> str:
     if made.best is None:
         return ""
     others = [point for point in made.fitting if point is not made.best]
+    if not others:
+        return ""
     why = Counter(made.best.against(point).why or "intervals" for point in others)
     if set(why) == {"intervals"}:
         return "Speed is compared by the 95 % intervals of ratios."
     lacking = ", ".join(name for name, _ in why.most_common() if name != "intervals")
     where = "" if "intervals" not in why else ", else by the 95 % intervals of ratios"
-    return f"Speed is compared by medians and the spread of their calls where there is no interval ({lacking}){where}."
+    said = f"Speed is compared by medians and the spread of their calls where there is no interval ({lacking}){where}."
+    if any(math.isinf(point.noise[LATENCY]) for point in made.fitting):
+        said += " A single call has no spread and tells nothing apart: measure with repeats: 5 or more, or in turns."
+    return said
 
 
 def gain(made: Recommendation) -> str:

@@ -10,9 +10,11 @@ noise never decides while another quantity has a clear one.
 Two values tie where the noise may be all that is between them:
 
 latency   where the calls of both took turns over builds: the 95 % interval of their ratio holds 1; else they differ by
-          no more than twice the spread of the calls (the distance between the quartiles) of the noisier one
+          no more than twice the spread of the calls (the distance between the quartiles) of the noisier one; a single
+          call has no spread, and tells nothing apart
 memory    they differ by no more than the larger noise: none of peak VRAM, of peak RSS what its study's repeats show
-quality   the same by the noise floor that the record has: what a change that nobody made does to the value
+quality   the same by the noise floor that the record has: what a change that nobody made does to the value; of too few
+          pictures the values as they are
 """
 
 from __future__ import annotations
