@@ -81,7 +81,7 @@ def _rounds(kept: list[Kept], protocol: Mapping[str, Any], study: str) -> None:
         if build:
             for child in kept:
                 child.close()
-            for child in kept:
+            for child in order.sample(kept, len(kept)):  # who waits longest for its call, with cold caches, changes
                 child.build_again()
         enough, ended = rule if builds == 1 else rule * (build + 1) // builds, ""
         while not ended and (turns := [(child, id) for child in kept for id in child.parts]):

@@ -135,7 +135,7 @@ def test_rounds_are_spread_over_builds_and_the_baseline_is_there_twice(tmp_path,
     assert (counts[0].count("fp32 1"), counts[0].count("fp32 2")) == (1 + 2 + 1 + len(rounding.KINDS), 1 + 2 + 1)
     assert counts[1] == ["fp32 1"] * 2
     for build in (counts[2:4], counts[4:]):
-        assert build == [["fp32 1"] * 3 + ["fp32 2"] * 3, ["fp32 1"] * 3]
+        assert sorted(build) == [["fp32 1"] * 3, ["fp32 1"] * 3 + ["fp32 2"] * 3]  # which is warmed up first, is drawn
     assert helpers.whole(tmp_path) and helpers.run(made, tmp_path).measured == 0
     baseline, record = (helpers.records(tmp_path)[label] for label in ("baseline", "steps=2"))
     assert ratios.speedup(baseline, record).why == "3 builds, fewer than 6"
