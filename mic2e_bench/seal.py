@@ -27,10 +27,10 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(content: Mapping[str, Any], written: bytes) -> bool:
-    """Whether the content of a file, with its bytes, is what its hash is of; what states none and has no
-    mark, older files, is taken.
+    """Whether the content of a file, with its bytes, is what its hash is of.
 
-    The bytes of a file as it was written are hashed as they are: writing the content anew takes longer than reading.
+    What states no hash and has no mark, older files, is taken. The bytes of a file as it was written are hashed as they
+    are: writing the content anew takes longer than reading.
     """
     if KEY not in content:
         return MARK not in content
