@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mic2e_bench import paths, units
 from mic2e_bench.errors import BadInput, in_a_line
@@ -12,6 +13,10 @@ from mic2e_bench.errors import BadInput, in_a_line
 
 class Parser(argparse.ArgumentParser):
     """Answers wrong usage with one line and exit code 2."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # ``-1s`` is a wrong value, not an option that is missing
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {in_a_line(message.rstrip('.'))}. What there is: {self.prog} --help\n")

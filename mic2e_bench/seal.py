@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files
+from mic2e_bench import documents, files
 
 KEY, MARK = "content_sha256", "sealed"  # the mark is a part of the content: a file that has lost its hash still has it
 
@@ -39,3 +40,13 @@ def is_whole(content: Mapping[str, Any], written: bytes) -> bool:
     if written.endswith(end) and hashlib.sha256(written[: -len(end)] + b"\n}\n").hexdigest() == stated:
         return True
     return digest(content) == stated
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a ``sealed`` file; nothing where there is none, or it is not as it was written."""
+    try:
+        written = files.read_bytes(path, files.MOST_JSON)
+        content = documents.json_value(written)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and MARK in content and is_whole(content, written) else {}

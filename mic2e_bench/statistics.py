@@ -22,6 +22,7 @@ END = 0.025  # of the probability lies outside a 95 % interval at each end
 POWER = 0.8
 LADDER = (6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, MOST_ROUNDS)
 DRAWS, SEED = 2000, 0
+T95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # Student's, by the number of repeats
 Samples = Sequence[Sequence[float]]  # a list of samples for each round
 Interval = list[float] | None
 WithInterval = tuple[float, Interval, str]
@@ -109,6 +110,12 @@ def median(samples: Sequence[float]) -> tuple[float, Interval]:
     while (below := below + math.comb(count, rank) / 2**count) <= END:
         rank += 1
     return float(np.median(ordered)), [ordered[rank - 1], ordered[count - rank]] if rank else None
+
+
+def between_two(repeats: Sequence[float]) -> float:
+    """By what share two more values like these may differ (95 %): with Student's t, as few as the repeats are."""
+    t = T95[min(len(repeats), max(T95))]
+    return float(2**0.5 * t * np.std(repeats, ddof=1) / np.mean(repeats))
 
 
 def change(base: Samples, head: Samples, taking_turns: bool = True, noise: float | None = None) -> WithInterval:

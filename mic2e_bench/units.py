@@ -143,8 +143,19 @@ def gib(size: float) -> str:
 
 def write(value: float, kind: str) -> str:
     """A value as a limit is written: ``kind`` is ``s``, ``B`` or ``%``. Sizes as the tables give them (MiB, GiB)."""
+    number, unit = _in_unit(value, kind)
+    return f"{digits(number)} {unit}"
+
+
+def as_asked(value: float, kind: str) -> str:
+    """The same of a limit that somebody has set: not rounded, or what misses it by a little would seem to meet it."""
+    number, unit = _in_unit(value, kind)
+    return f"{number:.9g} {unit}"
+
+
+def _in_unit(value: float, kind: str) -> tuple[float, str]:
     if kind == "s":
-        return f"{digits(value * 1e3)} ms" if abs(value) < 0.1 else f"{digits(value)} s"
+        return (value * 1e3, "ms") if abs(value) < 0.1 else (value, "s")
     if kind == "B":
-        return f"{digits(value / GIB)} GiB" if abs(value) >= GIB else f"{digits(value / MIB)} MiB"
-    return f"{digits(value)} %"
+        return (value / GIB, "GiB") if abs(value) >= GIB else (value / MIB, "MiB")
+    return value, "%"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mic2e_bench import pictures
 from mic2e_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from mic2e_bench.catalog.pipeline import Pipeline
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 UNREAD = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl")  # pictures all the same: one line, not silence
@@ -41,3 +46,22 @@ def by_name(folder: Path) -> dict[str, dict[str, Path]]:
             names = " and ".join(ascii(each.name) if alike else each.name for each in (other, path))
             raise BadInput(f"{folder}: {names} are both the {field} of '{name}': take one away.")
     return found
+
+
+def too_small(
+    files: Mapping[str, Mapping[str, Path]], pipeline: Pipeline, settings: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The pictures (``files`` by input and field) that a resolution asks more pixels of than they have, a line each."""
+    asked = [each["resolution"] for each in settings if "resolution" in each]
+    if pipeline.size != "short_side" or "image" not in pipeline.needs or not asked:
+        return []
+    sides = {name: min(pictures.size(fields["image"])) for name, fields in files.items()}
+    lines = []
+    for resolution in sorted(set(asked)):  # a short side, no list
+        wanted = -(-resolution // pipeline.multiple) * pipeline.multiple
+        if small := [f"{name} ({side})" for name, side in sides.items() if side < wanted]:
+            line = f"resolution {resolution} is above the short side of {', '.join(small)}: it is not enlarged"
+            if next(iter(sides.values())) < wanted:  # the receipts are of the first
+                line += ", and the trials will be not_applied, without a speed-up: take larger pictures"
+            lines.append(line)
+    return lines

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mic2e_bench import pictures
+from mic2e_bench import files, pictures
 from mic2e_bench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ENDS = 4  # tokens around a text, at most
 MOST_WORDS = 100  # characters of what is lost
+FILE = "prompts.yaml"  # beside the pictures of a folder
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
 FORMS = {"points": "a list of [x, y, 1 (inside) or 0 (outside)]", "box": "[left, top, right, bottom]"}  # in pixels
 
@@ -39,6 +40,24 @@ class Reader:
 
 
 Tokens = Callable[[Reader, str], list[int]]  # where in the text each token begins
+
+
+def read(folder: Path, where: str) -> dict[Any, dict[str, Any]]:
+    """What a folder's prompts.yaml says of each input; nothing where there is none. Raises ``BadInput``."""
+    path = folder / FILE
+    entries = (files.read_yaml(path, where) or {}) if path.exists() else {}
+    if not isinstance(entries, dict):
+        raise BadInput(f"{where}: {path} must map each input's name to its prompts.")
+    found = {}
+    for name, entry in entries.items():
+        found[name] = {"prompt": entry, "caption": entry} if isinstance(entry, str) else entry
+        if not isinstance(found[name], dict) or set(found[name]) - set(TEXTS):
+            raise BadInput(f"{where}: {path}: '{name}' must be a text or a mapping of {', '.join(TEXTS)}.")
+        for key, value in found[name].items():
+            if not well_formed(key, value):
+                form = FORMS.get(key, "a text")
+                raise BadInput(f"{where}: {path}: '{name}': {key}: {value!r} is not {form}.")
+    return found
 
 
 def well_formed(field: str, value: Any) -> bool:

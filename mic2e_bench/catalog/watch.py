@@ -10,9 +10,12 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mic2e_bench.catalog.witness import Witness, replaced
+
+if TYPE_CHECKING:
+    from mic2e_bench.catalog.pipeline import Build
 
 # methods of a component that a pipeline calls instead of the module itself
 ENTRIES = {"vae": ("encode", "decode"), "": ("forward",)}
@@ -40,6 +43,28 @@ def watch(
             begin = functools.partial(phase, begun)
             stack.enter_context(_recorded(module, entry, label, label == denoiser, witness, sync, begin))
         yield witness
+
+
+@contextlib.contextmanager
+def steps(build: Build, sync: Callable) -> Iterator[list[float]]:
+    """Note during the block how many steps a diffusers pipeline makes, each one's guidance, and when it ended
+    (``time.perf_counter``): that is what the block is given.
+    """
+    ended: list[float] = []
+
+    def on_step(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        sync()
+        ended.append(time.perf_counter())
+        build.witness.guidance.append(float(pipe.guidance_scale))
+        return tensors
+
+    build.on_step.insert(0, on_step)  # before a callback that changes something
+    try:
+        yield ended
+    finally:
+        if on_step in build.on_step:
+            build.on_step.remove(on_step)
+        build.witness.steps = len(ended)
 
 
 def entries(modules: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -29,15 +29,19 @@ SERVANTS = 2  # processes of a run that never measure: the fork server and multi
 
 
 class Watch:
-    """Counters from here to ``finish``; ``device`` says whether a GPU has part in it."""
+    """Counters from here to ``finish``; ``device`` says whether a GPU has part in it.
+
+    ``earlier`` is what disturbed the part of the work that another run did.
+    """
 
     def __init__(self, device: str) -> None:
-        self.on_gpu = device.startswith("cuda")
+        self.on_gpu, self.earlier = device.startswith("cuda"), []
         self.before = _reading(self.on_gpu)
 
     def finish(self, clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:
         """What happened since, and what it means: see ``judge``."""
-        return judge(compare(self.before, _reading(self.on_gpu)), clocks_mhz)
+        found = judge(compare(self.before, _reading(self.on_gpu)), clocks_mhz)
+        return {**found, "disturbed": list(dict.fromkeys([*self.earlier, *found["disturbed"]]))}
 
 
 def judge(found: Mapping[str, Any], clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterable
 
 import psutil
 
 from mic2e_bench.machine import facts
 
 NEARLY = 0.9  # of a limit of memory
+NO_MEMORY = (
+    "can't allocate memory",  # PyTorch's allocator of the CPU: a RuntimeError
+    "Cannot allocate memory",  # the C library, in the words of whoever asked it
+    "std::bad_alloc",
+    "Failed to allocate memory",  # ONNX Runtime
+    "out of memory",
+    "STATUS_ALLOC_FAILED",  # cuBLAS and cuDNN
+    "NVML_SUCCESS == r",  # PyTorch's allocator, whose report of the device's memory failed for want of memory
+)
+# what libraries say of several failures, no memory among them
+MAYBE_NO_MEMORY = (
+    "could not create a primitive",
+    "could not execute a primitive",
+    "can't start new thread",
+    "unable to find an engine",  # cuDNN's frontend, also for what it does not support
+    "valid cuDNN algorithm",
+)
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that there was no memory, of this machine or of a device."""
+
+    def says(phrases: Iterable[str]) -> bool:
+        return any(phrase in str(error) for phrase in phrases)
+
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or says(NO_MEMORY):
+        return True
+    return says(MAYBE_NO_MEMORY) and short_of_memory()
 
 
 def short_of_memory() -> bool:

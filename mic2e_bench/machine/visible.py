@@ -16,6 +16,20 @@ from mic2e_bench.machine import facts
 ORDER = "CUDA_DEVICE_ORDER"
 SAME_ORDER = "PCI_BUS_ID"  # the driver's order; CUDA's own default puts the fastest device first
 
+# what PyTorch and CUDA say where there is no device that could be used
+NO_DEVICE = (
+    "no CUDA-capable device",
+    "busy or unavailable",
+    "Found no NVIDIA driver",
+    "CUDA driver initialization failed",
+    "CUDA unknown error",
+)
+
+
+def is_no_device(error: BaseException) -> bool:
+    """Whether an exception says that there is no device that could be used."""
+    return any(phrase in str(error) for phrase in NO_DEVICE)
+
 
 @dataclass(frozen=True)
 class Visible:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mic2e_bench import paths, pictures
-from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same
+from mic2e_bench.catalog import prompts
+from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same, too_small
 from mic2e_bench.catalog.pipeline import Item, Pipeline
-from mic2e_bench.catalog.prompts import FORMS, TEXTS, Tokens, too_long, unasked, well_formed, wrong
+from mic2e_bench.catalog.prompts import Tokens
 from mic2e_bench.documents import named
 from mic2e_bench.errors import BadInput, nearest, unknown
-from mic2e_bench.files import read_yaml
 
 BUNDLED = paths.BUNDLED / "inputs"
 
@@ -46,22 +46,10 @@ def find(value: Any, pipeline: Pipeline, where: str) -> dict[str, Any]:
 def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     """Every input of a folder: ``{name: {"files": {field: path}, text field: value}}``."""
     found: dict[str, dict[str, Any]] = {name: {"files": files} for name, files in by_name(folder).items()}
-    texts = folder / "prompts.yaml"
-    if not texts.exists():
-        return found
-    entries = read_yaml(texts, f"{where}: inputs") or {}
-    if not isinstance(entries, dict):
-        raise BadInput(f"{where}: inputs: {texts} must map each input's name to its prompts.")
-    for name, entry in entries.items():
-        entry = {"prompt": entry, "caption": entry} if isinstance(entry, str) else entry
-        if not isinstance(entry, dict) or set(entry) - set(TEXTS):
-            raise BadInput(f"{where}: inputs: {texts}: '{name}' must be a text or a mapping of {', '.join(TEXTS)}.")
-        for field, value in entry.items():
-            if not well_formed(field, value):
-                form = FORMS.get(field, "a text")
-                raise BadInput(f"{where}: inputs: {texts}: '{name}': {field}: {value!r} is not {form}.")
+    for name, entry in prompts.read(folder, f"{where}: inputs").items():
         place = found.setdefault(same(name), {"files": {}})
         if len(place) > 1:
+            texts = folder / prompts.FILE
             raise BadInput(f"{where}: inputs: {texts}: '{name}' is there twice, in two spellings: take one away.")
         place.update(entry)
     return found
@@ -112,7 +100,7 @@ def _needed(folder: Path, name: str, entry: Mapping, pipeline: Pipeline, where: 
             raise BadInput(
                 f"{where}: inputs: {pipeline.name} needs a {need} for '{name}': add it to {folder}/prompts.yaml."
             )
-    if problem := wrong(item, decoded, pipeline.multiple):
+    if problem := prompts.wrong(item, decoded, pipeline.multiple):
         raise BadInput(f"{where}: inputs: {folder}: '{name}': {problem}.")
     return item
 
@@ -124,32 +112,15 @@ def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Map
     pictures that are smaller than the resolution.
     Raises ``BadInput`` where a text is too long for its call to be made at all.
     """
-    if problem := unasked(given["items"], settings):
+    if problem := prompts.unasked(given["items"], settings):
         raise BadInput(f"inputs: {problem}.")
-    lines = too_long(pipeline.readers, given["items"], settings, tokens)
+    lines = prompts.too_long(pipeline.readers, given["items"], settings, tokens)
     # the bundled prompts are for all pipelines
-    texts = _folder(given) / "prompts.yaml" if given["source"] == "folder" else None
-    if texts and texts.exists() and not set(TEXTS) & set(pipeline.needs):
+    texts = _folder(given) / prompts.FILE if given["source"] == "folder" else None
+    if texts and texts.exists() and not set(prompts.TEXTS) & set(pipeline.needs):
         lines.append(f"{pipeline.name} reads no prompts: {texts.name} is not used")
-    return [*lines, *_too_small(given, pipeline, settings)]
-
-
-def _too_small(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Mapping]) -> list[str]:
-    """The pictures that a resolution asks more pixels of than they have: they are not enlarged."""
-    asked = [each["resolution"] for each in settings if "resolution" in each]
-    if pipeline.size != "short_side" or "image" not in pipeline.needs or not asked:
-        return []
     files = by_name(_folder(given))
-    sides = {name: min(pictures.size(files[name]["image"])) for name in given["items"]}
-    lines = []
-    for resolution in sorted(set(asked)):
-        wanted = -(-resolution // pipeline.multiple) * pipeline.multiple
-        if small := [f"{name} ({side})" for name, side in sides.items() if side < wanted]:
-            line = f"resolution {resolution} is above the short side of {', '.join(small)}: it is not enlarged"
-            if next(iter(sides.values())) < wanted:  # the receipts are of the first
-                line += ", and the trials will be not_applied, without a speed-up: take larger pictures"
-            lines.append(line)
-    return lines
+    return [*lines, *too_small({name: files.get(name, {}) for name in given["items"]}, pipeline, settings)]
 
 
 def read(inputs: Mapping[str, Any]) -> list[Item]:

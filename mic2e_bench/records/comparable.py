@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean, stdev
 from typing import Any
 
+from mic2e_bench import statistics
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment
 from mic2e_bench.records.record import Record
 
 MEASURED = ("ok", "not_applied")  # statuses of records that count as measured: such a trial is not measured again
@@ -16,7 +17,6 @@ SAME = ("host", "device", "driver", "python", "packages")
 SAME_DEVICE = tuple(name for name in SAME if name != "host")
 VRAM, RSS = "peak_vram_reserved_bytes", "peak_rss_bytes"
 OLD_RSS_NOISE = 0.08  # of a peak in a process that had measured other trials before
-T95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # Student's, by the number of repeats
 TRUTH, FLOAT32 = "truth", "float32"  # what quality is scored against beside another record
 EXACT = {"precision": "fp32", "quantize": "none"}  # settings that round least
 JUDGES = ("quality", "iou", "flip", "lpips", "ssim", "ms_ssim", "psnr")  # of whether a difference can be seen
@@ -26,6 +26,12 @@ MEMORY_NAMES = {VRAM: "peak VRAM", RSS: "peak RSS"}
 def is_measured(one: Record) -> bool:
     """Whether a trial ran to its end, even with a setting that was not in force."""
     return one.status in MEASURED
+
+
+def is_deterministic(one: Record) -> bool | None:
+    """Whether every image that was made twice has one hash; ``None`` where nothing was made twice."""
+    twice = [image for image in one.images if image.get("again")]
+    return all(image["sha256"] == image["again"]["sha256"] for image in twice) if twice else None
 
 
 def unapplied(one: Record) -> dict[str, Mapping[str, Any]]:
@@ -60,16 +66,14 @@ def memory_of(one: Record) -> str:
 def memory_noise(one: Record) -> float | None:
     """Bytes by which two peaks of the same work may differ (95 %); ``None`` without a peak. VRAM repeats exactly.
 
-    From the spread of the baseline's repeats in its study: a difference of two values with Student's t, as few as the
-    repeats are. Of a record without repeats, what those of old records showed.
+    From the baseline's repeats in its study. Of a record without repeats, what those of old records showed.
     """
     peak, repeats = one.memory[memory_of(one)], one.memory.get("repeats_peak_rss_bytes", ())
     if peak is None or memory_of(one) == VRAM:
         return None if peak is None else 0.0
     if len(repeats) < 2 or None in repeats:
         return OLD_RSS_NOISE * peak
-    t = T95[min(len(repeats), max(T95))]
-    return peak * 2**0.5 * t * stdev(repeats) / mean(repeats)
+    return peak * statistics.between_two(repeats)
 
 
 def references(one: Record) -> list[str]:
@@ -102,6 +106,12 @@ def is_baseline(one: Record) -> bool:
 def place(one: Record, names: Sequence[str] = SAME) -> list[Any]:
     """The environment that a record can be compared in."""
     return [one.environment.get(name) for name in names]
+
+
+def is_as_here(environment_of: Mapping[str, Any], device: str) -> bool:
+    """Whether that is the environment of this machine since it was started, with what it has now."""
+    now = environment.here(device)
+    return all(environment_of.get(name) == now[name] for name in ("boot", *SAME_DEVICE))
 
 
 def require_one(records: Iterable[Record], names: Sequence[str] = SAME) -> None:

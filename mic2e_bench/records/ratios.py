@@ -18,6 +18,8 @@ from mic2e_bench import statistics
 from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
 
+OTHER_ROUNDS = "in other rounds than the baseline"
+
 
 class Speedup(NamedTuple):
     """How much faster a record is than its baseline, and how sure that is: see ``is_clear``."""
@@ -69,7 +71,7 @@ def from_itself(baseline: Record) -> float | None:
 def _lacking(records: Sequence[Record], study: Record, interleaved: bool) -> str:
     """Why ratios of these records have no interval; empty where they have one."""
     if not interleaved:
-        return "not interleaved"
+        return OTHER_ROUNDS if all(each.rounds for each in records) else "not interleaved"
     one = records[0]
     builds = len(set(one.builds)) if len(one.builds) == len(one.latency_s) else 1
     if builds < statistics.ENOUGH:

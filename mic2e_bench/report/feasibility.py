@@ -68,7 +68,9 @@ def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str)
         statuses.append(["" if cell is None else cell["status"] for cell in cells])
     columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
     memory = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits"
-    caption = f"{f'{name}: ' if name else ''}{memory}. Skipped: larger than one that ran out of memory, and not tried."
+    caption = f"{f'{name}: ' if name else ''}{memory}."
+    if any("skipped" in line for line in statuses):
+        caption += " Skipped: larger than one that ran out of memory, and not tried."
     caption += f" {footnotes.disturbed_words(found)}".rstrip()
     return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mic2e_bench.catalog.toggles.wait_policy import OLDER, VARIABLE
 from mic2e_bench.machine import conditions
-from mic2e_bench.records import comparable, determinism
+from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.units import NONE
@@ -90,7 +90,7 @@ def visits(found: Findings) -> str:
 
 def repeats(found: Findings) -> str:
     """Whether the same seed gave the same image again, for the head of a page; empty where nothing was made twice."""
-    same = [determinism.is_deterministic(one) for one in found.records.values()]
+    same = [comparable.is_deterministic(one) for one in found.records.values()]
     twice = [one for one in same if one is not None]
     if not twice:
         return ""
@@ -119,7 +119,7 @@ def _different(found: Findings) -> list[str]:
     texts = []
     for label, id in zip(found.trials["label"], found.trials["id"], strict=True):
         one = found.records.get(id)
-        if one and determinism.is_deterministic(one) is False:
+        if one and comparable.is_deterministic(one) is False:
             try:
                 texts.append(f"{label} differs by up to {difference(one, found.folder)} of 255")
             except (OSError, ValueError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mic2e_bench import paths, within
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.records import comparable, determinism, record
+from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def row(one: Record, path: str) -> dict[str, Any]:
         **{name: metric.compute(one) for name, metric in OF_RECORD.items()},
         "memory_noise_bytes": comparable.memory_noise(one),
         "disturbed": "; ".join(comparable.disturbed(one)),
-        "deterministic": determinism.is_deterministic(one),
+        "deterministic": comparable.is_deterministic(one),
         "first_call_s": one.first_call_s,
         "load_s": one.load_s,
     }

@@ -13,7 +13,7 @@ import pandas
 from mic2e_bench import files, texts
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import show, words
-from mic2e_bench.records import comparable
+from mic2e_bench.records import comparable, ratios
 from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
 from mic2e_bench.report import findings, footnotes, made_from
 from mic2e_bench.report.findings import Findings
@@ -147,6 +147,8 @@ def _speedup_words(found: Findings) -> str:
     if bare := Counter(why for why in known["speedup_why"] if why):
         reasons = ", ".join(f"{why}: {count}" for why, count in bare.most_common())
         text += f" A ratio without an interval ({reasons}) concludes nothing."
+        if ratios.OTHER_ROUNDS in bare:
+            text += " Only what took turns in the same rounds is compared: --rerun measures the whole study together."
     return f"{text}{footnotes.visits(found)}"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import sys
 from typing import Any
 
@@ -13,13 +11,6 @@ from mic2e_bench.catalog.toggle import Phase, Seen, Toggle
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.plan import settings
 from mic2e_bench.plan.trial import Trial
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that is: never outlive a killed runner."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def make_build(trial: Trial) -> tuple[Build, dict[str, Any]]:

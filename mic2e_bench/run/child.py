@@ -41,18 +41,19 @@ class Child:
         names = [group[0].id, str(attempt + 1) if attempt else "", self.role, "log"]
         self.log = self.folder / "logs" / ".".join(filter(None, names))
         self.started, self.watch = environment.now(), conditions.Watch(self.device)
-        self.card_before = self.watch.before["gpu"]
-        self.begin(None if self.role else self.folder / "images")
+        self.card_before, self.process = self.watch.before["gpu"], None
 
-    def begin(self, images: Path | None) -> None:
-        """Start the process of a build."""
+    def begin(self, again: bool = False) -> None:
+        """Start the process of a build; ``again``: for times alone."""
         self.stage, self.loaded = "load", False
+        images = None if again or self.role else self.folder / "images"
         self.process, self.pipe = start(list(self.left.values()), images, self.log)
         self.deadline = self.began = time.monotonic()  # of the build, then of the trial
         self.deadline += self.timeout_s
 
     def run(self) -> list[Trial]:
         """Wait for its messages until it ends; returns the trials that are left for a fresh child."""
+        self.begin()
         try:
             while self.left and self._step():
                 pass
@@ -62,9 +63,10 @@ class Child:
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+        if self.process:
+            self.process.kill()
+            self.process.join()
+            self.pipe.close()
 
     @property
     def current(self) -> Trial:

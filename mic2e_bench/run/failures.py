@@ -5,37 +5,13 @@ from __future__ import annotations
 import errno
 import signal
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 
 from mic2e_bench import files
 from mic2e_bench.errors import BadInput, Unavailable
-from mic2e_bench.machine.memory_left import oom_kills, oom_kills_at_start, short_of_memory
+from mic2e_bench.machine import visible
+from mic2e_bench.machine.memory_left import is_want_of_memory, oom_kills, oom_kills_at_start
 
-NO_MEMORY = (
-    "can't allocate memory",  # PyTorch's allocator of the CPU: a RuntimeError
-    "Cannot allocate memory",  # the C library, in the words of whoever asked it
-    "std::bad_alloc",
-    "Failed to allocate memory",  # ONNX Runtime
-    "out of memory",
-    "STATUS_ALLOC_FAILED",  # cuBLAS and cuDNN
-    "NVML_SUCCESS == r",  # PyTorch's allocator, whose report of the device's memory failed for want of memory
-)
-# what libraries say of several failures, no memory among them
-MAYBE_NO_MEMORY = (
-    "could not create a primitive",
-    "could not execute a primitive",
-    "can't start new thread",
-    "unable to find an engine",  # cuDNN's frontend, also for what it does not support
-    "valid cuDNN algorithm",
-)
-NO_DEVICE = (
-    "no CUDA-capable device",
-    "busy or unavailable",
-    "Found no NVIDIA driver",
-    "CUDA driver initialization failed",
-    "CUDA unknown error",
-)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # of a disk
 
 
@@ -49,19 +25,13 @@ class Told(Exception):
 
 def classify(error: BaseException) -> str:
     """The status that an exception means; ``unwritable``, which no record has, where there is no room for results."""
-
-    def says(phrases: Iterable[str]) -> bool:
-        return any(phrase in str(error) for phrase in phrases)
-
     if isinstance(error, Told):
         return error.status
-    if isinstance(error, Unavailable) or says(NO_DEVICE):
+    if isinstance(error, Unavailable) or visible.is_no_device(error):
         return "unavailable"
     if isinstance(error, files.CannotWrite) or (isinstance(error, OSError) and error.errno in NO_ROOM):
         return "unwritable"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or says(NO_MEMORY):
-        return "oom"
-    return "oom" if says(MAYBE_NO_MEMORY) and short_of_memory() else "error"
+    return "oom" if is_want_of_memory(error) else "error"
 
 
 def describe(error: BaseException) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,10 +15,9 @@ from typing import Any
 from PIL import Image
 
 from mic2e_bench import files
-from mic2e_bench.catalog import painted, rounding
+from mic2e_bench.catalog import painted, rounding, watch
 from mic2e_bench.catalog.kernels import can_count, count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
-from mic2e_bench.catalog.watch import watch
 from mic2e_bench.machine import probes
 
 STEPS_COUNTED = 4  # one is too few for an image-to-image call whose strength is below 1
@@ -93,23 +91,13 @@ class Shots:
     @contextmanager
     def _witness(self, peaks: probes.Peaks) -> Iterator[None]:
         """See what is in force and where time and memory go; a mark at the end of every step."""
-        build, marks = self.build, []
-        sync = probes.synchroniser(build.device)
-
-        def on_step(pipe: Any, step: int, timestep: Any, tensors: dict) -> dict:
-            sync()
-            marks.append(time.perf_counter())
-            build.witness.guidance.append(float(pipe.guidance_scale))
-            return tensors
-
-        build.on_step.insert(0, on_step)  # before a callback that changes something
-        with watch(build.witness, build.modules(), build.pipeline.denoiser, sync, peaks.phase):
+        build, sync = self.build, probes.synchroniser(self.build.device)
+        watched = watch.watch(build.witness, build.modules(), build.pipeline.denoiser, sync, peaks.phase)
+        with watch.steps(build, sync) as marks, watched:
             yield
-        build.on_step.remove(on_step)
         # what comes before the first mark is preparation and the first step together: no step's time
         self.timing["step_s"] = [after - before for before, after in itertools.pairwise(marks)]
         self.timing["component_s"] = build.witness.component_s
-        build.witness.steps = len(marks)
 
 
 def store(picture: Image.Image, folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mic2e_bench.catalog.toggle import Seen
 from mic2e_bench.errors import Unavailable
-from mic2e_bench.machine import fork_safety
+from mic2e_bench.machine import fork_safety, tied
 from mic2e_bench.plan import inputs
 from mic2e_bench.plan.protocol import most_calls
 from mic2e_bench.plan.trial import Trial
@@ -85,7 +85,7 @@ def _one_call(trial: Trial, pipe: Connection) -> None:
     """The child: load, one call, say how long both took, end. Never returns."""
     from mic2e_bench.run import measure  # with torch, which is spawned processes' own to import
 
-    assemble.die_with_parent()
+    tied.tie(os.getppid())
     try:
         item = inputs.read(trial.inputs)[0]
         build, loaded = assemble.make_build(trial)

@@ -27,7 +27,7 @@ try:
         import diffusers.models.attention_dispatch
         import diffusers.models.attention_processor
         import torch
-        import transformers
+        import transformers.conversion_mapping
 
         from mic2e_bench.catalog import call_cost, registry
         from mic2e_bench.catalog.models import load, random
@@ -41,6 +41,8 @@ try:
             for kind in ("text", "box"):  # a segmenter may have another model for another kind of prompt
                 for path, _ in pipeline.architecture({"prompt_kind": kind}).values():
                     class_of(path)
+        # 1,400 patterns of how weights are named in which model: else each child compiles them, 0.1 s of its load
+        transformers.conversion_mapping.get_checkpoint_conversion_mapping("")
 except ImportError as error:
     # the fork server passes over an ImportError: it would fork children that have to import, and fail, by themselves
     raise RuntimeError(f"the libraries cannot be imported: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from mic2e_bench.machine import environment
 from mic2e_bench.plan.trial import Group, grouped
 from mic2e_bench.records import comparable, record
 from mic2e_bench.records.record import Record
@@ -28,7 +27,8 @@ def visit(outcomes: Outcomes) -> None:
     """Time the baseline once more, where it has a record of this machine as it is now; that gets it."""
     trial = outcomes.baseline
     known = record.read_if_there(record.path_of(outcomes.results, trial.study, trial.id))
-    if known is None or known.status != "ok" or not known.latency_s or not _is_of_here(known):
+    is_known = known and known.status == "ok" and known.latency_s
+    if not is_known or not comparable.is_as_here(known.environment, trial.settings["device"]):
         return
     budget = outcomes.budget
     if budget and not budget.has_time_for(budget.durations.group_s([trial])):
@@ -43,12 +43,6 @@ def visit(outcomes: Outcomes) -> None:
     again = Record.of({**known.raw, "timing": timing})
     record.write(outcomes.results, again)
     outcomes.summary.records[trial.id] = again
-
-
-def _is_of_here(one: Record) -> bool:
-    """Whether a record was measured since this machine was started, with what it has now."""
-    here, names = environment.here(one.settings["device"]), ("boot", *comparable.SAME_DEVICE)
-    return all(one.environment.get(name) == here[name] for name in names)
 
 
 class Visit(Child):

@@ -33,7 +33,6 @@ def main(trials: list[Trial], images: Path | None, pipe: Connection) -> None:
     Sends ``("stage", text, share)`` on the way, and for each trial ``("done", id, parts)`` or ``("failed", id, status,
     reason)``. With ``protocol.interleave`` the parts have no timed calls yet: it then serves them, see ``serve``.
     """
-    assemble.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     from mic2e_bench.catalog import call_cost  # with torch, as those two
     from mic2e_bench.machine import probes

@@ -11,7 +11,7 @@ from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.registry import pipeline
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.machine.ceilings import ceilings
-from mic2e_bench.run import assemble, measure, sampling, worker
+from mic2e_bench.run import assemble, measure, own_peaks, sampling, worker
 
 
 class Small(torch.nn.Module):
@@ -129,7 +129,6 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
             order.append(message[0])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assemble, "die_with_parent", lambda: None)
         patch.setattr(worker.signal, "signal", lambda *given: None)
         patch.setattr(
             assemble,
@@ -137,6 +136,7 @@ def test_the_worker_counts_after_the_receipts(tmp_path):
             lambda trial: (Build(pipeline("sam3")), {"timing": {"load_s": 0.0}, "memory": {"phases": {}}}),
         )
         patch.setattr(assemble, "next_trial", lambda build, trial: None)
+        patch.setattr(own_peaks.OwnPeaks, "of", lambda *given: {})
         patch.setattr(measure, "measure", lambda *given: order.append("measure") or {"timing": {}, "memory": {}})
         patch.setattr(assemble, "receipts", lambda *given: order.append("receipts") or {})
         patch.setattr(call_cost, "of_call", lambda *given: order.append("cost") or {})

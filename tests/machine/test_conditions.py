@@ -15,7 +15,7 @@ from helpers import on_disk, tiny
 from PIL import Image
 
 from mic2e_bench.machine import conditions, environment, facts, nvidia
-from mic2e_bench.records import determinism
+from mic2e_bench.records import comparable
 from mic2e_bench.report import findings, footnotes, frame, tables
 from mic2e_bench.report import header as report_header
 
@@ -234,7 +234,7 @@ def test_the_same_image_or_the_difference(tmp_path):
         ([], None, None),
     ):
         made = helpers.made_up({}, images=images)
-        assert determinism.is_deterministic(made) is same
+        assert comparable.is_deterministic(made) is same
         assert footnotes.difference(made, tmp_path) == difference
 
 

@@ -86,8 +86,8 @@ def test_a_build_counts_once_however_many_rounds_it_has():
     "baseline, one, why",
     [
         ({"rounds": None}, {}, "not interleaved"),
-        ({"rounds": "another"}, {}, "not interleaved"),
-        ({}, {"builds": BUILDS[::-1]}, "not interleaved"),
+        ({"rounds": "another"}, {}, ratios.OTHER_ROUNDS),
+        ({}, {"builds": BUILDS[::-1]}, ratios.OTHER_ROUNDS),  # a damaged record
         ({"builds": [0] * 16}, {"builds": [0] * 16}, "one build"),
         ({"builds": [0] * 3}, {"builds": [0] * 3}, "one build"),  # a damaged record
         ({"builds": [0, 1, 2, 3, 4] * 3 + [0]}, {"builds": [0, 1, 2, 3, 4] * 3 + [0]}, "5 builds, fewer than 6"),

@@ -15,6 +15,7 @@ from helpers import on_disk, tiny
 
 from mic2e_bench import cli, files
 from mic2e_bench.errors import Unavailable
+from mic2e_bench.machine import memory_left
 from mic2e_bench.records import record
 from mic2e_bench.report import findings, frame
 from mic2e_bench.run import failures, worker
@@ -189,12 +190,12 @@ def test_the_last_words_of_a_library(tmp_path, monkeypatch):
     ],
 )
 def test_what_an_exception_means(error, status, monkeypatch):
-    monkeypatch.setattr(failures, "short_of_memory", lambda: False)
+    monkeypatch.setattr(memory_left, "short_of_memory", lambda: False)
     assert failures.classify(error) == status
 
 
 def test_a_primitive_that_could_not_be_made_for_want_of_memory(monkeypatch):
-    monkeypatch.setattr(failures, "short_of_memory", lambda: True)
+    monkeypatch.setattr(memory_left, "short_of_memory", lambda: True)
     assert failures.classify(RuntimeError("could not create a primitive")) == "oom"
     assert failures.classify(ValueError("anything")) == "error"
 

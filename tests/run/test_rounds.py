@@ -10,10 +10,12 @@ import psutil
 import pytest
 from helpers import on_disk, tiny
 
+from mic2e_bench import files, seal
 from mic2e_bench.catalog import rounding
+from mic2e_bench.plan.trial import grouped
 from mic2e_bench.records import ratios
 from mic2e_bench.report import findings, tables
-from mic2e_bench.run import worker
+from mic2e_bench.run import kept, unfinished, worker
 
 TURNS = {"warmup": 1, "repeats": 3, "seeds": [42], "interleave": True}
 
@@ -139,6 +141,79 @@ def test_rounds_are_spread_over_builds_and_the_baseline_is_there_twice(tmp_path,
     assert helpers.whole(tmp_path) and helpers.run(made, tmp_path).measured == 0
     baseline, record = (helpers.records(tmp_path)[label] for label in ("baseline", "steps=2"))
     assert ratios.speedup(baseline, record).why == "3 builds, fewer than 6"
+
+
+def interrupted_in_the_third_build(results, monkeypatch):
+    """What the two finished builds left of rounds over three."""
+
+    def call(child, id, build, turn):
+        if build == 2:
+            raise KeyboardInterrupt
+        return whole(child, id, build, turn)
+
+    with monkeypatch.context() as patch:
+        whole = kept.Kept.call
+        patch.setattr(kept.Kept, "call", call)
+        with pytest.raises(KeyboardInterrupt):
+            helpers.run(made_of_three(), results)
+    assert not on_disk(results)
+    return results / made_of_three()["study"] / unfinished.NAME
+
+
+def made_of_three():
+    return study(vary={"steps": [1, 2], "precision": ["fp32", "bf16"]}, protocol=SPREAD)
+
+
+def test_interrupted_rounds_go_on_after_their_last_finished_build(tmp_path, monkeypatch, capsys):
+    state = interrupted_in_the_third_build(tmp_path, monkeypatch)
+    assert "go on after the last finished build" in capsys.readouterr().err
+    written = seal.read(state)
+    assert written["builds"] == 2 and len(written["children"]) == 3  # two builds and the placebo
+    written["children"][0]["disturbed"] = ["other processes used 40% of the processors"]
+    state.write_bytes(files.as_json(seal.sealed(written)))
+    before = {id: parts for child in written["children"] for id, parts in child["parts"].items() if not child["role"]}
+    watch(monkeypatch, tmp_path / "calls")
+    assert helpers.run(made_of_three(), tmp_path).measured == 4 and not state.exists()
+    assert "tiny: its rounds go on after build 2" in capsys.readouterr().err
+    calls = [json.loads(line)[:2] for line in (tmp_path / "calls").read_text().splitlines()]
+    assert len({pid for _, pid in calls}) == 3 and len(calls) == 5 + 5 * 2  # a build each: warm-ups and two rounds
+    found = on_disk(tmp_path)
+    for one in found.values():
+        assert one["timing"]["builds"] == [0, 1, 1, 2, 2] and one["status"] == "ok"
+        assert one["timing"]["latency_s"][:3] == before[one["id"]]["timing"]["latency_s"]
+        assert one["images"] and all(receipt["applied"] for receipt in one["receipts"].values())
+    assert len({one["timing"]["rounds"] for one in found.values()}) == 1
+    assert len(found["baseline"]["timing"]["placebo_s"]) == 5
+    assert "other processes used 40% of the processors" in found["baseline"]["environment"]["disturbed"]
+    assert found["baseline"]["environment"]["started"] == written["children"][0]["started"]
+    assert helpers.whole(tmp_path) and helpers.run(made_of_three(), tmp_path).measured == 0
+
+
+def test_what_interrupted_rounds_left_is_taken_up_only_as_it_was(tmp_path, monkeypatch):
+    state = interrupted_in_the_third_build(tmp_path, monkeypatch)
+    as_it_was, groups = state.read_bytes(), grouped(helpers.study(made_of_three()).trials)
+    here = seal.read(state)["here"]
+    assert unfinished.read(state.parent, groups)["builds"] == 2
+    assert not unfinished.read(state.parent, groups[:1])  # the others have their records
+
+    def written(**changes):
+        return files.as_json(seal.sealed({**seal.read(state), **changes}))
+
+    of_another = [{"parts": {"0" * 16: {}}, "role": ""}]
+    for content in (
+        as_it_was[:-100],
+        as_it_was.replace(b'"builds": 2', b'"builds": 1', 1),
+        b"[]",
+        written(here={**here, "boot": "another"}),
+        written(here={**here, "git": {"commit": "another"}}),
+        written(here={**here, "packages": {}}),
+        written(children=of_another),
+    ):
+        state.write_bytes(content)
+        assert not unfinished.read(state.parent, groups)
+        state.write_bytes(as_it_was)
+    state.unlink()
+    assert not unfinished.read(state.parent, groups)
 
 
 @pytest.mark.parametrize("fault", ["placebo", "later"])

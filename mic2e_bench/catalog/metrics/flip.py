@@ -6,7 +6,10 @@ LDR-FLIP under its default viewing conditions, 67 pixels per degree: a display 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -34,7 +37,27 @@ def error_map(candidate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     except ImportError:
         raise Unavailable("flip: the package flip-evaluator is not installed (uv pip install flip-evaluator)") from None
     given = (np.ascontiguousarray(image, dtype=np.float32) for image in (reference, candidate))
-    return flip_evaluator.evaluate(*given, "LDR", applyMagma=False, computeMeanError=False)[0][..., 0].astype(float)
+    with _all_processors():
+        seen = flip_evaluator.evaluate(*given, "LDR", applyMagma=False, computeMeanError=False)[0]
+    return seen[..., 0].astype(float)
+
+
+@contextlib.contextmanager
+def _all_processors() -> Iterator[None]:
+    """Let FLIP have as many threads as there are processors: its pixels do not depend on them.
+
+    Torch and FLIP share one OpenMP, and scoring gives torch a single thread, on which torch's bits do depend.
+    """
+    torch = sys.modules.get("torch")
+    if not torch:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def backbone() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mic2e_bench.catalog.metrics import perceptual
 from mic2e_bench.errors import UsedUp
-from mic2e_bench.run import assemble, failures, forkserver
+from mic2e_bench.run import failures, forkserver
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -55,7 +55,6 @@ def answers(
 def _child(work: Work, jobs: list[Any], weights: Path | None, pipe: Connection) -> None:
     import torch
 
-    assemble.die_with_parent()
     torch.set_num_threads(1)  # the same bits on every machine
     perceptual.choose(weights)
     for answer in work(jobs):

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import pictures
-from mic2e_bench.catalog import registry
+from mic2e_bench.catalog import registry, watch
 from mic2e_bench.catalog.kernels import count_kernels
 from mic2e_bench.catalog.pipeline import Build, Item
 from mic2e_bench.catalog.toggle import Phase, Toggle
-from mic2e_bench.catalog.watch import watch
 from mic2e_bench.catalog.witness import Witness
 from mic2e_bench.errors import BadInput, Unavailable
 from mic2e_bench.machine import probes
@@ -92,26 +91,16 @@ class Applied:
         """The same for one call that is watched, a little slower; then ``receipts`` tell what it showed."""
         build = self.build
         build.witness = Witness()
-        if build.pipeline.task != "segmentation":
-            build.on_step.insert(0, self._on_step)
-        sync = probes.synchroniser(build.device)
-        try:
-            kernels = count_kernels(build.witness, build.denoiser)
-            with self.around(), kernels, watch(build.witness, build.modules(), build.pipeline.denoiser, sync):
-                yield self
-        finally:
-            if self._on_step in build.on_step:
-                build.on_step.remove(self._on_step)
+        sync, kernels = probes.synchroniser(build.device), count_kernels(build.witness, build.denoiser)
+        steps = contextlib.nullcontext() if build.pipeline.task == "segmentation" else watch.steps(build, sync)
+        seen = watch.watch(build.witness, build.modules(), build.pipeline.denoiser, sync)
+        with self.around(), kernels, steps, seen:
+            yield self
         if not build.witness.denoiser:
             raise BadInput("watch(): no call of the pipeline was made inside")
         for toggle in self._given(Phase.LOAD, Phase.CALL):
             if self.receipts[toggle.name].get("reason", "") == "":
                 self.receipts[toggle.name] = assemble.receipt(build, toggle, self.settings[toggle.name])
-
-    def _on_step(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        self.build.witness.steps += 1
-        self.build.witness.guidance.append(float(pipe.guidance_scale))
-        return tensors
 
     def _given(self, first: Phase, last: Phase) -> list[Toggle]:
         return [t for name, t in registry.toggles().items() if name in self.settings and first <= t.phase <= last]

@@ -67,7 +67,7 @@ def _disturbed(among: Candidates) -> list[str]:
 
 def _limit(name: str, value: float, among: Candidates) -> str:
     side = "at least" if name == QUALITY else "at most"
-    return f"{quantity(name, among)} {side} {units.write(value, KIND[name])}"
+    return f"{quantity(name, among)} {side} {units.as_asked(value, KIND[name])}"
 
 
 def quantity(name: str, among: Candidates) -> str:

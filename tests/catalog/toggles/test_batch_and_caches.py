@@ -92,7 +92,9 @@ def test_page_cache(name, value):
     shot = run(name, page_cache=value)
     receipt = shot.receipts["page_cache"]
     if receipt["applied"]:  # a file system in memory keeps its pages, and the receipt says so
-        assert (receipt["seen"], receipt["how"].partition("%")[0]) == (value, {"warm": "100.0", "cold": "0.0"}[value])
+        share = float(receipt["how"].partition("%")[0])
+        # another process may have a page of a file mapped just then, which the kernel keeps
+        assert receipt["seen"] == value and (share == 100 if value == "warm" else share <= 100 * page_cache.COLD)
     else:
         assert "of the pages were in memory" in receipt["reason"]
     assert shot.off_by(baseline(name)) == 0

@@ -15,7 +15,7 @@ from mic2e_bench.machine.environment import here
 from mic2e_bench.plan import params
 from mic2e_bench.records import comparable, record
 from mic2e_bench.report import frame
-from mic2e_bench.run import assemble, forkserver
+from mic2e_bench.run import forkserver
 from mic2e_bench.run.scoring import entries, score
 
 SIZE = (96, 80)
@@ -89,7 +89,6 @@ def inline(monkeypatch):
 
     def call(target, log, *arguments):
         entries.forget()
-        monkeypatch.setattr(assemble, "die_with_parent", lambda: None)
         sent = []
         pipe = Ended()
         pipe.send = sent.append
