@@ -63,3 +63,16 @@ def test_rounding_is_for_people():
     assert units.scale("latency_s", [0.01]) == (1e3, "ms") and units.scale("x_bytes", [3 * GIB])[1] == "GiB"
     written = [units.write(*given) for given in ((0.05, "s"), (2.0, "s"), (3 * GIB, "B"), (GIB / 4, "B"), (85, "%"))]
     assert written == ["50.0 ms", "2.00 s", "3.00 GiB", "256 MiB", "85.0 %"]
+
+
+def test_a_limit_is_written_as_it_was_asked():
+    given = [
+        (96.4516, "%"),
+        (4.0, "s"),
+        (0.05, "s"),
+        (10 * units.GIB, "B"),
+        (1.5 * units.MIB, "B"),
+        (9.3127 * units.GIB, "B"),
+    ]
+    written = ["96.4516 %", "4 s", "50 ms", "10 GiB", "1.5 MiB", "9.3127 GiB"]
+    assert [units.as_asked(*each) for each in given] == written

@@ -57,10 +57,13 @@ class Snapshot:
         try:
             self.pipe.send(args)
             said = self.pipe.recv()
+            if "ended" not in said:  # its process has an end, too: before that its time is nobody's
+                said |= self.pipe.recv()
         except (EOFError, OSError):  # it was the keeper that died
-            said = {"died": os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])}
-        if code := said.get("died"):
-            os._exit(code) if code > 0 else os.kill(os.getpid(), -code)
+            said = {"ended": os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])}
+        if "result" not in said:
+            code = said["ended"]
+            os._exit(code) if code >= 0 else os.kill(os.getpid(), -code)
         return said["result"]
 
     def close(self) -> None:
@@ -82,8 +85,7 @@ def _keep(work: Callable[..., Any], pipe: Connection, its_other_end: Connection)
         while True:
             args = pipe.recv()
             _, status = os.waitpid(_fork(lambda args=args: one(args)), 0)
-            if status:
-                pipe.send({"died": os.waitstatus_to_exitcode(status)})
+            pipe.send({"ended": os.waitstatus_to_exitcode(status)})
 
 
 def _fork(act: Callable[[], None]) -> int:

@@ -44,9 +44,9 @@ def text(found: Findings) -> str:
 
 
 def maps(found: Findings) -> Iterator[Map]:
-    """A map for each combination of whatever else the study varies."""
+    """A map for each combination of whatever else the study varies; of a grid, not of changes one at a time."""
     axes = [name for name in AXES if name in found.trials and len({show(value) for value in found.trials[name]}) > 1]
-    if len(axes) < 2:
+    if len(axes) < 2 or "vary" not in found.study.params:
         return
     others = [name for name in found.study.varied if name not in axes and name in found.trials]
     groups: dict[str, list[pandas.Series]] = {}

@@ -1,10 +1,12 @@
 """Work in forks of a process as it was: threads of libraries, what it does not see, how it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing import get_context
 
 import psutil
@@ -43,6 +45,28 @@ def test_work_begins_where_the_process_was():
         assert threads == 2 and sums == 4e6
         kept.close()
         assert not psutil.Process().children(recursive=True)
+
+    assert in_a_process(act) == 0
+
+
+def test_the_time_of_every_fork_is_its_familys():
+    """What is not counted there looks like other work, and the trial like a disturbed one."""
+
+    def busy():
+        while time.process_time() < 0.4:
+            pass
+
+    def nested():
+        with contextlib.closing(snapshot.Snapshot(busy)) as kept:
+            kept()
+
+    def act():
+        for work in (busy, nested):
+            before = sum(os.times()[2:4])  # of children that have ended
+            kept = snapshot.Snapshot(work)
+            kept()
+            kept.close()
+            assert sum(os.times()[2:4]) - before > 0.35
 
     assert in_a_process(act) == 0
 

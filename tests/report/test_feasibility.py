@@ -36,9 +36,20 @@ def test_the_map_of_what_fits(mapped):
     assert rows["64"][0].startswith("64.0 MiB") and rows["64"][1] == "not measured yet"
     assert rows["80"] == ("out of memory", "out of memory", "skipped", "skipped")
     assert feasibility.html(found).count("out of memory</td>") == 2
-    assert "out of memory" in feasibility.text(found)
+    assert "out of memory" in feasibility.text(found) and "not tried" in feasibility.text(found)
 
 
-def test_no_map_of_one_axis(tmp_path):
-    study = helpers.study(tiny(vary={"resolution": [64, 72]}))
+def test_the_caption_explains_only_what_the_map_shows(tmp_path):
+    study = helpers.study(tiny(vary=SIZES))
+    for trial in study.trials:
+        record.write(tmp_path, record.make(trial, "ok", timing={"latency_s": [0.5]}))
+    assert "not tried" not in feasibility.text(findings.read(study, tmp_path))
+
+
+ONE_AT_A_TIME = [{"resolution": 64}, {"precision": "bf16"}]
+
+
+@pytest.mark.parametrize("chosen", [{"vary": {"resolution": [64, 72]}}, {"vary": None, "trials": ONE_AT_A_TIME}])
+def test_no_map_of_one_axis_nor_of_changes_one_at_a_time(chosen, tmp_path):
+    study = helpers.study(tiny(**chosen))
     assert feasibility.html(findings.read(study, tmp_path)) == feasibility.text(findings.read(study, tmp_path)) == ""

@@ -209,6 +209,7 @@ def test_a_setting_without_a_score_is_left_out_only_where_quality_counts(capsys,
     [
         (["nothing"], "unknown study 'nothing'"),
         (["grid", "--max-latency", "4"], "'4' has no unit"),
+        (["grid", "--max-latency", "-1s"], "-1s is out of reach: nothing takes so little"),
         (["grid", "--max-vram", "10GB", "--max-memory", "10GB"], "give one"),
         (["grid", "--metric", "psnr"], "unknown metric of quality"),
         (["cpu", "--max-vram", "10GB"], "without VRAM: ask for --max-memory"),
