@@ -7,6 +7,7 @@ that. How far such a peak repeats, two more processes say, which load the baseli
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -56,10 +57,10 @@ class OwnPeaks:
                 return peaks(build, self.trials[id], most)
             build, _ = assemble.make_build(self.trials[id])
             probes.start_afresh(build.device)
-            with contextlib.suppress(snapshot.Unforkable):  # a fork of it lacks what only its loading touched
-                # closed, so that its time is counted as that of this family, and not as that of others
-                with contextlib.closing(snapshot.Snapshot(lambda: self._told(build, id, most))) as again:
-                    return again()
+            # a fork of it lacks what only its loading touched; closed, or its time would be taken for that of others
+            work = functools.partial(self._told, build, id, most)
+            with contextlib.suppress(snapshot.Unforkable), contextlib.closing(snapshot.Snapshot(work)) as again:
+                return again()
             return peaks(build, self.trials[id], most)
         except Exception as error:
             return {"failed": (failures.classify(error), failures.describe(error))}
