@@ -347,11 +347,15 @@ def test_ctrl_c_before_the_commands_are_read(tmp_path):
 # ---- killed at random
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return kills.undisturbed(tmp_path_factory.mktemp("quiet"))
+
+
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(2))  # the benchmark kills more often
-def test_killed_at_random_and_resumed(seed, tmp_path):
+def test_killed_at_random_and_resumed(seed, undisturbed, tmp_path):
     """The runner or a worker, at a moment drawn from the seed; then the same study again."""
-    undisturbed = kills.undisturbed(tmp_path / "quiet")
     outcome = kills.kill_and_resume(tmp_path / "killed", seed, undisturbed)
     assert outcome.problems == []
     assert outcome.killed in ("runner", "worker") and outcome.signal == signal.SIGKILL
