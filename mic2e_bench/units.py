@@ -142,13 +142,13 @@ def gib(size: float) -> str:
 
 
 def write(value: float, kind: str) -> str:
-    """A value as a limit is written: ``kind`` is ``s``, ``B`` or ``%``. Sizes as the tables give them (MiB, GiB)."""
+    """A value as people read it: ``kind`` is ``s``, ``B`` or ``%``. Sizes as the tables give them (MiB, GiB)."""
     number, unit = _in_unit(value, kind)
     return f"{digits(number)} {unit}"
 
 
 def as_asked(value: float, kind: str) -> str:
-    """The same of a limit that somebody has set: not rounded, or what misses it by a little would seem to meet it."""
+    """A limit that somebody has set, not rounded: else what misses it by a little would seem to meet it."""
     number, unit = _in_unit(value, kind)
     return f"{number:.9g} {unit}"
 

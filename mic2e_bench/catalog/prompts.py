@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mic2e_bench import files, pictures
+from mic2e_bench.catalog.picture_files import PROMPTS
 from mic2e_bench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 ENDS = 4  # tokens around a text, at most
 MOST_WORDS = 100  # characters of what is lost
-FILE = "prompts.yaml"  # beside the pictures of a folder
 TEXTS = ("prompt", "caption", "text", "points", "box", "kind")
 FORMS = {"points": "a list of [x, y, 1 (inside) or 0 (outside)]", "box": "[left, top, right, bottom]"}  # in pixels
 
@@ -44,7 +44,7 @@ Tokens = Callable[[Reader, str], list[int]]  # where in the text each token begi
 
 def read(folder: Path, where: str) -> dict[Any, dict[str, Any]]:
     """What a folder's prompts.yaml says of each input; nothing where there is none. Raises ``BadInput``."""
-    path = folder / FILE
+    path = folder / PROMPTS[0]
     entries = (files.read_yaml(path, where) or {}) if path.exists() else {}
     if not isinstance(entries, dict):
         raise BadInput(f"{where}: {path} must map each input's name to its prompts.")

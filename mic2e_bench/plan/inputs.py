@@ -9,7 +9,7 @@ from typing import Any
 
 from mic2e_bench import paths, pictures
 from mic2e_bench.catalog import prompts
-from mic2e_bench.catalog.picture_files import FIELDS, MASKS, by_name, same, too_small
+from mic2e_bench.catalog.picture_files import FIELDS, MASKS, PROMPTS, by_name, same, too_small
 from mic2e_bench.catalog.pipeline import Item, Pipeline
 from mic2e_bench.catalog.prompts import Tokens
 from mic2e_bench.documents import named
@@ -49,7 +49,7 @@ def _catalogue(folder: Path, where: str) -> dict[str, dict[str, Any]]:
     for name, entry in prompts.read(folder, f"{where}: inputs").items():
         place = found.setdefault(same(name), {"files": {}})
         if len(place) > 1:
-            texts = folder / prompts.FILE
+            texts = folder / PROMPTS[0]
             raise BadInput(f"{where}: inputs: {texts}: '{name}' is there twice, in two spellings: take one away.")
         place.update(entry)
     return found
@@ -116,7 +116,7 @@ def remarks(given: Mapping[str, Any], pipeline: Pipeline, settings: Sequence[Map
         raise BadInput(f"inputs: {problem}.")
     lines = prompts.too_long(pipeline.readers, given["items"], settings, tokens)
     # the bundled prompts are for all pipelines
-    texts = _folder(given) / prompts.FILE if given["source"] == "folder" else None
+    texts = _folder(given) / PROMPTS[0] if given["source"] == "folder" else None
     if texts and texts.exists() and not set(prompts.TEXTS) & set(pipeline.needs):
         lines.append(f"{pipeline.name} reads no prompts: {texts.name} is not used")
     files = by_name(_folder(given))

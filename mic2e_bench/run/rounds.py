@@ -82,13 +82,13 @@ def _taken_up(done: dict[str, Any], groups: list[Group], outcomes: Outcomes, kep
     trials = {trial.id: trial for group in groups for trial in group}
     print(f"{groups[0][0].study}: its rounds go on after build {done['builds']}", file=sys.stderr)
     for said in done["children"]:
-        kind = Placebo if said["role"] else Kept
-        kept.append(kind([trials.pop(id) if not said["role"] else outcomes.baseline for id in said["parts"]], outcomes))
+        if said["role"]:
+            kept.append(Placebo([outcomes.baseline], outcomes))  # the last: the child that has the baseline is there
+            next(child for child in kept if outcomes.baseline.id in child.parts).placebo = kept[-1]
+        else:
+            kept.append(Kept([trials.pop(id) for id in said["parts"]], outcomes))
         kept[-1].take_up(said)
-    for placebo in (child for child in kept if child.role):
-        next(child for child in kept if outcomes.baseline.id in child.parts).placebo = placebo
-    left = ([trial for trial in group if trial.id in trials] for group in groups)
-    return [group for group in left if group]
+    return [left for group in groups if (left := [trial for trial in group if trial.id in trials])]
 
 
 def _rounds(kept: list[Kept], first: Trial, folder: Path, done: int) -> None:

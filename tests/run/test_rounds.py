@@ -155,17 +155,17 @@ def interrupted_in_the_third_build(results, monkeypatch):
         whole = kept.Kept.call
         patch.setattr(kept.Kept, "call", call)
         with pytest.raises(KeyboardInterrupt):
-            helpers.run(made_of_three(), results)
+            helpers.run(over_three_builds(), results)
     assert not on_disk(results)
-    return results / made_of_three()["study"] / unfinished.NAME
+    return results / over_three_builds()["study"] / unfinished.NAME
 
 
-def made_of_three():
+def over_three_builds():
     return study(vary={"precision": ["fp32", "bf16"]}, protocol=SPREAD)
 
 
 def is_taken_up_only_as_it_was(state):
-    as_it_was, groups = state.read_bytes(), grouped(helpers.study(made_of_three()).trials)
+    as_it_was, groups = state.read_bytes(), grouped(helpers.study(over_three_builds()).trials)
     here = seal.read(state)["here"]
     assert unfinished.read(state.parent, groups)["builds"] == 2
     assert not unfinished.read(state.parent, groups[:1])  # the others have their records
@@ -197,7 +197,7 @@ def test_interrupted_rounds_go_on_after_their_last_finished_build(tmp_path, monk
     state.write_bytes(files.as_json(seal.sealed(written)))
     before = {id: parts for child in written["children"] for id, parts in child["parts"].items() if not child["role"]}
     watch(monkeypatch, tmp_path / "calls")
-    assert helpers.run(made_of_three(), tmp_path).measured == 2 and not state.exists()
+    assert helpers.run(over_three_builds(), tmp_path).measured == 2 and not state.exists()
     assert "tiny: its rounds go on after build 2" in capsys.readouterr().err
     calls = [json.loads(line)[:2] for line in (tmp_path / "calls").read_text().splitlines()]
     assert len({pid for _, pid in calls}) == 3 and len(calls) == 3 + 3 * 2  # a build each: warm-ups and two rounds
@@ -210,7 +210,7 @@ def test_interrupted_rounds_go_on_after_their_last_finished_build(tmp_path, monk
     assert len(found["baseline"]["timing"]["placebo_s"]) == 5
     assert "other processes used 40% of the processors" in found["baseline"]["environment"]["disturbed"]
     assert found["baseline"]["environment"]["started"] == written["children"][0]["started"]
-    assert helpers.whole(tmp_path) and helpers.run(made_of_three(), tmp_path).measured == 0
+    assert helpers.whole(tmp_path) and helpers.run(over_three_builds(), tmp_path).measured == 0
 
 
 @pytest.mark.parametrize("fault", ["placebo", "later"])
