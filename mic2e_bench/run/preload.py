@@ -20,10 +20,10 @@ tqdm.monitor_interval = 0  # no thread that watches bars: a process with threads
 # on import bitsandbytes complains about a kernel from the hub that it does without
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-from mic2e_bench.machine.fork_safety import answered_by_driver
+from mic2e_bench.machine import fork_safety, garbage
 
 try:
-    with answered_by_driver():
+    with garbage.of_imports(), fork_safety.answered_by_driver():
         import diffusers.models.attention_dispatch
         import diffusers.models.attention_processor
         import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Iterator
 
@@ -12,13 +13,12 @@ from mic2e_bench.catalog.toggle import Code, Phase, Seen, Toggle, one_of
 
 def apply(build: Build, value: str) -> None:
     if value == "each_call":
+        gc.unfreeze()  # a service's collections go through the libraries' objects, too
         build.around_call.append(lambda: _clearing(build))
 
 
 @contextlib.contextmanager
 def _clearing(build: Build) -> Iterator[None]:
-    import gc
-
     import torch
 
     yield
