@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mic2e_bench.run.runner import Summary
     from mic2e_bench.tools.apply.apply import Applied
     from mic2e_bench.tools.budget.budget import Budget
+    from mic2e_bench.tools.distribute.ray import Executor
 
 
 def study(params: str | Path | Mapping[str, Any], **changes: Any) -> Any:
@@ -40,6 +41,7 @@ def run(
     budget: str | Budget | None = None,
     pack_results: str | Path | None = None,
     part: str = "15MiB",
+    executor: Executor | None = None,
 ) -> Summary:
     """Measure and score studies (params files, their content, or resolved ones).
 
@@ -50,7 +52,8 @@ def run(
     LPIPS (default: torch's hub cache, else a stand-in that is named). ``budget`` is the time from now on after which
     the call has returned (``90s``, ``10m``): what does not fit is left for the next call, and ``Summary.left`` says so.
     ``pack_results`` is a folder in which the records are packed, in parts of at most ``part``, after every study and at
-    the end (see ``tools.collect.pack``). Returns the run's ``Summary``. Raises ``BadInput``.
+    the end (see ``tools.collect.pack``). ``executor`` spreads builds over the workers of a Ray cluster (see
+    ``tools.distribute``), without a budget and packing. Returns the run's ``Summary``. Raises ``BadInput``.
     """
     from mic2e_bench import paths
     from mic2e_bench.run import runner
@@ -58,6 +61,7 @@ def run(
     from mic2e_bench.tools.budget import budget as budgets
     from mic2e_bench.tools.budget import durations
     from mic2e_bench.tools.collect import pack
+    from mic2e_bench.tools.distribute import hardware, ray
 
     studies = [one for given in params for one in _studies(given)]
     results = paths.results_of(results)
@@ -68,6 +72,14 @@ def run(
         raise BadInput(
             "--rerun measures anew what has a record, so that a run with --budget would never get further: give one."
         )
+    if executor and (limit or pack_results):
+        raise BadInput("--executor ray: --budget and --pack-results are of runs on this machine: leave them out.")
+    if executor:
+        known = durations.of(results, (study.name for study in studies))
+        summary = ray.run(studies, results, executor, rerun=rerun, force=force, durations=known)
+        score.studies(studies, results, Path(lpips_weights) if lpips_weights else None, None)
+        return summary
+    hardware.check(studies)
     if limit:
         limit.force = force
     packing = pack.Packing(Path(pack_results), studies, results, part, limit) if pack_results else None

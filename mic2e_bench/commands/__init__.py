@@ -7,12 +7,16 @@ code. They read arguments, call, print and choose the exit code; nothing else. B
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from mic2e_bench import arguments, paths
 from mic2e_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from mic2e_bench.plan.params import Study
 
 OK, NOT_OK, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -33,11 +37,17 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
 
 
-def studies(options: argparse.Namespace) -> list:
-    """The studies that the arguments of ``add_studies`` name. Raises ``BadInput``."""
+def each_study(options: argparse.Namespace) -> Iterator[Study]:
+    """The studies that the arguments of ``add_studies`` name, one after the other. Raises ``BadInput``."""
     from mic2e_bench.plan import params
 
-    return [study for path in options.params for study in params.read_all(path, tuple(options.set))]
+    for path in options.params:
+        yield from params.read_all(path, tuple(options.set))
+
+
+def studies(options: argparse.Namespace) -> list[Study]:
+    """All of them. Raises ``BadInput``."""
+    return [*each_study(options)]  # a command is named list
 
 
 def results(options: argparse.Namespace) -> Path:

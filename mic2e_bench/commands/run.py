@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from mic2e_bench import arguments as given
 from mic2e_bench import commands
 from mic2e_bench.commands import plan
+from mic2e_bench.errors import BadInput
 
 if TYPE_CHECKING:
     from mic2e_bench.plan.params import Study
     from mic2e_bench.run.outcomes import Summary
     from mic2e_bench.tools.budget.budget import Budget
+    from mic2e_bench.tools.distribute.ray import Executor
 
 LAST_WORDS_S = 0.5  # of a budget: for the closing lines
 ABOUT = "measure what is not measured yet"
@@ -45,6 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write the records there as well, packed, after every study",
     )
     parser.add_argument("--part", default="15MiB", metavar="SIZE", help="the most of a packed file (default: 15MiB)")
+    parser.add_argument("--executor", choices=("local", "ray"), default="local", help="ray: builds on several workers")
+    parser.add_argument("--workers", default="1", metavar="N", help="of --executor ray (default: 1)")
+    parser.add_argument("--address", default="", metavar="HOST:PORT", help="of a Ray cluster (default: one here)")
     parser.add_argument("--mixed", action="store_true", help="allow records of different environments in one table")
 
 
@@ -55,14 +60,14 @@ def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.tools.verify import before
 
     limit = budget.of_process(options.budget) if options.budget is not None else None
-    studies, results = commands.studies(options), commands.results(options)
     if options.dry_run:
-        print(plan.text(studies, results))
+        plan.show(options)
         return commands.OK
+    studies, results = commands.studies(options), commands.results(options)
     if limit:
         prepare()
     studies = [pin.pinned(study) for study in studies]
-    if older := before.text(studies, results):
+    if older := before.text(sum(before.count(study, results) for study in studies)):
         print(older)
     summary = api.run(
         *studies,
@@ -73,10 +78,24 @@ def execute(options: argparse.Namespace) -> int:
         budget=limit,
         pack_results=options.pack_results,
         part=options.part,
+        executor=spread(options),
     )
     print(figures(studies, results, options.mixed, limit))
     print(text(summary))
     return commands.NOT_OK if options.strict and summary.failed else commands.OK
+
+
+def spread(options: argparse.Namespace) -> Executor | None:
+    """Where the trials are measured; ``None``: here. Raises ``BadInput``."""
+    from mic2e_bench import units
+    from mic2e_bench.tools.distribute.ray import Executor
+
+    workers = units.count(options.workers, "--workers")
+    if options.executor == "ray":
+        return Executor(workers, options.address)
+    if options.address or workers > 1:
+        raise BadInput("--workers and --address are of --executor ray: give that as well.")
+    return None
 
 
 def prepare() -> None:

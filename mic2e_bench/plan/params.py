@@ -25,7 +25,7 @@ from mic2e_bench.plan.trial import Trial
 from mic2e_bench.units import change_key
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
-KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics")
+KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics", "hardware")
 MOST_TRIALS = 5_000  # of the studies of one file
 METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
@@ -119,7 +119,7 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     baseline = replace(Trial.of(name, name_of_baseline, {**shared, "settings": settings}), is_baseline=True)
     trials, same = {baseline.id: baseline}, []
     for label, point in points:
-        trial = Trial.of(name, label, {**shared, "settings": resolve({**base, **point}, pipeline, where)})
+        trial = Trial.of(name, label, {**shared, "settings": {**settings, **point}})  # points are checked
         first = trials.setdefault(trial.id, trial)
         if first is not trial and ("trials" in params or "presets" in params):
             same.append(f"{trial.label} has the settings of {first.label}: one row is both")

@@ -54,9 +54,9 @@ def run(
                 with _held(results / study.name, budget):
                     outcomes = Outcomes(results, summary, baseline=study.baseline, force=force, budget=budget)
                     outcomes.durations = budget.durations if budget else durations
-                    pending = [trial for trial in _pending(study, outcomes, rerun) if not only or only(trial, outcomes)]
+                    pending = [trial for trial in due(study, outcomes, rerun) if not only or only(trial, outcomes)]
                     if pending:
-                        _measure(pending, outcomes)
+                        measure(pending, outcomes)
                 if pending or only is not was_tried:
                     after()
     summary.wall_s = time.perf_counter() - start
@@ -86,7 +86,7 @@ def was_tried(trial: Trial, outcomes: Outcomes) -> bool:
     return True
 
 
-def _pending(study: Study, outcomes: Outcomes, rerun: bool | str) -> list[Trial]:
+def due(study: Study, outcomes: Outcomes, rerun: bool | str) -> list[Trial]:
     """The trials to measure; those with a measured record and the refused ones enter the summary."""
     pending, summary = [], outcomes.summary
     again = _again(study, outcomes.results, rerun)
@@ -120,7 +120,7 @@ def _again(study: Study, results: Path, rerun: bool | str) -> set[str]:
     return {trial.id for trial in study.trials} if whole else disturbed_ids
 
 
-def _measure(pending: list[Trial], outcomes: Outcomes) -> None:
+def measure(pending: list[Trial], outcomes: Outcomes) -> None:
     """Measure trials, those of one build in one child."""
     summary = outcomes.summary
     if not summary.import_s:

@@ -152,12 +152,15 @@ def test_points_of_a_study():
 
 
 def test_every_file_of_the_workbench_is_good():
+    from mic2e_bench.tools.throughput import study as throughput
     from mic2e_bench.tools.tune import space_file
 
     studies = [path for path in (paths.root() / "params").rglob("*.yaml") if "\npipeline:" in path.read_text()]
     assert studies
     for path in studies:
-        if "\nspace:" in path.read_text():
+        if "\nkind:" in path.read_text():
+            assert throughput.read(path).points
+        elif "\nspace:" in path.read_text():
             assert space_file.read(path)[1].axes
         else:
             assert all(study.trials for study in params.read_all(path))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mic2e_bench import paths
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.trial import fingerprint, identifying
@@ -40,18 +41,23 @@ def why(one: record.Record) -> str:
     return sources.why_before(one.model, one.memory.get("weights_bytes"))
 
 
-def text(studies: Iterable[Study], results: Path) -> str:
-    """How many records of these studies have the identity of before, in a line; empty where none has."""
-    found = set()
-    for study in studies:
-        model = sources.of_before(study.baseline.model)
-        for trial in study.trials:
-            _, old = identities({**trial.content, "model": model})
-            for id in (trial.id, old):
-                one = record.read_if_there(record.path_of(results, study.name, id))
-                if one and (id != trial.id or list(one.inputs["items"]) != list(trial.inputs["items"])):
-                    found.add((study.name, id))
-    if not found:
+def count(study: Study, results: Path) -> int:
+    """How many records of a study have the identity of before."""
+    folder = paths.of_study(results, study.name)
+    there = {path.stem for path in record.paths(folder)}
+    found, model = set(), sources.of_before(study.baseline.model)
+    for trial in study.trials if there else ():
+        _, old = identities({**trial.content, "model": model})
+        for id in there.intersection((trial.id, old)):
+            one = record.read_if_there(folder / f"{id}.json")
+            if one and (id != trial.id or list(one.inputs["items"]) != list(trial.inputs["items"])):
+                found.add(id)
+    return len(found)
+
+
+def text(count: int) -> str:
+    """So many records have the identity of before, in a line; empty of none."""
+    if not count:
         return ""
-    counted = "1 record has" if len(found) == 1 else f"{len(found)} records have"
+    counted = "1 record has" if count == 1 else f"{count} records have"
     return f"{counted} the identity of before, which covered less, and stay as they are: verify names them and says why"
