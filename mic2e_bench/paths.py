@@ -12,6 +12,7 @@ from mic2e_bench.errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parent
 BUNDLED = PACKAGE / "bundled"  # models, inputs and the network of the perceptual metric that come with the package
+SERVED = "throughput"  # the folder in a study's own with the records of throughput studies
 EVIDENCE = "evidence"  # the folder beside the studies with the records that are kept in the repository
 
 

@@ -31,16 +31,17 @@ SERVANTS = 2  # processes of a run that never measure: the fork server and multi
 class Watch:
     """Counters from here to ``finish``; ``device`` says whether a GPU has part in it.
 
-    ``earlier`` is what disturbed the part of the work that another run did.
+    ``earlier`` is what disturbed the part of the work that another run did. ``servants``: ids of processes that work
+    for this one although it did not start them.
     """
 
-    def __init__(self, device: str) -> None:
-        self.on_gpu, self.earlier = device.startswith("cuda"), []
-        self.before = _reading(self.on_gpu)
+    def __init__(self, device: str, servants: Sequence[int] = ()) -> None:
+        self.on_gpu, self.earlier, self.servants = device.startswith("cuda"), [], servants
+        self.before = _reading(self.on_gpu, servants)
 
     def finish(self, clocks_mhz: Sequence[float] = ()) -> dict[str, Any]:
         """What happened since, and what it means: see ``judge``."""
-        found = judge(compare(self.before, _reading(self.on_gpu)), clocks_mhz)
+        found = judge(compare(self.before, _reading(self.on_gpu, self.servants)), clocks_mhz)
         return {**found, "disturbed": list(dict.fromkeys([*self.earlier, *found["disturbed"]]))}
 
 
@@ -62,9 +63,9 @@ def is_uneven(clocks_mhz: Sequence[float]) -> bool:
     return len(clocks_mhz) > 1 and max(clocks_mhz) - min(clocks_mhz) > UNEVEN * max(clocks_mhz)
 
 
-def _reading(on_gpu: bool) -> dict[str, Any]:
+def _reading(on_gpu: bool, servants: Sequence[int]) -> dict[str, Any]:
     busy, stolen, total = _processors()
-    own_s, own = family()
+    own_s, own = family(servants)
     return {
         "steady_s": time.monotonic(),
         "wall_s": time.time(),
@@ -169,13 +170,17 @@ def _processors() -> tuple[float, float, float]:
     return busy, stolen, busy + idle + stolen
 
 
-def family() -> tuple[float, list[int]]:
-    """Seconds that processors gave to this process and to all that it started, and the ids of those that live."""
+def family(servants: Sequence[int] = ()) -> tuple[float, list[int]]:
+    """Seconds that processors gave to this process and to all that it started, and the ids of those that live.
+
+    ``servants``: ids of more that count as started.
+    """
     own, ids = sum(os.times()[:4]), []
-    for child in psutil.Process().children(recursive=True):
+    started = [child.pid for child in psutil.Process().children(recursive=True)]
+    for id in dict.fromkeys([*started, *servants]):
         try:
-            own += sum(child.cpu_times()[:4])
-            ids.append(child.pid)
+            own += sum(psutil.Process(id).cpu_times()[:4])
+            ids.append(id)
         except psutil.Error:  # it has just ended; who started it has its time from now on
             continue
     return own, ids
