@@ -25,6 +25,7 @@ from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
 from mic2e_bench.tools.recommend.recommend import Recommendation
 from mic2e_bench.tools.recommend.request import ask
+from mic2e_bench.tools.throughput import measure, page, study
 
 
 @dataclass(frozen=True)
@@ -169,3 +170,27 @@ def choice(studies: str | Sequence[str], results: str | None = None, **asked: An
     names = studies if isinstance(studies, (list, tuple)) else [studies]
     names = [documents.named(name, "parameters: studies") for name in names]
     return Choice(*ask(names, _results(results), **asked))
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """A throughput study with its results folder."""
+
+    study: study.ThroughputStudy
+    results: Path
+
+    def measure(self) -> HTML:
+        """Measure the points that have no record yet, and show them all: tables, answers, figures."""
+        return HTML(page.html(measure.studies([self.study], self.results)[0]))
+
+
+def throughput(params: Mapping[str, Any], results: str | None = None) -> Throughput:
+    """The throughput study of a notebook's parameters, which are those of a params file with ``kind``.
+
+    What is given for other kinds plays no part. Raises ``BadInput``.
+    """
+    known = (*study.SHARED, "kind", params["kind"])
+    given = {key: value for key, value in params.items() if value is not None and key in known}
+    for key in ("inputs", "model"):
+        given[key] = _from_root(given.get(key, "bundled"))
+    return Throughput(study.resolve(given, "parameters"), _results(results))

@@ -14,6 +14,8 @@ from mic2e_bench.plan import params
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
 from mic2e_bench import notebook
 from mic2e_bench.report import papermill_run
+from mic2e_bench.tools.throughput import record
+from mic2e_bench.tools.throughput import study as throughput_study
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("sweep.ipynb", "presets.ipynb")
@@ -44,6 +46,36 @@ def test_a_params_file_gives_the_same_study_as_on_the_command_line(tmp_path):
     of_notebook = notebook.bench("vary", {**dict.fromkeys(params.KEYS), "vary": {"steps": [4]}, **given}).study
     assert [trial.id for trial in of_notebook.trials] == [trial.id for trial in of_file.trials]
     assert of_notebook.name == of_file.name
+
+
+SERVED = {"pipeline": "objectclear", "model": "bundled", "inputs": {"source": "bundled", "limit": 1}}
+
+
+def test_the_notebook_of_throughput_is_stored_clean_and_gives_the_study_of_a_params_file():
+    content = nbformat.read(FOLDER / "throughput.ipynb", as_version=4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    names = set(papermill.inspect_notebook(FOLDER / "throughput.ipynb")) - {"results"}
+    assert names >= {*throughput_study.SHARED, "kind", *throughput_study.kinds()}
+    values = {}
+    exec(next(cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])), values)
+    asked = {"kind": "life", "life": {"calls": 3}, **SERVED}
+    of_file = throughput_study.resolve(asked)
+    shown = notebook.throughput({name: asked.get(name, values[name]) for name in names}).study
+    assert shown.points == of_file.points and shown.study.baseline.id == of_file.study.baseline.id
+
+
+def test_the_notebook_of_throughput_shows_what_has_records(tmp_path):
+    asked = {"study": "s", "kind": "life", "life": {"calls": 40, "cold": 0}, **SERVED}
+    found = throughput_study.resolve(asked)
+    run = {"rss_bytes": [1 << 30] * 40, "latency_s": [0.5] * 40, "service_s": [0.5] * 40, "died": []}
+    run["starts"] = [{"at": 0, "end_s": 0.0, "load_s": 0.5, "start_s": 0.7}]
+    for point in found.points:
+        content = {"kind": "life", "id": record.identity(found, point), "study": "s", "label": point.label}
+        content |= {"status": "ok", "reason": "", "asked": dict(point.asked), "runs": [run], "environment": {}}
+        record.write(tmp_path, {**content, "trial": found.study.baseline.content})
+    assert "no growth of memory is shown" in notebook.throughput(asked, str(tmp_path)).measure().data
 
 
 def test_folders_are_found_from_within_the_notebooks_folder(monkeypatch):

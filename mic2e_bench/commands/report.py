@@ -19,6 +19,9 @@ def execute(options: argparse.Namespace) -> int:
     code = run.execute(options)
     if not options.dry_run:
         from mic2e_bench.report import page
+        from mic2e_bench.tools.throughput import page as throughput
 
-        print(f"report: {page.write(commands.studies(options), commands.results(options), options.mixed)}")
+        studies, results = commands.studies(options), commands.results(options)
+        served = throughput.sections(results) if len(studies) > 1 else ([], {})
+        print(f"report: {page.write(studies, results, options.mixed, *served)}")
     return code

@@ -72,7 +72,8 @@ def evidence(results: Path) -> list[tuple[Path, str]]:
         if _is_study(folder):
             found.append((folder, ""))
         else:
-            found += [(study, folder.name) for study in _within(folder) if _is_study(study)]
+            studies = (study for study in _within(folder) if study.name != paths.SERVED)
+            found += [(study, folder.name) for study in studies if _is_study(study)]
     return found
 
 

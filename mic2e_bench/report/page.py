@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -17,9 +18,18 @@ from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tables import BY
 
 
-def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
+def write(
+    studies: Sequence[Study],
+    results: Path,
+    mixed: bool = False,
+    further: Sequence[Mapping[str, Any]] = (),
+    of_further: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Execute the notebooks, write every study's tables, and the page: ``results/<study>/report.html`` for one study,
     ``results/report.html`` for several. Returns its path. Raises ``BadInput``.
+
+    ``further`` are sections that other tools made (``name``, ``files``, ``notebook``, ``fits``), ``of_further`` the
+    hashes of the records behind them.
     """
     results = Path(results)
     all_found = [findings.read(study, results, mixed) for study in studies]
@@ -28,10 +38,11 @@ def write(studies: Sequence[Study], results: Path, mixed: bool = False) -> Path:
     notebooks = papermill_run.all_of(studies, results, mixed)
     path = results / "report.html" if len(studies) > 1 else results / studies[0].name / "report.html"
     sections = [_section(found, nb, path.parent) for found, nb in zip(all_found, notebooks, strict=True)]
-    write_whole(path, _page(all_found, sections).encode())
+    write_whole(path, _page(all_found, [*sections, *further]).encode())
     for found, notebook in zip(all_found, notebooks, strict=True):
         made_from.note(results, [notebook], found.digests, BY)
-    made_from.note(results, [path], {name: one for found in all_found for name, one in found.digests.items()}, BY)
+    behind = {name: one for found in all_found for name, one in found.digests.items()}
+    made_from.note(results, [path], {**behind, **of_further}, BY)
     return path
 
 

@@ -30,7 +30,11 @@ QUANTITIES: Mapping[str, tuple[str, float | None, str]] = {
     "ram_gb": ("lower", None, "GB"),
     "load_s": ("lower", None, "s"),
     "first_s": ("lower", None, "s"),
+    "scaling": ("higher", 1, "×"),
+    "growth": ("lower", 1, "×"),
+    "over_peer": ("higher", 1, "×"),
 }
+SERVED = ("scaling", "growth", "over_peer")  # what throughput studies measure
 ABSOLUTE = ("seconds", "images_per_minute", "vram_gb", "ram_gb", "load_s", "first_s")
 WORDS = {"faster": (1, None), "slower": (None, 1), "less": (None, 1), "more": (1, None), "unchanged": (100, 100)}
 KEYS = ("guide", "section", "what", "pipeline", "pipelines", "from", "to", "instead", "besides", "together", "obstacle",

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from mic2e_bench.records import comparable
 from mic2e_bench.report.footnotes import DISTURBED
 from mic2e_bench.tools.claims.answers import answers, is_of_another_kind
-from mic2e_bench.tools.claims.claims_file import ABSOLUTE, QUANTITIES, Claim
+from mic2e_bench.tools.claims.claims_file import ABSOLUTE, QUANTITIES, SERVED, Claim
 from mic2e_bench.tools.claims.quantities import MEASURES, pairs
+from mic2e_bench.tools.claims.served import Served
+from mic2e_bench.tools.claims.served import answers as answers_of_served
 from mic2e_bench.tools.claims.stored import Evidence, Stored
 from mic2e_bench.units import digits
 
@@ -55,10 +57,12 @@ class JudgedClaim:
         return self.records[0].place if self.records and self.value is not None else ""
 
 
-def judge(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
-    """The best answer that the records have for a claim, and the verdict on it."""
+def judge(claim: Claim, stored: Sequence[Stored], served: Sequence[Served] = ()) -> JudgedClaim:
+    """The best answer that the records, and the figures of throughput studies, have for a claim; the verdict on it."""
     if claim.obstacle:
         return JudgedClaim(claim, UNKNOWN, claim.obstacle)
+    if claim.of in SERVED:
+        return _served(claim, answers_of_served(claim, served))
     if claim.together:
         return _together(claim, stored)
     found, why = answers(claim, stored)
@@ -70,6 +74,24 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:
             return JudgedClaim(claim, verdict, why, value, ci95, answer.records, answer.remark)
         first = first or JudgedClaim(claim, UNKNOWN, problem, records=answer.records)
     return first or JudgedClaim(claim, UNKNOWN, why)
+
+
+def _served(claim: Claim, found: Sequence[Served]) -> JudgedClaim:
+    """What throughput studies say: on a CPU nothing of a GPU, for there the workers share what GPUs have each."""
+    if not found:
+        return JudgedClaim(claim, UNKNOWN, f"no throughput study of {claim.pipeline.name} says it")
+    figure, records = found[0].figure, found[0].records
+    if figure.value is None:
+        return JudgedClaim(claim, UNKNOWN, figure.why, records=records)
+    if not claim.has_figure:
+        verdict, why = NO_FIGURE, ""
+    elif not records[0].on_gpu:
+        verdict, why = UNKNOWN, CPU_ONLY
+    elif any(one.is_disturbed for one in records):
+        verdict, why = OPEN, DISTURBED_WHY
+    else:
+        verdict, why = (compare(claim, figure.ci95), "") if figure.ci95 else (OPEN, figure.why)
+    return JudgedClaim(claim, verdict, why, figure.value, figure.ci95, records, figure.remark)
 
 
 def _together(claim: Claim, stored: Sequence[Stored]) -> JudgedClaim:

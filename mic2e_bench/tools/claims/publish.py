@@ -15,7 +15,7 @@ from mic2e_bench.records import comparable
 from mic2e_bench.report import made_from, markup
 from mic2e_bench.report.tabular import Linked, Table
 from mic2e_bench.tools import claims
-from mic2e_bench.tools.claims import answers, by_device, claims_file
+from mic2e_bench.tools.claims import answers, by_device, claims_file, served
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
 from mic2e_bench.tools.claims.sheet import MeasuredCell, Sheet
@@ -43,7 +43,8 @@ def _sheets(results: Path, mixed: bool) -> list[Sheet]:
     for problem in damaged:
         print(f"left out: {problem}", file=sys.stderr)
     claimed = claims_file.load()
-    made = sheets([judge(claim, records) for claim in claimed]) + by_device.sheets(claimed, records)
+    said = served.load(Path(results))
+    made = sheets([judge(claim, records, said) for claim in claimed]) + by_device.sheets(claimed, records)
     if not mixed:
         shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
         for of_one in by_device.grouped(shown).values():

@@ -23,6 +23,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import protocol
 from mic2e_bench.records import comparable, record
 from mic2e_bench.report import frame, made_from
+from mic2e_bench.tools.throughput import record as throughput
 from mic2e_bench.tools.verify import before
 
 
@@ -42,10 +43,13 @@ class Verification:
 def everything(results: Path, tell: Callable[[int], None] = lambda count: None) -> Verification:
     """Check the studies and all that was published of them; ``tell`` as for ``studies``."""
     found = studies(results, tell)
+    served, problems = throughput.problems(Path(results))
+    found.records += served
+    found.problems += problems
     published = tables(results)
     named = {line.partition(": ")[0] for line in (*found.problems, *published)}  # what is said once is enough
     found.problems += published
-    for name, problem in made_from.problems(results, found.digests):
+    for name, problem in made_from.problems(results, {**found.digests, **throughput.digests(Path(results))}):
         if str(results / name) not in named:
             found.problems.append(f"{results / name}: {problem}")
     found.remarks += [f"{results / name}: it is not known what it was made from" for name in made_from.unknown(results)]
