@@ -21,7 +21,7 @@ from mic2e_bench.workshop.command import one_line, parser
 
 ORDER = (
     "fidelity", "coverage", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading",
-    "kills", "gate", "landscape",
+    "kills", "distributed", "pool", "http_load", "gate", "landscape",
 )  # fmt: skip
 PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
@@ -47,8 +47,10 @@ def main(names: list[str]) -> int:
         print(f"{name}: exit code {done.returncode} after {time.monotonic() - start:.0f} s", file=sys.stderr)
         if done.returncode:
             missed.append(name)
-        if done.stdout.lstrip().startswith("#"):
-            put(paths.root() / "BENCHMARKS.md", name, done.stdout)
+        # Ray says in colours, and on standard output, that a worker was killed
+        said = "".join(line for line in done.stdout.splitlines(keepends=True) if "\x1b" not in line)
+        if said.lstrip().startswith("#"):
+            put(paths.root() / "BENCHMARKS.md", name, said)
         else:
             print(done.stdout, file=sys.stderr)
     print(f"missed: {', '.join(missed) or 'none'}")
