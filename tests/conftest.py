@@ -1,5 +1,6 @@
 """What holds for all tests: nothing is downloaded, and results go nowhere but where a test says."""
 
+import gc
 import os
 import signal
 
@@ -18,12 +19,18 @@ def pytest_addoption(parser, pluginmanager):
 LONGEST = (
     "test_fork_safety.py", "test_tune.py", "test_failures.py", "test_budget.py", "test_sixth_pipeline.py",
     "test_interruptions.py", "test_rounds.py", "test_fuzz.py", "test_pipeline.py", "test_compile.py", "test_fit.py",
-    "test_engine.py", "test_compare.py", "test_runner.py", "test_export.py",
+    "test_engine.py", "test_compare.py", "test_runner.py", "test_export.py", "test_ray.py", "test_pool.py",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish():
+    """Garbage is not looked for in the libraries and the tests themselves, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read on import, and inherited by every worker

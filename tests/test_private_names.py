@@ -79,7 +79,7 @@ def _used_names():
     """Private names that the package reads of something it does not define itself."""
     trees, own, used = list(_trees()), set(), set()
     for node in (node for tree in trees for node in ast.walk(tree)):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             own.add(node.name)
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
             own.add(node.id if isinstance(node, ast.Name) else node.attr)
@@ -121,7 +121,8 @@ def _moved(library, name, used_for):
 
 def _taken(tree):
     """Private names that a module takes from others, and objects that it makes or changes past their class."""
-    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    made = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, made)}
     own |= {
         node.attr
         for node in ast.walk(tree)

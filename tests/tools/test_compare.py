@@ -393,7 +393,7 @@ def test_a_real_rerun_has_the_same_pictures_and_a_real_loss_of_quality_is_caught
 
 def test_a_slowdown_is_inside_the_timed_call(tmp_path):
     given = tiny(vary=None, metrics=[])
-    with faults.injected(faults.slower(20.0)):
+    with faults.injected(faults.slower(4.0)):
         slow = run(given, tmp_path / "slow")
     fast = run(given, tmp_path / "fast")
     (one,), (other,) = slow.records.values(), fast.records.values()
@@ -402,7 +402,7 @@ def test_a_slowdown_is_inside_the_timed_call(tmp_path):
 
 
 def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
-    huge = {gate.BASE: None, "10 % slower": faults.slower(10.0), "noisier pictures": faults.noisier(40)}
+    huge = {gate.BASE: None, "10 % slower": faults.slower(1.0), "noisier pictures": faults.noisier(40)}
     monkeypatch.setattr(gate, "VARIANTS", huge)
     small = ["--set", "baseline.resolution=64", "--set", "baseline.steps=1", "--set", "vary=", "--set",
              "protocol.repeats=1"]  # fmt: skip

@@ -253,9 +253,10 @@ def test_a_value_that_raises_is_left_alone_once_it_is_the_only_suspect():
 
 
 def test_a_space_is_proposed_whole_and_then_ends(content):
+    content["space"] = {**content["space"], "steps": [1, 2], "resolution": [64, 96]}
     _, space = space_file.resolve(content)
     study, order = optuna.create_study(sampler=sampler.sampler()), {}
-    for count in range(108):
+    for count in range(36):
         trial, point = sampler.propose(study, space, order, {})
         assert point not in order and sampler.point_of(space, trial.params) == point
         order[point] = None
@@ -264,7 +265,7 @@ def test_a_space_is_proposed_whole_and_then_ends(content):
         sampler.propose(study, space, order, {})
 
 
-@pytest.mark.parametrize("name", landscapes.SHAPES)
+@pytest.mark.parametrize("name", sorted(set(landscapes.SHAPES) - {"smooth"}))  # "noisy" is the same and harder
 def test_a_search_needs_a_fifth_of_the_trials(name):
     landscape = landscapes.landscape(name)
     count = round(0.2 * len(landscape.space.values))
@@ -360,8 +361,8 @@ def test_limits_out_of_reach_are_said_to_be(content, tmp_path, measurer):
 
 def test_a_front_that_stands_still_ends_the_search(content, tmp_path, measurer):
     measurer()
-    found = search(content, tmp_path / "r", "108", patience=15)
-    assert found["tried"] < 108 and found["ended"] == "the front has not moved for 15 trials"
+    found = search(content, tmp_path / "r", "108", patience=6)
+    assert found["tried"] < 108 and found["ended"] == "the front has not moved for 6 trials"
 
 
 def test_a_small_space_is_measured_whole(content, tmp_path, measurer):
