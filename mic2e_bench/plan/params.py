@@ -26,6 +26,7 @@ from mic2e_bench.units import change_key
 
 CHOICES = ("vary", "trials", "presets", "ablate")  # the ways to say what is measured beside the baseline
 KEYS = ("study", "pipeline", "model", "inputs", "baseline", *CHOICES, "protocol", "metrics", "hardware")
+OTHERS = {"space": "mic2e-bench tune", "kind": "mic2e-bench throughput"}  # keys of other commands' files
 MOST_TRIALS = 5_000  # of the studies of one file
 METRICS = {"masks": ("iou",), "images": ("lpips", "ssim", "psnr")}  # by what the pipeline makes
 
@@ -95,9 +96,9 @@ def resolve_study(params: Mapping[str, Any], where: str = "params") -> Study:
     if strange := schema.not_plain(params):
         raise BadInput(f"{where}: {strange} is no text, number, true or false, list or mapping.")
     for key in given:
-        if key == "space" and key in params:
-            raise BadInput(f"{where}: a 'space:' is for mic2e-bench tune; here give one of {', '.join(CHOICES)}.")
-        if key not in (*KEYS, "space"):
+        if key in OTHERS and key in params:
+            raise BadInput(f"{where}: '{key}:' is for {OTHERS[key]}; here give one of {', '.join(CHOICES)}.")
+        if key not in (*KEYS, *OTHERS):
             raise unknown("key", key, KEYS, where)
     if "pipeline" not in params:
         raise BadInput(f"{where}: 'pipeline' is missing. Known: {', '.join(registry.pipelines())}.")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mic2e_bench.errors import BadInput
+from mic2e_bench.plan import params
 from mic2e_bench.report import frame
 from mic2e_bench.tools.throughput import measure, record, study
 from mic2e_bench.tools.throughput.kind import Kind, Point
@@ -103,3 +104,8 @@ def test_throughput_records_of_evidence_are_no_study_of_a_machine(counting, tmp_
     measure.studies([study.resolve({**counting, "counting": {}})], tmp_path / "evidence")
     assert len(record.everywhere(tmp_path)) == 1
     assert frame.stored(tmp_path) == []
+
+
+def test_a_file_for_throughput_is_told_to_run(counting):
+    with pytest.raises(BadInput, match="'kind:' is for mic2e-bench throughput"):
+        params.resolve_study({**counting, "counting": {}})
