@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mic2e_bench import arguments as kinds_of
+from mic2e_bench import arguments as given
 from mic2e_bench import commands
 
 ABOUT = "measure images per minute and waiting times: batches, pools, long runs, other servers"
@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--write-comfyui",
-        type=kinds_of.path,
+        type=given.path,
         default=None,
         metavar="FOLDER",
         help="only write the first study's weights into ComfyUI's folder, as its loaders read them",
@@ -45,9 +45,11 @@ def execute(options: argparse.Namespace) -> int:
     found = measure.studies(studies, results, options.rerun, options.address)
     for one, records in zip(studies, found, strict=True):
         print(f"{one.study.name} ({one.kind.name} of {one.study.pipeline.name})\n{one.kind.text(records)}")
-        for failed in (each for each in records if each.status != "ok"):
-            print(f"  {failed.status}: {failed.label}: {failed.reason}")
-        for one_record in (each for each in records if each.environment.get("disturbed")):
-            print(f"  disturbed: {one_record.label}: {'; '.join(one_record.environment['disturbed'])}")
+        for point in records:
+            if point.status != "ok":
+                print(f"  {point.status}: {point.label}: {point.reason}")
+        for point in records:
+            if disturbed := point.environment.get("disturbed"):
+                print(f"  disturbed: {point.label}: {'; '.join(disturbed)}")
         print(f"report: {page.write(one.study.name, records, results)}\n")
     return commands.NOT_OK if any(each.status != "ok" for records in found for each in records) else commands.OK

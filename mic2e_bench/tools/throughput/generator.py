@@ -18,9 +18,7 @@ from typing import Any, TypeVar
 from mic2e_bench.tools.throughput.requests import Answer, Request, Send
 
 T = TypeVar("T")
-AWAKE_S = (
-    0.0005  # before a request is due: a sleep ends a fraction of a millisecond late, and to wait awake costs a core
-)
+AWAKE_S = 0.0005  # before a request is due: a sleep ends a little late, and to wait awake costs a core
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -32,7 +30,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """No garbage is collected in the block: with torch imported that takes some 100 ms, and requests would be late."""
+    """No garbage is collected in the block: with torch imported that takes so long that requests would be late."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -20,12 +20,14 @@ HEADER = ("server", "side", "calls", "images/min", "service p50", "latency p50",
 
 
 def measure(point: Point, job: Job) -> dict[str, Any]:
+    """See ``peers/measuring``."""
     from mic2e_bench.tools.throughput.peers import measuring  # what it needs is imported when it is needed
 
     return measuring.measure(point, job)
 
 
 def text(records: Sequence[ThroughputRecord]) -> str:
+    """A line for each side of every server, then how they compare and what is not equal."""
     rows = [_row(one, side) for one in records for side in ("ours", "theirs") if one.status == "ok"]
     lines = [columns(rows, HEADER, left=(0, 1)) if rows else "nothing was measured"]
     for one in records:
@@ -95,10 +97,11 @@ def _figure(one: ThroughputRecord) -> Figure:
 
 
 def figures(records: Sequence[ThroughputRecord]) -> list[Figure]:
+    """Our speed over that of each ComfyUI; an endpoint says too little of itself for a claim."""
     return [_figure(one) for one in records if one.status == "ok" and one.asked["server"] == "comfyui"]
 
 
-KIND = Kind(
+PEER = Kind(
     name="peer",
     about="the same work by our pipeline and by another server: ComfyUI over its API, or a plain endpoint",
     points=asked.points,
