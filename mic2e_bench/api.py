@@ -66,14 +66,7 @@ def run(
     studies = [one for given in params for one in _studies(given)]
     results = paths.results_of(results)
     limit = budgets.Budget(budgets.parse(budget, "budget")) if isinstance(budget, str) else budget
-    if rerun not in (True, False, "disturbed"):
-        raise BadInput(f"rerun: {rerun!r} is not true, false or 'disturbed'.")
-    if limit and rerun:
-        raise BadInput(
-            "--rerun measures anew what has a record, so that a run with --budget would never get further: give one."
-        )
-    if executor and (limit or pack_results):
-        raise BadInput("--executor ray: --budget and --pack-results are of runs on this machine: leave them out.")
+    _check(rerun, limit, executor, pack_results)
     if executor:
         known = durations.of(results, (study.name for study in studies))
         summary = ray.run(studies, results, executor, rerun=rerun, force=force, durations=known)
@@ -91,6 +84,18 @@ def run(
     if limit:
         summary.left = limit.closing(studies, results)
     return summary
+
+
+def _check(rerun: Any, limit: Budget | None, executor: Executor | None, pack_results: Any) -> None:
+    """Raise ``BadInput`` for arguments of ``run`` that cannot be meant together."""
+    if rerun not in (True, False, "disturbed"):
+        raise BadInput(f"rerun: {rerun!r} is not true, false or 'disturbed'.")
+    if limit and rerun:
+        raise BadInput(
+            "--rerun measures anew what has a record, so that a run with --budget would never get further: give one."
+        )
+    if executor and (limit or pack_results):
+        raise BadInput("--executor ray: --budget and --pack-results are of runs on this machine: leave them out.")
 
 
 def _studies(given: Any) -> list[Study]:

@@ -88,9 +88,9 @@ def start() -> float:
     return time.perf_counter() - begin
 
 
-def _started(policy: str = "default", **arguments: Any) -> Any:
+def _started(policy: str = "default", is_fresh: bool = False, **arguments: Any) -> Any:
     """A process of these arguments and this ``wait_policy``. One server that has died (it is large) is started anew."""
-    made_by = context() if wait_policy.is_own(policy) else multiprocessing.get_context("spawn")
+    made_by = multiprocessing.get_context("spawn") if is_fresh or not wait_policy.is_own(policy) else context()
     for _ in range(2):
         process = made_by.Process(**arguments)
         # a spawned child inherits what this process ignores; a server is waited for, and Ctrl-C ends that
@@ -115,10 +115,10 @@ def _end_children() -> None:
             process.kill()
 
 
-def call(target: Callable[..., None], log: Path, *args: Any, policy: str = "default") -> tuple[Any, Connection]:
+def call(target: Callable, log: Path, *args: Any, policy: str = "default", is_fresh: bool = False) -> tuple:
     """Start ``target(*args, pipe)`` in a child that prints to ``log``; returns the process and this end of its pipe.
 
-    ``policy``: its ``wait_policy``. Raises ``files.CannotWrite`` for a log that cannot be written.
+    It has this ``wait_policy``; one that ``is_fresh`` imports the libraries itself. Raises ``files.CannotWrite``.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def call(target: Callable[..., None], log: Path, *args: Any, policy: str = "defa
         raise files.cannot_write(log, error) from None
     receiving, sending = context().Pipe()
     # no daemon: it may have to start processes of its own (``per_call``), which Python forbids to those
-    process = _started(policy, target=_logged, args=(log, target, *args, sending))
+    process = _started(policy, is_fresh, target=_logged, args=(log, target, *args, sending))
     sending.close()
     return process, receiving
 

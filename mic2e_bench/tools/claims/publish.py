@@ -40,10 +40,10 @@ def _sheets(results: Path, mixed: bool) -> list[Sheet]:
     different environments, unless ``mixed``; a single ratio never does.
     """
     records, damaged = answers.load(Path(results))
-    for problem in damaged:
+    said, unread = served.load(Path(results))
+    for problem in (*damaged, *unread):
         print(f"left out: {problem}", file=sys.stderr)
     claimed = claims_file.load()
-    said = served.load(Path(results))
     made = sheets([judge(claim, records, said) for claim in claimed]) + by_device.sheets(claimed, records)
     if not mixed:
         shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)

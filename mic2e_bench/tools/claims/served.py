@@ -10,7 +10,7 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.tools.claims.claims_file import Claim
 from mic2e_bench.tools.claims.stored import Stored
 from mic2e_bench.tools.throughput import record
-from mic2e_bench.tools.throughput.kind import Figure, kinds
+from mic2e_bench.tools.throughput.kind import ODD, Figure, kinds
 
 
 @dataclass(frozen=True)
@@ -21,20 +21,26 @@ class Served:
     records: tuple[Stored, ...]
 
 
-def load(results: Path) -> list[Served]:
-    """What the throughput studies under ``results`` say, evidence too."""
+def load(results: Path) -> tuple[list[Served], list[str]]:
+    """What the throughput studies under ``results`` say, evidence too; and a line for each that says it in no way
+    that its kind can read.
+    """
     studies: dict[Path, dict[str, Stored]] = {}
     for path, one in record.everywhere(results).items():
         if one.kind in kinds() and one.pipeline in registry.pipelines():
             stored = Stored(one, path.relative_to(results).as_posix())
             studies.setdefault(path.parent, {})[one.id] = stored
-    found = []
-    for stored in studies.values():
+    found, problems = [], []
+    for folder, stored in studies.items():
         records = [each.record for each in stored.values()]
         for kind in dict.fromkeys(one.kind for one in records):
-            for figure in kinds()[kind].figures([one for one in records if one.kind == kind]):
-                found.append(Served(figure, tuple(stored[one.id] for one in figure.records)))
-    return found
+            try:
+                figures = kinds()[kind].figures([one for one in records if one.kind == kind])
+            except ODD as error:
+                problems.append(f"{folder}: {kind}: its records cannot be read: {type(error).__name__}: {error}")
+                continue
+            found += [Served(figure, tuple(stored[one.id] for one in figure.records)) for figure in figures]
+    return found, problems
 
 
 def answers(claim: Claim, served: Sequence[Served]) -> list[Served]:

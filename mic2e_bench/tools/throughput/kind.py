@@ -64,6 +64,10 @@ class Figure:
     remark: str = ""
 
 
+# what a kind raises of runs that are not as it writes them
+ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of throughput study.

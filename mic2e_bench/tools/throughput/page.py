@@ -15,12 +15,11 @@ from mic2e_bench.files import write_whole
 from mic2e_bench.plan.settings import resolve, show
 from mic2e_bench.report import figures, made_from, markup
 from mic2e_bench.tools.throughput import plots, record
-from mic2e_bench.tools.throughput.kind import kinds
+from mic2e_bench.tools.throughput.kind import ODD, kinds
 from mic2e_bench.tools.throughput.record import ThroughputRecord
 
 BY, PAGE = "mic2e-bench throughput", "report.html"
 STAND_INS = ("bundled", "random")
-ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError)  # of runs that nobody here wrote
 
 
 def write(study: str, records: Sequence[ThroughputRecord], results: Path) -> Path:

@@ -17,6 +17,7 @@ from mic2e_bench.report.draw import COLOURS, MARKERS
 from mic2e_bench.tools.throughput import batches_told, life_told, percentiles
 from mic2e_bench.tools.throughput.pool import told
 from mic2e_bench.tools.throughput.record import ThroughputRecord
+from mic2e_bench.tools.throughput.requests import of_columns
 
 WIDTH, HEIGHT = 11.0, 3.4  # inches
 BELOW = {"loc": "outside lower left", "ncols": 6, "frameon": False, "fontsize": 8}  # of a legend
@@ -126,11 +127,32 @@ def models(records: Sequence[ThroughputRecord]) -> Drawn:
     yield "latency of requests whose model was loaded and of those that had to load it, and the memory held", figure
 
 
+def peers(records: Sequence[ThroughputRecord]) -> Drawn:
+    """What each call took by the server's own clock and by that of who asked, run by run, ours and theirs."""
+    for one in records:
+        with figures.sheet(WIDTH, HEIGHT, columns=2) as (figure, panels):
+            for axes, name in zip(panels, ("service", "latency"), strict=True):
+                for index, (side, aside) in enumerate({"ours": -0.15, "theirs": 0.15}.items()):
+                    mine = [run for run in one.runs if run["side"] == side]
+                    calls = [(run["run"] + 1 + aside, call) for run in mine for call in of_columns(run["answers"])]
+                    took = [getattr(call, f"{name}_s") for _, call in calls]
+                    looks = {"ls": "", "marker": MARKERS[index], "color": COLOURS[index], "label": side}
+                    axes.plot([place for place, _ in calls], took, **looks)
+                axes.set_title(f"{name} in s", loc="left", fontsize=10)
+                axes.set_xlabel("runs")
+                axes.set_xticks(sorted({run["run"] + 1 for run in one.runs}))
+                axes.set_ylim(0, 1.1 * axes.dataLim.ymax)
+            panels[1].legend(frameon=False)
+            _title(figure, one, f"each call, ours and that of the server at {one.asked['url']}")
+        yield "service time and latency of each call of ours and of the other server, run by run", figure
+
+
 KINDS: Mapping[str, Callable[[Sequence[ThroughputRecord]], Drawn]] = {
     "throughput": batches,
     "life": lives,
     "models": models,
     "pool": pools,
+    "peer": peers,
 }
 
 

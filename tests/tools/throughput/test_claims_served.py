@@ -33,7 +33,7 @@ def put(results, value, ci95, device="cpu", study="any", disturbed=()):
 
 def judged(results):
     claim = next(one for one in claims_file.load() if one.of == "scaling" and one.pipeline.name == "z-image-turbo")
-    return judge.judge(claim, [], served.load(results))
+    return judge.judge(claim, [], served.load(results)[0])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,16 @@ def test_what_was_disturbed_has_no_verdict(tmp_path):
 
 def test_without_a_study_the_cell_says_so(tmp_path):
     assert judged(tmp_path).why == "no throughput study of z-image-turbo says it"
+
+
+def test_runs_that_nobody_here_wrote_are_named_and_the_others_count(tmp_path, capsys):
+    put(tmp_path, 1.0, [0.99, 1.03], "cuda", study="fine")
+    put(tmp_path, 2.0, None, "cuda", study="odd")
+    (path,) = (tmp_path / "odd" / "throughput").glob("*.json")
+    record.write(tmp_path, {**record.read(path).raw, "runs": [{}]})
+    assert judged(tmp_path).verdict == "holds"
+    publish.make(tmp_path)
+    assert "odd/throughput: made-up: its records cannot be read: KeyError: 'scaling'" in capsys.readouterr().err
 
 
 def test_the_tables_link_to_the_record(tmp_path):

@@ -246,7 +246,7 @@ def test_without_an_address_it_is_this_machine(tmp_path):
 
 
 def test_without_the_extra_one_line(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "httpx", None)
+    monkeypatch.setitem(__import__("sys").modules, "aiohttp", None)
     with pytest.raises(BadInput, match=r"pip install '.\[throughput\]'"):
         http.Http("http://127.0.0.1:1", 1)
 

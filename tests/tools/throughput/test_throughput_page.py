@@ -46,6 +46,15 @@ def pool_runs():
                 yield {**row, "p50_s": 0.1, "p95_s": 0.2 + load, "p99_s": 0.4 + load}
 
 
+def peer_runs():
+    for number in range(2):
+        for side in ("ours", "theirs"):
+            call = {"index": 0, "intended_s": 0.0, "sent_s": 0.0, "ended_s": 0.3, "service_s": 0.2, "status": "ok"}
+            answers = {name: [value] for name, value in call.items()}
+            yield {"side": side, "run": number, "answers": answers, "took_s": 0.3}
+
+
+PEER = {"runs": list(peer_runs()), "server": {}, "unequal": [], "pictures": {}}
 KINDS = {
     "throughput": [({"max_latency_s": 1.0}, {"runs": list(batch_runs())})],
     "life": [
@@ -53,6 +62,7 @@ KINDS = {
         ({"restart_after": 10}, {"runs": [life_run([0, 10, 20, 30])]}),
     ],
     "models": [({"keep": "all"}, {"runs": [model_run()]}), ({"keep": 1}, {"runs": [model_run()]})],
+    "peer": [({"server": "endpoint", "url": "http://127.0.0.1:1"}, PEER)],
     "pool": [({"simulated": True}, {"runs": list(pool_runs()), "simulated": True})],
 }
 

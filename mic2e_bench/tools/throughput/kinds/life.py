@@ -21,8 +21,9 @@ from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run import failures
 from mic2e_bench.tools.throughput import life_told, read
 from mic2e_bench.tools.throughput.kind import Figure, Job, Kind, Point
+from mic2e_bench.tools.throughput.pipeline import in_force
 from mic2e_bench.tools.throughput.record import ThroughputRecord
-from mic2e_bench.tools.throughput.serving import Server, fresh_server, in_force, without_warm_up
+from mic2e_bench.tools.throughput.serving import Server, fresh_server, without_warm_up
 from mic2e_bench.units import whole
 
 DEFAULTS = {"calls": 200, "restart_after": [1, 10, 100, "never"], "cold": 3}

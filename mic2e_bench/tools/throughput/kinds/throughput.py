@@ -25,8 +25,9 @@ from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run import failures, outcomes
 from mic2e_bench.tools.throughput import batches_told, pictures, read
 from mic2e_bench.tools.throughput.kind import Job, Kind, Point
+from mic2e_bench.tools.throughput.pipeline import in_force
 from mic2e_bench.tools.throughput.record import ThroughputRecord
-from mic2e_bench.tools.throughput.serving import Server, first_free, in_force, with_share
+from mic2e_bench.tools.throughput.serving import Server, first_free, with_share
 from mic2e_bench.units import whole
 
 DEFAULTS = {"batches": [1, 2, 4, 8], "in_flight": [1, 2], "calls": 20, "runs": 6, "max_latency": None}

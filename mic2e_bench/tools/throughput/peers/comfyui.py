@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from mic2e_bench.errors import BadInput
 from mic2e_bench.tools.throughput.peers import workflow as flow
-from mic2e_bench.tools.throughput.peers.http import MOST_BYTES, Http, PeerError, json_object, package
+from mic2e_bench.tools.throughput.peers.http import Http, PeerError, form
+from mic2e_bench.tools.throughput.peers.messages import Call, Messages
 from mic2e_bench.tools.throughput.peers.weights import KEY
 from mic2e_bench.tools.throughput.peers.work import PICTURES
 from mic2e_bench.tools.throughput.peers.workflow import Workflow
 
 FOLDER = "mic2e-bench"  # of the server's input folder, for what is uploaded
 FREED_S = 1.0
-ENDS = ("execution_error", "execution_interrupted")
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,6 @@ class Made:
     previews: int = 0
 
 
-@dataclass
-class _Call:
-    """A call that is under way, as the messages tell."""
-
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    failed: str = ""
-    cached: list[str] = field(default_factory=list)
-
-
 class ComfyUI:
     """A connection to a server; ``open`` before anything else, ``close`` at the end. Raises ``PeerError``."""
 
@@ -50,11 +40,8 @@ class ComfyUI:
 
     def __init__(self, url: str, workflow: Workflow, timeout_s: float) -> None:
         self.url, self.workflow, self.timeout_s = url, workflow, timeout_s
-        self.http, self.client_id = Http(url, timeout_s), uuid.uuid4().hex
-        self.calls: dict[str, _Call] = {}
-        self.closed, self.previews, self.number = "", 0, 0
-        self.socket: Any = None
-        self.reader: asyncio.Task | None = None
+        self.http, self.client_id, self.number = Http(url, timeout_s), uuid.uuid4().hex, 0
+        self.messages = Messages(self.http, self.client_id)
 
     async def open(self) -> dict[str, Any]:
         """Look at the server before anything is sent to it; returns what it says of itself.
@@ -68,7 +55,7 @@ class ComfyUI:
         flow.check(self.workflow, await self.http.json("GET", "/object_info"), self.url)
         queue = await self.http.json("GET", "/queue")
         waiting = sum(len(queue[key]) for key in ("queue_running", "queue_pending") if isinstance(queue.get(key), list))
-        await self._listen()
+        await self.messages.open()
         known = ("comfyui_version", "pytorch_version", "python_version", "os", "ram_total", "argv")
         weights = {name: await self._origin(folder, name) for folder, name in self.workflow.weights()}
         server = {"system": {key: system.get(key) for key in known}, "devices": devices[:8], "queued": waiting}
@@ -82,52 +69,6 @@ class ComfyUI:
         except PeerError:
             return ""
         return str(found.get(KEY, ""))[:1000]
-
-    async def _listen(self) -> None:
-        websockets = package("websockets")
-        parts = urlsplit(self.url)
-        scheme = "wss" if parts.scheme == "https" else "ws"
-        place = f"{scheme}://{parts.netloc}{parts.path}/ws?{urlencode({'clientId': self.client_id})}"
-        try:
-            self.socket = await websockets.connect(
-                place, open_timeout=min(self.timeout_s, 10), max_size=MOST_BYTES, proxy=None, ping_interval=None
-            )
-        except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
-            raise PeerError(f"{self.url}/ws does not open: {error or type(error).__name__}") from None
-        self.reader = asyncio.ensure_future(self._read(websockets.exceptions.ConnectionClosed))
-
-    async def _read(self, is_closed: type[Exception]) -> None:
-        """Take in what the server says, until it says no more."""
-        try:
-            while True:
-                message = await self.socket.recv()
-                if isinstance(message, bytes):
-                    self.previews += 1
-                else:
-                    self._take(json_object(message, f"{self.url}/ws"))
-        except is_closed as error:
-            self.closed = f"{self.url}/ws was closed by the server in the middle: {error}"
-        except PeerError as error:
-            self.closed = str(error)
-        finally:
-            for call in self.calls.values():
-                call.failed = call.failed or self.closed
-                call.done.set()
-
-    def _take(self, message: Mapping[str, Any]) -> None:
-        data = message.get("data")
-        call = self.calls.get(str(data.get("prompt_id"))) if isinstance(data, dict) else None
-        if call is None:
-            return
-        kind, nodes = message.get("type"), data.get("nodes")
-        if kind == "execution_cached" and isinstance(nodes, list):
-            call.cached = [str(node) for node in nodes]
-        elif kind in ENDS:
-            said = data.get("exception_message", "")
-            call.failed = f"{self.url}: node {data.get('node_id')} ({data.get('node_type')}): {kind}: {said}"
-            call.done.set()
-        elif kind == "executing" and data.get("node") is None:
-            call.done.set()
 
     async def call(self, values: Mapping[str, Any]) -> Made:
         """Do this work once, with nothing of an earlier call. Raises ``PeerError``."""
@@ -148,19 +89,15 @@ class ComfyUI:
         return await self._run(self.workflow.filled(given))
 
     async def _upload(self, content: bytes, name: str) -> str:
-        form = {"overwrite": "true", "type": "input", "subfolder": FOLDER}
-        files = {"image": (name, content, "image/png")}
-        said = await self.http.json("POST", "/upload/image", data=form, files=files)
+        fields = {"overwrite": "true", "type": "input", "subfolder": FOLDER}
+        said = await self.http.json("POST", "/upload/image", data=form(fields, {"image": (name, content)}))
         if not isinstance(said.get("name"), str):
             raise PeerError(f"{self.url}/upload/image does not say what it stored: {said}")
         return f"{said['subfolder']}/{said['name']}" if said.get("subfolder") else said["name"]
 
     async def _run(self, nodes: flow.Nodes) -> Made:
-        if self.closed:
-            raise PeerError(self.closed)
-        id, call, before = str(uuid.uuid4()), _Call(), self.previews
-        self.calls[id] = call  # before it is sent: it may be done before the answer is read
-        try:
+        id = str(uuid.uuid4())
+        with self.messages.call(id) as call:  # before it is sent: it may be done before the answer is read
             extra = {"preview_method": "none"}
             asked = {"prompt": nodes, "client_id": self.client_id, "prompt_id": id, "extra_data": extra}
             said = await self.http.json("POST", "/prompt", json=asked)
@@ -175,11 +112,9 @@ class ComfyUI:
                 raise PeerError(f"{self.url}: the work was not done within {self.timeout_s:g} s") from None
             if call.failed:
                 raise PeerError(call.failed)
-            return await self._made(id, call, self.previews - before)
-        finally:
-            del self.calls[id]
+            return await self._made(id, call)
 
-    async def _made(self, id: str, call: _Call, previews: int) -> Made:
+    async def _made(self, id: str, call: Call) -> Made:
         place = f"/history/{id}"
         entry = (await self.http.json("GET", place)).get(id)
         try:
@@ -192,7 +127,7 @@ class ComfyUI:
         if not 0 <= service_s < 1e6:
             raise PeerError(f"{self.url}{place}: {service_s} s from start to success cannot be")
         content = await self.http.fetch("GET", f"/view?{query}")
-        return Made(content, service_s, tuple(call.cached), previews)
+        return Made(content, service_s, call.cached, call.previews)
 
     async def forget(self) -> None:
         """Have it drop its models and all that it keeps of earlier calls: the next call loads anew."""
@@ -205,12 +140,7 @@ class ComfyUI:
         return [f"{id} {self.workflow.nodes[id]['class_type']}" for id in left_out]
 
     async def close(self) -> None:
-        if self.reader:
-            self.reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.reader
-        if self.socket:
-            await self.socket.close()
+        await self.messages.close()
         await self.http.close()
 
 

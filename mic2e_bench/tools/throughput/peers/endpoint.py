@@ -11,7 +11,7 @@ from typing import Any
 
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.tools.throughput.peers.comfyui import Made
-from mic2e_bench.tools.throughput.peers.http import Http, PeerError, json_object
+from mic2e_bench.tools.throughput.peers.http import Http, PeerError, form, json_object
 from mic2e_bench.tools.throughput.peers.work import NAMES, PICTURES
 
 SENDS = ("json", "multipart")
@@ -78,11 +78,9 @@ class Endpoint:
         given = {field: (name, values[name]) for name, field in self.form.fields.items() if name in values}
         if self.form.send == "json":
             return {"json": {**self.form.constant, **{field: self._text(*one) for field, one in given.items()}}}
-        files = {
-            field: (f"{name}.png", value, "image/png") for field, (name, value) in given.items() if name in PICTURES
-        }
-        plain = {field: str(value) for field, (name, value) in given.items() if name not in PICTURES}
-        return {"data": {**{key: str(value) for key, value in self.form.constant.items()}, **plain}, "files": files}
+        files = {field: (f"{name}.png", value) for field, (name, value) in given.items() if name in PICTURES}
+        plain = {field: value for field, (name, value) in given.items() if name not in PICTURES}
+        return {"data": form({**self.form.constant, **plain}, files)}
 
     def _text(self, name: str, value: Any) -> Any:
         if name not in PICTURES:

@@ -5,10 +5,10 @@ Nothing is sent through a proxy, and what comes back is data. What goes wrong is
 
 from __future__ import annotations
 
-import asyncio
 import io
 import ipaddress
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -66,55 +66,67 @@ def is_loopback(url: str) -> bool:
 
 
 class Http:
-    """A client of one server; ``timeout_s`` is for a whole exchange."""
+    """A client of one server, opened by its first use; ``timeout_s`` is for a whole exchange."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        httpx = package("httpx")
-        self.url, self.timeout_s, self.httpx = url, timeout_s, httpx
-        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
-        # however many wait for a slow server, each has its own connection: a pool's queue would hide theirs
-        open_ends = httpx.Limits(
-            max_connections=None, max_keepalive_connections=4
-        )  # it looks through all, twice a request
-        # certificates take a third of a second to read, and plain HTTP has none
-        verify = url.startswith("https:")
-        self.client = httpx.AsyncClient(
-            timeout=timeout, follow_redirects=False, trust_env=False, verify=verify, limits=open_ends
-        )
+        self.url, self.timeout_s, self.aiohttp = url, timeout_s, package("aiohttp")
+        self._session: Any = None
+
+    @property
+    def session(self) -> Any:
+        """aiohttp's session, which belongs to the loop that it is first used in."""
+        if self._session is None:
+            timeout = self.aiohttp.ClientTimeout(total=self.timeout_s, connect=min(CONNECT_S, self.timeout_s))
+            # however many wait for a slow server, each has its own connection: a pool's queue would hide theirs
+            open_ends = self.aiohttp.TCPConnector(limit=0)
+            self._session = self.aiohttp.ClientSession(
+                connector=open_ends, timeout=timeout, cookie_jar=self.aiohttp.DummyCookieJar(), trust_env=False
+            )
+        return self._session
 
     async def close(self) -> None:
-        await self.client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def fetch(self, method: str, path: str, **arguments: Any) -> bytes:
         """The body of an answer that is a success. Raises ``PeerError``."""
         place = f"{self.url}{path}"
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await self._fetch(method, place, arguments)
-        except (TimeoutError, self.httpx.TimeoutException):
+            return await self._fetch(method, place, arguments)
+        except TimeoutError:
             raise PeerError(f"{place}: no answer within {self.timeout_s:g} s") from None
-        except (self.httpx.HTTPError, self.httpx.InvalidURL, OSError) as error:
+        except (self.aiohttp.ClientError, OSError) as error:
             said = str(error) or type(error).__name__
             raise PeerError(f"{place} does not answer: {said}. Is the server running there?") from None
 
     async def _fetch(self, method: str, place: str, arguments: dict[str, Any]) -> bytes:
-        async with self.client.stream(method, place, **arguments) as response:
-            if response.is_redirect:
+        async with self.session.request(method, place, allow_redirects=False, **arguments) as response:
+            if 300 <= response.status < 400:
                 target = response.headers.get("location", "nowhere")[:200]
                 raise PeerError(f"{place} sends elsewhere ({target}), which is not followed: give that address as url")
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MOST_BYTES:
                     raise PeerError(f"{place}: the answer is larger than {MOST_BYTES >> 20} MiB")
-            if not response.is_success:
+            if response.status >= 400:
                 said = bytes(body[:400]).decode(errors="replace")
-                raise PeerError(f"{place} answers {response.status_code}: {said}")
+                raise PeerError(f"{place} answers {response.status}: {said}")
             return bytes(body)
 
     async def json(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """The JSON object of an answer. Raises ``PeerError``."""
         return json_object(await self.fetch(method, path, **arguments), f"{self.url}{path}")
+
+
+def form(fields: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]) -> Any:
+    """What a multipart body is sent from: plain fields, and pictures in PNG with the names of their files."""
+    data = package("aiohttp").FormData(default_to_multipart=True)
+    for field, value in fields.items():
+        data.add_field(field, str(value))
+    for field, (name, content) in files.items():
+        data.add_field(field, content, filename=name, content_type="image/png")
+    return data
 
 
 def json_object(body: bytes | str, where: str) -> dict[str, Any]:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from mic2e_bench.plan.trial import Trial
 from mic2e_bench.run import failures, forkserver
-from mic2e_bench.tools.throughput import serving
+from mic2e_bench.tools.throughput.pipeline import Pipeline
 from mic2e_bench.tools.throughput.requests import Answer, Request, Send
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from mic2e_bench.tools.throughput.serving import Server
 
-def sender(server: serving.Server, clock: Callable[[], float]) -> Send:
+
+def sender(server: Server, clock: Callable[[], float]) -> Send:
     """Requests to a server of ours, one at a time; those that come meanwhile wait here: it is part of their latency."""
     free = asyncio.Lock()
 
@@ -64,7 +66,7 @@ def _look(trial: Trial, seed: int, pipe: Connection) -> None:
     from mic2e_bench.run import preload  # noqa: F401 (spawned, it is imported as the server does)
 
     try:
-        pipeline = serving.Pipeline(trial)
+        pipeline = Pipeline(trial)
         pipeline.call(seed)
         found = {"picture": png(pipeline.build.latest[0]), **_facts(pipeline.build), **_inputs(pipeline)}
         if pipeline.item.image is not None and _with_mean(pipeline.build.pipe):
@@ -75,7 +77,7 @@ def _look(trial: Trial, seed: int, pipe: Connection) -> None:
         pipe.send({"failed": (failures.classify(error), failures.describe(error))})
 
 
-def _inputs(pipeline: serving.Pipeline) -> dict[str, Any]:
+def _inputs(pipeline: Pipeline) -> dict[str, Any]:
     """The pictures of the input at the size that the model works at."""
     from mic2e_bench.catalog.models.calling import to_model_size
 

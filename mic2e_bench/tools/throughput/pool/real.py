@@ -16,11 +16,12 @@ from mic2e_bench.run import failures
 from mic2e_bench.tools import cluster
 from mic2e_bench.tools.throughput import arrivals, generator
 from mic2e_bench.tools.throughput.kind import Job
+from mic2e_bench.tools.throughput.pipeline import in_force
 from mic2e_bench.tools.throughput.pool.policies import POLICIES
 from mic2e_bench.tools.throughput.pool.pool import Pool
 from mic2e_bench.tools.throughput.pool.workers import Actor, RayWorker
 from mic2e_bench.tools.throughput.requests import Answer, Request
-from mic2e_bench.tools.throughput.serving import in_force, with_share
+from mic2e_bench.tools.throughput.serving import with_share
 
 KEPT = ("intended_s", "sent_s", "ended_s", "service_s")  # of every answer
 CLOSED = "first_free"  # of so many clients as workers each finds one free, whatever the policy

@@ -24,9 +24,9 @@ class Actor:
         """Build the pipeline and warm it up: how long that took, and what this process sees."""
         try:
             from mic2e_bench.run import preload  # noqa: F401 (the imports that the fork server makes)
-            from mic2e_bench.tools.throughput import serving
+            from mic2e_bench.tools.throughput.pipeline import Pipeline
 
-            self.pipeline = serving.Pipeline(self.trial)
+            self.pipeline = Pipeline(self.trial)
             warmup_s = self.pipeline.warm_up()
         except Exception as error:
             return _failed(error)
