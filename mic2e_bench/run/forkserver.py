@@ -93,7 +93,7 @@ def _started(policy: str = "default", is_fresh: bool = False, **arguments: Any) 
     made_by = multiprocessing.get_context("spawn") if is_fresh or not wait_policy.is_own(policy) else context()
     for _ in range(2):
         process = made_by.Process(**arguments)
-        # a spawned child inherits what this process ignores; a server is waited for, and Ctrl-C ends that
+        # a spawned child inherits what this process blocks; a server is waited for, and Ctrl-C ends that
         spawned = made_by.get_start_method() == "spawn"
         quiet = surroundings.without_interrupts() if spawned else contextlib.nullcontext()
         dead = contextlib.suppress(EOFError, ConnectionError)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 # Ctrl-C ends the import without a word; once it is done, the fork server ignores Ctrl-C
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 # tqdm's own lock is a semaphore, which a child that is killed would leave behind
 tqdm.set_lock(threading.RLock())

@@ -3,9 +3,12 @@
 import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from pathlib import Path
 
 import helpers
 import pytest
@@ -114,3 +117,27 @@ def test_a_user_without_a_name_and_a_home(monkeypatch):
 def test_a_machine_keeps_its_name_in_every_container(others, name):
     assert environment.host({"host": "new", "boot": "b"}, others) == name
     assert environment.host({"host": "new", "boot": None}, [{"host": "old", "boot": None}]) == "new"
+
+
+def is_deaf(pid):
+    """Whether a process blocks SIGINT."""
+    line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("SigBlk"))
+    return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
+@pytest.mark.parametrize("by_another_thread", [False, True])
+def test_an_interrupt_while_a_process_starts_is_answered_when_it_has_started(by_another_thread):
+    """To ignore it would lose it: a run whose first process was just starting went on to its end."""
+    done, over = [], threading.Event()
+    waiting = threading.Thread(target=over.wait) if by_another_thread else None
+    if waiting:
+        waiting.start()  # it does not block the signal, and takes it
+    with pytest.raises(KeyboardInterrupt), surroundings.without_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        with subprocess.Popen(["sleep", "60"]) as child:
+            done.append(is_deaf(child.pid))
+            child.kill()
+    assert done == [True] and not is_deaf(os.getpid())
+    over.set()
+    with surroundings.without_interrupts():
+        pass  # and is answered once

@@ -106,9 +106,9 @@ METHODS = ("call", "be", "warm_up", "receipts", "pictures")
 
 def _serve(trial: Trial, others: list[Trial], pipe: Connection) -> None:
     """The child: load, warm up, answer until the parent hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     from mic2e_bench.run import preload  # noqa: F401 (forked, it is there; spawned, it is imported as the server does)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     try:
         pipeline = Pipeline(trial, others)
         pipe.send({"load_s": pipeline.load_s, "warmup_s": pipeline.warm_up()})

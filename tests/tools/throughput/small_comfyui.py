@@ -4,6 +4,7 @@
 """
 
 import base64
+import gzip
 import hashlib
 import http.server
 import io
@@ -111,6 +112,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.give(b"<html>\x1b[31mhello</html>")
         elif small.fault == "huge":
             self.flood()
+        elif small.fault == "packed":
+            self.give(gzip.compress(bytes(16 << 20)), headers={"Content-Encoding": "gzip"})
+        elif small.fault == "cut":
+            self.give(b"", headers={"Connection": "close"}, length=99)
         else:
             name = "on_" + parts.path.strip("/").partition("/")[0]
             getattr(self, name, self.on_nothing)(query, body, parts.path.rpartition("/")[2])
@@ -169,11 +174,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def say(self, value):
         self.give(json.dumps(value).encode())
 
-    def give(self, body, status=200, headers=()):
+    def give(self, body, status=200, headers=(), length=None):
         self.send_response(status)
         for key, value in dict(headers).items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 

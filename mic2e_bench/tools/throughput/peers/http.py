@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -96,7 +97,8 @@ class Http:
         except TimeoutError:
             raise PeerError(f"{place}: no answer within {self.timeout_s:g} s") from None
         except (self.aiohttp.ClientError, OSError) as error:
-            said = str(error) or type(error).__name__
+            number = getattr(error, "errno", None) or 0
+            said = os.strerror(number) if number > 0 else str(error) or type(error).__name__
             raise PeerError(f"{place} does not answer: {said}. Is the server running there?") from None
 
     async def _fetch(self, method: str, place: str, arguments: dict[str, Any]) -> bytes:
