@@ -16,7 +16,7 @@ ORIGINAL = {"steps": 20, "resolution": 512, "guidance": 2.5, "precision": "fp32"
 def put(results, settings, *, seconds=(1.0, 1.0, 1.0), status="ok", reason="", label="x", study="any", **parts):
     """A record of these settings in the folder; labels and studies are what they like."""
     given = {"pipeline": parts.pop("pipeline", "objectclear"), "model": parts.pop("model", "bundled")}
-    given |= {"study": study, "baseline": {"device": "cpu", **settings}, "metrics": []}
+    given |= {"study": study, "baseline": {"device": "cpu", **settings}, "metrics": [], "inputs": {"limit": 1}}
     trial = params.resolve_study(given).baseline
     trial = replace(trial, label=label, settings={**trial.settings, **settings})
     here = {**environment.here("cpu"), "device": "a CPU", **parts.pop("environment", {})}

@@ -233,12 +233,12 @@ def test_a_failure_in_a_build_of_many(fault, tmp_path, monkeypatch):
     [
         ("raise", "error", "ArithmeticError: on the second round"),
         ("abort", "error", "the process was ended by SIGABRT in stage: round 2"),
-        ("hang", "timeout", "longer than 12 s, in stage: round 2"),
+        ("hang", "timeout", "longer than 8 s, in stage: round 2"),
     ],
 )
 def test_a_failure_in_a_round_costs_its_trial_only(fault, status, reason, tmp_path, monkeypatch):
     watch(monkeypatch, tmp_path / "calls", fault)
-    helpers.run(study(protocol={**TURNS, "timeout_s": 12 if fault == "hang" else 200}), tmp_path)
+    helpers.run(study(protocol={**TURNS, "timeout_s": 8 if fault == "hang" else 200}), tmp_path)
     records = on_disk(tmp_path)
     broken = records["steps=2, precision=bf16"]
     assert broken["status"] == status and broken["reason"].startswith(reason)
