@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import helpers
@@ -129,14 +130,17 @@ def is_deaf(pid):
 def test_an_interrupt_while_a_process_starts_is_answered_when_it_has_started(by_another_thread):
     """To ignore it would lose it: a run whose first process was just starting went on to its end."""
     done, over = [], threading.Event()
-    waiting = threading.Thread(target=over.wait) if by_another_thread else None
+    waiting = threading.Thread(target=over.wait, daemon=True) if by_another_thread else None
     if waiting:
         waiting.start()  # it does not block the signal, and takes it
-    with pytest.raises(KeyboardInterrupt), surroundings.without_interrupts():
-        os.kill(os.getpid(), signal.SIGINT)
-        with subprocess.Popen(["sleep", "60"]) as child:
-            done.append(is_deaf(child.pid))
-            child.kill()
+    with pytest.raises(KeyboardInterrupt):
+        with surroundings.without_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            with subprocess.Popen(["sleep", "60"]) as child:
+                done.append(is_deaf(child.pid))
+                child.kill()
+        for _ in range(3000):  # another thread, which the kernel may have chosen, has to be awake first
+            time.sleep(0.01)
     assert done == [True] and not is_deaf(os.getpid())
     over.set()
     with surroundings.without_interrupts():
