@@ -249,14 +249,14 @@ def test_rounds_do_not_begin_without_time_for_all(running, tmp_path):
 
 
 def test_the_command_ends_in_time(tmp_path):
-    """Ten minutes of work, 25 s for everything: import of the libraries, measuring, table."""
+    """Ten minutes of work, 40 s for everything: import of the libraries, measuring, table."""
     content = tiny(vary={"steps": list(range(1, 40))}, protocol={"warmup": 0, "repeats": 100, "seeds": [42]})
     path = helpers.file(tmp_path / "study.yaml", content)
-    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path), "--budget", "25s"]
+    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path), "--budget", "40s"]
     begin = time.monotonic()
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert time.monotonic() - begin < 27
+    assert time.monotonic() - begin < 42
     assert ended.returncode == 0, ended.stderr
     last = ended.stdout.splitlines()[-1]
-    assert last.startswith("budget of 25 s used up: ") and " of 39 trials are measured; " in last
+    assert last.startswith("budget of 40 s used up: ") and " of 39 trials are measured; " in last
     assert helpers.whole(tmp_path) if (tmp_path / "tiny").exists() else True
