@@ -8,6 +8,8 @@ all keys, and the values of ``TEXTS`` even where they look like numbers: a pictu
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import json
 import re
 from typing import Any, ClassVar
@@ -158,6 +160,13 @@ def _problem(what: str, place: Any) -> ConstructorError | ComposerError:
 
 def yaml_values(text: str) -> list[Any]:
     """The documents of a YAML text, ``None`` for an empty one. Raises ``yaml.YAMLError`` with what is wrong."""
+    return copy.deepcopy(_read(text))
+
+
+@functools.lru_cache(
+    maxsize=64
+)  # the claims take a quarter of a second, and a page of several studies reads them again
+def _read(text: str) -> list[Any]:
     reader, found = _Reader(text), []
     while reader.check_node():
         if len(found) == MOST_DOCUMENTS:
