@@ -163,9 +163,8 @@ def yaml_values(text: str) -> list[Any]:
     return copy.deepcopy(_read(text))
 
 
-@functools.lru_cache(
-    maxsize=64
-)  # the claims take a quarter of a second, and a page of several studies reads them again
+# a page of several studies reads the same files again and again, and the claims take a quarter of a second each time
+@functools.lru_cache(maxsize=64)
 def _read(text: str) -> list[Any]:
     reader, found = _Reader(text), []
     while reader.check_node():
