@@ -168,3 +168,10 @@ def test_no_count(text):
 def test_a_key_that_is_unknown_is_said_where_it_is_empty_too(key, tmp_path, capsys):
     path = helpers.file(tmp_path / "p.yaml", {**helpers.tiny(), key: None})
     assert f"unknown key '{key}'" in helpers.refusal(capsys, "plan", path)
+
+
+def test_what_a_text_says_belongs_to_who_reads_it():
+    """A text is parsed once; what one reader changes, the next does not see."""
+    (first,) = documents.yaml_values("vary: {steps: [1]}")
+    first["vary"]["steps"].append(2)
+    assert documents.yaml_values("vary: {steps: [1]}") == [{"vary": {"steps": [1]}}]
