@@ -22,8 +22,9 @@ class Served:
 
 
 def load(results: Path) -> tuple[list[Served], list[str]]:
-    """What the throughput studies under ``results`` say, evidence too; and a line for each that says it in no way
-    that its kind can read.
+    """What the throughput studies under ``results`` say, evidence too; and a line for each that cannot be read.
+
+    That is one whose runs are not as its kind writes them.
     """
     studies: dict[Path, dict[str, Stored]] = {}
     for path, one in record.everywhere(results).items():
