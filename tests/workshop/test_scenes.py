@@ -125,7 +125,7 @@ def test_bundled_inputs_are_complete():
     stored = yaml.safe_load((FOLDER / "prompts.yaml").read_text())
     assert set(stored) == {*SCENES, *PHOTOS}
     for name, entry in stored.items():
-        image, mask = (read(FOLDER / f"{name}{s}.png") for s in ("", ".mask"))
+        image, mask = read(FOLDER / f"{name}.{'jpg' if name in PHOTOS else 'png'}"), read(FOLDER / f"{name}.mask.png")
         assert image.shape == (*mask.shape, 3)
         assert set(np.unique(mask)) == {0, 255}
         assert set(entry) == {"kind", "prompt", "caption", "text", "points", "box"}
