@@ -25,18 +25,19 @@ PAGE, EVIDENCE = Path("docs/toggles.md"), Path("results/evidence")
 HEADER = ("setting", "instead of", "measured on", "speed", "peak memory, GiB", "what follows for time")
 INTRO = """# What each toggle does, and when it helps
 
-`python -m mic2e_bench.workshop.toggles_page` writes this page: the words are the catalog's (`mic2e-bench list toggles`), the
-figures are those of the records under [results/evidence](../results/evidence/README.md). Each setting links to its
-record. After `make demo` or studies of your own, `mic2e-bench list toggles` adds what *your* records measured of quality.
+`python -m mic2e_bench.workshop.toggles_page` writes this page. The words are the catalog's
+(`mic2e-bench list toggles`), the figures those of the records under
+[results/evidence](../results/evidence/README.md). Each setting links to its record. After `make demo` or studies of
+your own, `mic2e-bench list toggles` adds what *your* records measured of quality.
 
 How to read the tables:
 
-- A row compares two records of one study that differ in this setting alone. Speed: the seconds of an image without it,
-  over those with it. Above 1 is faster.
-- A ratio without an interval concludes nothing: [why](measuring.md#what-our-intervals-mean). It is a figure of that hour.
-  In brackets stands why it has none.
-- Memory is the peak that a call reserved on a GPU, or the peak resident set of the process on a CPU. On a GPU it repeats
-  exactly, so a difference is one.
+- A row compares two records of one study that differ in this setting alone. Speed: the seconds of an image without
+  it, over those with it. Above 1 is faster.
+- A ratio without an interval concludes nothing: [why](measuring.md#what-our-intervals-mean). It is a figure of that
+  hour. In brackets stands why it has none.
+- Memory is the peak that a call reserved on a GPU, or the peak resident set of the process on a CPU. On a GPU it
+  repeats exactly, so a difference is one.
 - †: other work or the card's limits disturbed one of the two. NOT APPLIED: asked for, and not in force.
 - `random` weights have the published size and paint noise. They say nothing of quality; *pictures* is what the toggle
   is declared to do to them: none, rounding, or real.
@@ -108,8 +109,8 @@ def _line(toggle: Toggle) -> str:
 
 def _said(toggle: Toggle) -> str:
     """What it does, its values, its declared cost in quality and its source, in one paragraph."""
-    about = texts.markdown(toggle.about)
-    return f"{about} *{texts.markdown(toggle.values)}; pictures: {toggle.cost}. Source: {texts.markdown(toggle.source)}.*"
+    about, values, source = map(texts.markdown, (toggle.about, toggle.values, toggle.source))
+    return f"{about} *{values}; pictures: {toggle.cost}. Source: {source}.*"
 
 
 def _row(effect: Effect, root: Path) -> list[str]:
