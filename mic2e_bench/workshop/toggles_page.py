@@ -84,8 +84,8 @@ def _changed(plain: Mapping[str, object], one: Mapping[str, object]) -> list[str
     return [name for name in {**plain, **one} if plain.get(name) != one.get(name)]
 
 
-def page(root: Path = ROOT) -> str:
-    """The whole page, from the catalog and the evidence of this checkout."""
+def page(root: Path) -> str:
+    """The whole page, from the catalog and the evidence of the checkout at ``root``."""
     found: dict[str, list[Effect]] = {}
     for stored in studies(root / EVIDENCE):
         for effect in effects(stored):
@@ -176,7 +176,7 @@ def main() -> int:
     """Write the page."""
     command.parser(__doc__).parse_args()
     path = ROOT / PAGE
-    path.write_text(page(), encoding="utf-8")
+    path.write_text(page(ROOT), encoding="utf-8")
     print(path)
     return 0
 
