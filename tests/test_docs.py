@@ -48,7 +48,7 @@ NOT_RUN = {  # why, by how the line begins
     "mic2e-bench tune": "minutes; tests/tools/test_tune.py runs smaller ones",
     "mic2e-bench throughput": "minutes; tests/tools/throughput runs smaller ones",
     "mic2e-bench mincard": "needs a GPU",
-    "mic2e-bench fit": "5 s each; tests/tools/test_fit.py runs both",
+    "mic2e-bench fit": "some seconds each; tests/tools/test_fit.py runs such",
     "mic2e-bench recommend objectclear-": "needs the records of `make demo` or of the study before it",
     "mic2e-bench export my-study/": "needs a record; the tutorial exports one",
     "mic2e-bench compare": "needs rounds of both sides; the tutorial compares one",
