@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from xml.etree import ElementTree
 
@@ -15,7 +16,8 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.records import record
 from mic2e_bench.report import figures, findings, frame, markup, plots, tables
 from mic2e_bench.report.tabular import Table
-from mic2e_bench.tools.compare import compare, junit
+from mic2e_bench.tools.compare import as_json, compare, junit
+from mic2e_bench.tools.compare import page as compare_page
 from mic2e_bench.tools.compare import text as compare_text
 
 ACTING = [
@@ -70,7 +72,8 @@ def test_what_commands_print_is_text(hostile, capsys):
     for form in ("python", "yaml", "json", "mic2e"):
         code, out, _ = command(capsys, "export", f"{of.name}/{of.trials[1].id}", "--as", form, "--results", results)
         assert code == 0 and is_shown(out)
-    assert is_shown(command(capsys, "compare", results, results)[1])
+    shutil.copytree(results, results.parent / "head")
+    assert is_shown(command(capsys, "compare", results, results.parent / "head")[1])
 
 
 @pytest.mark.parametrize("acting", [each for each in ACTING if each != "\x00"])
@@ -85,8 +88,10 @@ def test_pages_and_tables_are_text(hostile):
     found = findings.read(of, results)
     pages = [tables.main(found).html(), notebook.Bench(of, results).measure().data, tables.main(found).markdown()]
     pages += [markup.render("answer.html", text=ALL), notebook.choice(of.name, str(results)).answer().data]
-    made = compare.compare(results, results)
-    pages += [compare_text.html(made), compare_text.markdown(made)]
+    shutil.copytree(results, results.parent / "head")
+    made = compare.compare(results, results.parent / "head")
+    pages += [compare_page.html(made), compare_text.markdown(made)]
+    assert is_shown(json.dumps(json.loads(as_json.of(made))))
     for page in pages:
         assert is_shown(page)
         str(page).encode()

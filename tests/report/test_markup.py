@@ -14,7 +14,7 @@ from mic2e_bench.records import record
 from mic2e_bench.report import markup
 from mic2e_bench.tools.claims import publish
 from mic2e_bench.tools.compare import compare
-from mic2e_bench.tools.compare import text as compare_text
+from mic2e_bench.tools.compare import page as compare_page
 
 pytest.importorskip("nbformat")
 from mic2e_bench import notebook
@@ -129,7 +129,7 @@ def test_the_comparison(hostile, tmp_path):
         one["id"] = fingerprint(identifying(one["trial"]))
         for side in ("base", "head"):
             store(tmp_path / side, one)
-    assert_is_text(compare_text.html(compare.compare(tmp_path / "base", tmp_path / "head")), 5)
+    assert_is_text(compare_page.html(compare.compare(tmp_path / "base", tmp_path / "head")), 5)
 
 
 def test_the_guides_tables(tmp_path):

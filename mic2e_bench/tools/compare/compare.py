@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
 from mic2e_bench.records.comparable import disturbed
 from mic2e_bench.report import frame
-from mic2e_bench.tools.compare import changes, images, power, thresholds
+from mic2e_bench.tools.compare import changes, images, missing, pictures, power, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing
 from mic2e_bench.tools.compare.images import Values
 from mic2e_bench.tools.compare.match import Matches, Results
+from mic2e_bench.tools.compare.pictures import Changed
 from mic2e_bench.tools.compare.power import Power
 from mic2e_bench.tools.compare.thresholds import RATIOS, Threshold
-from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, STATUS, WORSE, Verdict, judge
+from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, STATUS, WORSE, Verdict, judge, worst_first
 from mic2e_bench.units import digits
 
 MACHINE = ("host", "device", "driver")
+MOST_NAMED = 20  # trials of one side only; all of them are among the verdicts
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All verdicts in the order of the trials. ``remarks`` is what a reader must know beside them, ``lost`` how many
-    trials of the base the head has no record of, ``power`` what so many rounds could find.
+    """All verdicts, the worst first. ``remarks`` is what a reader must know beside them, ``lost`` how many trials of
+    the base the head has no record of, ``power`` what so many rounds could find, ``pictures`` which trials' pictures
+    are not the same, ``host`` where the head was measured.
     """
 
     base: str
@@ -38,6 +42,8 @@ class Comparison:
     lost: int
     stand_ins: str
     power: tuple[Power, ...] = ()
+    pictures: tuple[Changed, ...] = ()
+    host: str = ""
 
     @property
     def failures(self) -> list[Verdict]:
@@ -46,18 +52,28 @@ class Comparison:
     @property
     def open_questions(self) -> list[Verdict]:
         """The gated verdicts that are inconclusive."""
-        return [verdict for verdict in self.verdicts if verdict.gated and verdict.word == INCONCLUSIVE]
+        return [verdict for verdict in self.verdicts if verdict.is_open]
+
+    @property
+    def missing(self) -> list[Verdict]:
+        """One of each trial that one side measured and the other has no record of."""
+        return [verdict for verdict in self.verdicts if verdict.word == MISSING]
 
     def counts(self) -> Counter[str]:
         return Counter(verdict.word for verdict in self.verdicts)
 
 
-def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines: bool = False) -> Comparison:
-    """Compare two folders of records; ``sides``, ``statistics`` and ``verdict`` state the rules.
+def compare(
+    base: Path, head: Path, fail_on: Sequence[str] = (), across_machines: bool = False, allow_missing: bool = False
+) -> Comparison:
+    """Compare two folders of records; ``match``, ``statistics`` and ``verdict`` state the rules.
 
-    Raises ``BadInput`` for folders without records or without a common trial, for a threshold that cannot be read, and
-    for records of different machines unless ``across_machines``.
+    Raises ``BadInput`` for one folder given twice, for folders without records or without a common trial, for a
+    threshold that cannot be read, and for records of different machines unless ``across_machines``. Trials that one
+    side lacks fail the comparison unless ``allow_missing``.
     """
+    if os.path.isdir(base) and os.path.isdir(head) and os.path.samefile(base, head):
+        raise BadInput(f"BASE and HEAD are the same folder, {base}: give the records from before and those from after.")
     one, other = compare_match.read(base), compare_match.read(head)
     matches = compare_match.match(one, other)
     machine = _machine(one, other, across_machines)
@@ -66,13 +82,20 @@ def compare(base: Path, head: Path, fail_on: Sequence[str] = (), across_machines
     pairings = [Pairing(match, one, other, across_machines) for match in matches.matches]
     scored, problems = _scored(pairings, asked)
     verdicts = [verdict for at, pairing in enumerate(pairings) for verdict in _of(pairing, asked, scored.get(at, {}))]
+    verdicts = worst_first([*verdicts, *missing.verdicts(matches, allow_missing)])
     remarks = [*_remarks(one, other, matches, across_machines), *problems]
     shown = [match.head.record for match in matches.matches]
     stand_ins = dict.fromkeys(filter(None, (frame.stand_ins(one.model, frame.backbones(one)) for one in shown)))
     powers = [found for pairing in pairings for found in power.of(pairing, asked)]
+    order = {(one.study, one.label): at for at, one in reversed(list(enumerate(verdicts)))}
+    changed = sorted(
+        (each for pairing in pairings for each in pictures.of(pairing)),
+        key=lambda one: order.get((one.study, one.label), len(order)),
+    )
+    host = str(other.trials[0].record.environment.get("host") or "")
     return Comparison(
         str(base), str(head), machine, tuple(verdicts), tuple(remarks), len(matches.gone), "; ".join(stand_ins),
-        tuple(powers),
+        tuple(powers), tuple(changed), host,
     )  # fmt: skip
 
 
@@ -125,10 +148,12 @@ def _of(pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Value
         words = {"base": base.record.status, "head": head.record.status}
         word = WORSE if base.measured else BETTER if head.measured else INCONCLUSIVE
         note = (head if base.measured else base).record.reason
-        return [Verdict(head.study, head.label, STATUS, word, **words, unit="", gated=word == WORSE, note=note)]
+        gated, took = word == WORSE, missing.took(head)
+        return [Verdict(head.study, head.label, STATUS, word, **words, unit="", gated=gated, note=note, **took)]
     ratios = [name for name in RATIOS if name in changes.USUAL_RATIOS or name in _named(asked)]
     found = changes.of(pairing, ratios, changes.quality_keys(pairing, _named(asked)), scored)
-    return [_judged(pairing, change, asked) for change in found]
+    took = missing.took(head)
+    return [replace(_judged(pairing, change, asked), **took) for change in found]
 
 
 def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Verdict:
@@ -151,6 +176,7 @@ def _remarks(one: Results, other: Results, matches: Matches, across: bool) -> li
     """Trials of one side only, versions that differ, disturbed rounds, damaged files."""
     found = [f"only in the base: {trial.study} {trial.label} ({reason})" for trial, reason in matches.gone]
     found += [f"only in the head: {trial.study} {trial.label}" for trial, _ in matches.new]
+    found = found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], f"and {len(found) - MOST_NAMED} more trials"]
     mine, theirs = (_versions(side) for side in (one, other))
     if moved := [f"{n} {mine.get(n)} → {theirs.get(n)}" for n in {**mine, **theirs} if mine.get(n) != theirs.get(n)]:
         found.append(f"other versions: {', '.join(moved)}")

@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from mic2e_bench.errors import BadInput
@@ -69,7 +70,12 @@ class Results:
 
     def baseline_of(self, trial: Rounds) -> Rounds | None:
         """The trial that a trial's study is measured against."""
-        return next((one for one in self.trials if one.study == trial.study and is_baseline(one.record)), None)
+        return self._baselines.get(trial.study)
+
+    @cached_property
+    def _baselines(self) -> dict[str, Rounds]:
+        """By study, the first one: looked for once, because a folder may have a hundred thousand trials."""
+        return {one.study: one for one in reversed(self.trials) if is_baseline(one.record)}
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def read(folder: Path) -> Results:
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder. Give a results folder or a study's folder under it.")
     runs: dict[tuple[str, str], list[StoredRecord]] = {}
-    damaged = []
+    damaged: list[record.Damaged] = []
     for path in _files(folder):
         try:
             one = record.read(path)
@@ -127,15 +133,21 @@ def read(folder: Path) -> Results:
         except record.Edited as error:
             raise BadInput(f"{error}. Nothing is compared with what was edited: measure it again.") from None
         except record.Damaged as error:
-            damaged.append(str(error))
+            damaged.append(error)
     if not runs:
-        said = f" ({damaged[0]})" if damaged else ""
-        command = f"mic2e-bench run PARAMS --results {shlex.quote(str(folder))}"
-        raise BadInput(f"{folder}: no records{said}. Measure first: {command}.")
+        raise BadInput(f"{folder}: no records{_instead(folder, damaged)}")
     time = lambda run: (str(run.record.environment.get("started", "")), str(run.folder))  # noqa: E731
     ordered = {key: sorted(some, key=time) for key, some in sorted(runs.items())}
     trials = [Rounds(study, id, some[-1].record.label, tuple(some)) for (study, id), some in ordered.items()]
-    return Results(folder, tuple(trials), tuple(damaged))
+    return Results(folder, tuple(trials), tuple(map(str, damaged)))
+
+
+def _instead(folder: Path, damaged: list[record.Damaged]) -> str:
+    """What there is instead of records, and what to do."""
+    if damaged and isinstance(damaged[0], record.Newer):
+        return f" that this version reads ({damaged[0]}). Compare with the version that wrote them."
+    said = f" ({damaged[0]})" if damaged else ""
+    return f"{said}. Measure first: mic2e-bench run PARAMS --results {shlex.quote(str(folder))}."
 
 
 def _files(folder: Path) -> list[Path]:
@@ -157,19 +169,25 @@ def match(base: Results, head: Results) -> Matches:
     for trial in base.trials:
         same = by_id.get((one_study or trial.study, trial.id))
         found.append(Match(trial, same)) if same else left.append(trial)
-    free = [trial for trial in head.trials if all(trial is not done.head for done in found)]
+    taken = {id(done.head) for done in found}
+    free = [trial for trial in head.trials if id(trial) not in taken]
+    named: dict[tuple[str | bool, str], list[Rounds]] = {}
+    for trial in free:
+        named.setdefault((one_study or trial.study, trial.label), []).append(trial)
     gone = []
     for trial in left:
-        namesakes = [one for one in free if one.label == trial.label and (one_study or one.study == trial.study)]
+        namesakes = named.get((one_study or trial.study, trial.label), [])
         reason = "no trial of that name" if not namesakes else _unlike(trial, namesakes[0])
         if reason or len(namesakes) > 1:
             gone.append((trial, reason or "several trials of that name"))
         else:
-            free.remove(namesakes[0])
-            found.append(Match(trial, namesakes[0], tuple(_differences(trial, namesakes[0]))))
+            other = namesakes.pop()
+            taken.add(id(other))
+            found.append(Match(trial, other, tuple(_differences(trial, other))))
     if not found:
         raise BadInput(f"{base.folder} and {head.folder} have no trial in common. {_some(base)} {_some(head)}")
-    return Matches(tuple(found), tuple(gone), tuple((trial, "not in the base") for trial in free))
+    new = tuple((trial, "the base has no trial of it") for trial in free if id(trial) not in taken)
+    return Matches(tuple(found), tuple(gone), new)
 
 
 def _some(side: Results) -> str:

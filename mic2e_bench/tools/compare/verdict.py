@@ -6,17 +6,19 @@ worse          ``low > t``: all that the interval holds is a loss that matters
 better         ``high < -t``
 same           ``-t <= low`` and ``high <= t``: nothing in it matters
 inconclusive   neither: the interval is too wide, or lies across a threshold; more rounds tell
+missing        one side measured the trial, and the other has no record of it
 
 Where there is no interval a ratio is inconclusive; a difference between pictures is what it is on these pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-BETTER, WORSE, SAME, INCONCLUSIVE = "better", "worse", "same", "inconclusive"
-WORDS = (WORSE, INCONCLUSIVE, BETTER, SAME)
+BETTER, WORSE, SAME, INCONCLUSIVE, MISSING = "better", "worse", "same", "inconclusive", "missing"
+WORDS = (WORSE, INCONCLUSIVE, MISSING, BETTER, SAME)
 STATUS = "status"
 
 
@@ -25,7 +27,8 @@ class Verdict:
     """One metric of one trial.
 
     ``change`` and ``ci95`` are in ``unit``: percent of the base for ratios, else the metric's own. ``base`` and
-    ``head`` are the two values in words; ``gated`` says whether a loss lets the comparison fail.
+    ``head`` are the two values in words; ``gated`` says whether a loss lets the comparison fail. ``seconds`` is what
+    the trial took at the head (at the base, where the head has none), ``started`` when that began (ISO 8601).
     """
 
     study: str
@@ -40,10 +43,37 @@ class Verdict:
     head: str = ""
     gated: bool = False
     note: str = ""
+    seconds: float = 0.0
+    started: str = ""
 
     @property
     def fails(self) -> bool:
-        return self.gated and self.word == WORSE
+        return self.gated and self.word in (WORSE, MISSING)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was asked and cannot be answered."""
+        return self.gated and self.word == INCONCLUSIVE
+
+
+def worst_first(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Worse, what was asked and cannot be answered, missing, inconclusive, better, same.
+
+    Among those of one word what is checked comes first, then the change that is the most of its threshold; a trial that
+    did not run has no change and comes before them.
+    """
+    return sorted(verdicts, key=lambda one: (_rank(one), not one.gated, -_size(one)))
+
+
+def _rank(one: Verdict) -> int:
+    ranks = {WORSE: 0, INCONCLUSIVE: 1 if one.gated else 3, MISSING: 2, BETTER: 4, SAME: 5}
+    return ranks[one.word]
+
+
+def _size(one: Verdict) -> float:
+    if one.change is None:
+        return math.inf
+    return abs(one.change) / (one.threshold or 1.0)
 
 
 def judge(change: float, ci95: Sequence[float] | None, threshold: float, lower_is_better: bool, exact: bool) -> str:
