@@ -1,27 +1,21 @@
 """Two sets of records beside each other: the rule, the statistics, matching, machines, outputs, and real losses."""
 
-import dataclasses
 import json
-import os
-import re
-import subprocess
 from xml.etree import ElementTree
 
 import helpers
 import numpy as np
 import pytest
-import yaml
+from comparing import put, put_rounds
 from helpers import command, inputs, refusal, run, study, tiny
 
 from mic2e_bench import api, statistics
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
-from mic2e_bench.plan import params
 from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import record
 from mic2e_bench.tools.compare import compare, junit, thresholds, verdict
 from mic2e_bench.tools.compare import match as compare_match
-from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, WORSE
+from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, SAME, WORSE
 from mic2e_bench.workshop.proof import faults, gate
 
 EVIL = '<b>a|b</b> & "c" \x00 *d*'
@@ -77,40 +71,6 @@ def test_a_threshold_that_cannot_be_read_is_answered_with_a_line(text, words):
     with pytest.raises(BadInput) as error:
         thresholds.read([text], KNOWN)
     assert words in str(error.value) and "\n" not in str(error.value)
-
-
-def put(results, made, seconds, quality=None, status="ok", rss=600, label=None, sha="0" * 64, at="2026", **environ):
-    """Records of a study's trials by label: seconds, and percent of quality."""
-    for trial in made.trials:
-        if trial.label not in seconds:
-            continue
-        value = seconds[trial.label]
-        samples = [value * share for share in (0.99, 1.0, 1.01, 0.995, 1.005)]
-        here = {**environment.here("cpu"), "started": at, **environ}
-        picture = [{"input": "in0", "seed": 42, "file": "images/a.png", "sha256": sha}]
-        share = (quality or {}).get(trial.label, 100.0)
-        entry = {"unit": "%", "better": "higher", "against": made.baseline.id, "backbone": "stand-in", "floor": 99.9,
-                 "value": share, "ci95": [share - 0.2, share + 0.2], "n": 4}  # fmt: skip
-        one = record.make(
-            dataclasses.replace(trial, label=label or trial.label), status, "" if status == "ok" else "no memory left",
-            timing={"latency_s": samples}, environment=here, images=picture, quality={"quality": entry},
-            memory={"peak_rss_bytes": rss * 2**20, "weights_bytes": 10**7},
-        )  # fmt: skip
-        record.write(results, one)
-
-
-def put_rounds(folder, made, base, head, rounds=6, order="turns", noise=(0.0,), **more):
-    """Both sides in rounds that take turns: base, head, head, base; or all of the base ``first``."""
-    for number in range(rounds):
-        drift = (1.0, 1.6, 0.7, 1.2, 0.9, 1.4, 1.1, 0.8)[number % 8]
-        place = {"base": 2 * number + number % 2, "head": 2 * number + 1 - number % 2}
-        if order == "first":
-            place = {"base": number, "head": rounds + number}
-        for side, seconds in (("base", base), ("head", head)):
-            own = drift * (1 + noise[number % len(noise)] * (side == "head"))
-            at = f"2026-01-01T00:{place[side]:02}:00"
-            put(folder / side / f"{number:02}", made, {k: v * own for k, v in seconds.items()}, at=at, **more)
-    return folder / "base", folder / "head"
 
 
 def words(made):
@@ -241,7 +201,8 @@ def test_trials_that_are_not_the_same_are_named_and_not_compared(tmp_path, made)
     put(tmp_path / "head", made, {"baseline": 1.0})
     put(tmp_path / "head", other, {"steps=2": 2.0, "steps=8": 8.0})
     found = compare.compare(tmp_path / "base", tmp_path / "head")
-    assert {label for label, _ in words(found)} == {"baseline"}
+    compared = {label for (label, metric), word in words(found).items() if word != MISSING}
+    assert compared == {"baseline"}
     said = "\n".join(found.remarks)
     assert "steps=2 (its namesake has other settings (resolution" in said
     assert "steps=4 (no trial of that name)" in said and "only in the head: tiny steps=8" in said
@@ -316,7 +277,6 @@ def test_the_command_exits_as_ci_needs_it_and_writes_every_form(capsys, tmp_path
     assert (suites.get("failures"), suites.get("tests")) == ("1", str(len(suites.findall(".//testcase"))))
     (failure,) = suites.findall(".//failure")
     assert failure.get("message").startswith("worse: +30")
-    assert command(capsys, "compare", base, base)[0] == 0
     assert command(capsys, "compare", base, head, "--fail-on", "memory>3%")[0] == 0
 
 
@@ -329,7 +289,9 @@ def test_inconclusive_is_3_only_on_request(capsys, tmp_path, made):
     assert code == 3 and "as far as can be said: 1 inconclusive" in out
     put(base, made, {"steps=2": 1.0})
     put(head, made, {"baseline": 1.0})
-    assert command(capsys, "compare", base, head, "--strict-inconclusive")[0] == 3  # a trial of the base is gone
+    code, out, err = command(capsys, "compare", base, head)  # a trial of the base is gone
+    assert code == 1 and "MISSING at the head: tiny steps=2" in out and "MISSING at the head: tiny steps=2" in err
+    assert command(capsys, "compare", base, head, "--allow-missing", "--strict-inconclusive")[0] == 3
 
 
 def test_what_a_record_says_breaks_no_form(capsys, tmp_path, made):
@@ -410,47 +372,3 @@ def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "| noisier pictures | 1 of 1 caught |" in out
     assert "| 10 % slower | 0 of 1 caught | nothing | 1 |" in out  # two rounds say nothing of time
-
-
-WORKFLOW = helpers.ROOT / ".github" / "workflows" / "bench.yml"
-has_workflow = pytest.mark.skipif(not WORKFLOW.is_file(), reason="the workflow is not packed")
-
-
-def in_turns(folder, answers):
-    """Run the workflow's own step with a stand-in for the command; ``answers`` are the exit codes of ``compare``."""
-    job = yaml.safe_load(WORKFLOW.read_text())["jobs"]["compare"]
-    script = next(step["run"] for step in job["steps"] if "in turns" in step.get("name", ""))
-    (folder / "answers").write_text("".join(f"{code}\n" for code in answers))
-    for side in ("base", "head"):
-        stand_in = folder / side / ".venv" / "bin" / "mic2e-bench"
-        stand_in.parent.mkdir(parents=True)
-        stand_in.write_text(
-            f'#!/bin/bash\necho "{side} $*" >> {folder}/calls\n[ "$1" = compare ] || exit 0\n'
-            f"code=$(head -n1 {folder}/answers); sed -i 1d {folder}/answers; exit $code\n"
-        )
-        stand_in.chmod(0o755)
-    settings = {**os.environ, "RESULTS": str(folder / "out"), "LEAST": "2", "MOST": "4"}
-    done = subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=folder, env=settings, capture_output=True)
-    return done.returncode, (folder / "calls").read_text().splitlines(), done.stdout.decode()
-
-
-@has_workflow
-@pytest.mark.parametrize(
-    ("answers", "code", "rounds"), [([0], 0, 2), ([1], 1, 2), ([3, 0], 0, 3), ([3, 3, 3], 0, 4), ([2], 2, 2)]
-)
-def test_the_workflow_measures_in_turns_until_the_answer_is_clear(tmp_path, answers, code, rounds):
-    got, calls, out = in_turns(tmp_path, answers)
-    runs = [call.split()[0] for call in calls if " run " in call]
-    assert (got, runs) == (code, ["base", "head", "head", "base", "base", "head", "head", "base"][: 2 * rounds])
-    assert ("::warning::inconclusive" in out) == (answers == [3, 3, 3])
-    assert all("--fail-on latency>5%" in call for call in calls if " compare " in call)
-
-
-@has_workflow
-def test_the_workflow_names_no_host_and_pins_what_it_uses():
-    text = WORKFLOW.read_text()
-    assert "://" not in text
-    uses = re.findall(r"uses: (\S+)", text)
-    assert uses and all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", name) for name in uses)
-    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
-    assert len(params.read(WORKFLOW.parents[2] / "params" / "ci" / "gate.yaml").trials) == 2

@@ -77,7 +77,8 @@ def of(pairing: Pairing, ratios: Sequence[str], keys: Sequence[str], scored: Map
             yield change
     if pairing.same_images and pairing.match.head.record.images:
         yield Change("quality.base", 0.0, None, "%", "100 %", "100 %", note=SAME_PICTURES)
-    yield from (_pictures(key, values) for key, values in scored.items() if key.endswith(".base"))
+    else:
+        yield from (_pictures(key, values) for key, values in scored.items() if key.endswith(".base"))
 
 
 def quality_keys(pairing: Pairing, named: Sequence[str]) -> list[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from mic2e_bench.tools.compare.thresholds import RATIOS
 from mic2e_bench.tools.compare.verdict import Verdict
-from mic2e_bench.units import digits
 
 MOST = 40  # lines
 TICKS = (-90, -75, -50, -25, -10, -5, 0, 5, 10, 25, 50, 100, 200, 400, 900)  # percent
@@ -59,5 +58,5 @@ def _ticks(place: Any) -> list[tuple[float, str]]:
         at = place(percent)
         if 3 < at < 97 and all(abs(at - other) >= APART for other, _ in chosen):
             sign = "+" if percent > 0 else "−" if percent < 0 else ""
-            chosen.append((at, f"{sign}{digits(abs(percent))} %" if percent else "0"))
+            chosen.append((at, f"{sign}{abs(percent)} %" if percent else "0"))
     return sorted(chosen)

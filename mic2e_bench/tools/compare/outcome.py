@@ -23,9 +23,13 @@ def of(made: Comparison, strict: bool = False) -> Outcome:
     worse = sum(verdict.word == WORSE for verdict in made.failures)
     missing = sum(verdict.word == MISSING for verdict in made.failures)
     if worse or missing:
-        reasons = [f"{worse} checked verdicts are worse"] if worse else []
-        reasons += [f"{missing} trials are measured on one side only (--allow-missing accepts that)"] if missing else []
-        return Outcome(FAILED, "; ".join(reasons))
+        reasons = [f"{_counted(worse, 'checked verdict')} worse"] if worse else []
+        one_sided = f"{_counted(missing, 'trial')} measured on one side only (--allow-missing accepts that)"
+        return Outcome(FAILED, "; ".join([*reasons, *([one_sided] if missing else [])]))
     if strict and made.open_questions:
-        return Outcome(OPEN, f"{len(made.open_questions)} checked verdicts are inconclusive")
+        return Outcome(OPEN, f"{_counted(len(made.open_questions), 'checked verdict')} inconclusive")
     return Outcome(PASSED, "nothing that is checked got worse")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{' is' if count == 1 else 's are'}"
