@@ -14,7 +14,7 @@ from mic2e_bench.tools.compare.verdict import Verdict
 
 MOST = 40  # lines
 TICKS = (-90, -75, -50, -25, -10, -5, 0, 5, 10, 25, 50, 100, 200, 400, 900)  # percent
-APART = 9.0  # percent of the width between two ticks with names
+APART = 16.0  # percent of the width between two ticks with names
 MARGIN = 0.04
 
 
