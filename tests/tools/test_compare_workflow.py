@@ -143,8 +143,10 @@ def test_where_there_is_nothing_to_say_or_nobody_to_say_it_to_there_is_no_commen
 
 @has_workflow
 def test_what_a_fork_wrote_is_text(tmp_path):
-    evil = "@all #1 o/r#2 GH-3 [x](http://evil) ![y](//evil) [z][1]\n[1]: http://evil\n<img src=x> <a href=y> <!-- --> www.evil.org"
-    _, body = commented(tmp_path, evil.encode() + b"\xff\x00" + b"e" * 100_000)
+    evil = (
+        "@all #1 o/r#2 GH-3 [x](http://evil) ![y](//evil) [z][1]\n[1]: http://evil\n<img> <a href=y> <!-- --> www.evil"
+    )
+    _, body = commented(tmp_path, evil.encode() + b"\xff\x00" + b"<" * 100_000)
     own, _, theirs = body.partition("\n\n")
     assert len(body) < 65_536 and body.endswith("(Cut here.)\n") and "(RUN)" in own
     for acting in ("@all", "#1", "#2", "GH-3", "](", "][", "]:", "://", "<img", "<a ", "<!--", "www."):
