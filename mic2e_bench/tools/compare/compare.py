@@ -24,7 +24,7 @@ from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, STA
 from mic2e_bench.units import digits
 
 MACHINE = ("host", "device", "driver")
-MOST_NAMED = 20  # trials of one side only; all of them are among the verdicts
+MOST_NAMED = 10  # remarks of one kind; trials that are missing are among the verdicts, too
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _remarks(one: Results, other: Results, matches: Matches, across: bool) -> li
     """Trials of one side only, versions that differ, disturbed rounds, damaged files."""
     found = [f"only in the base: {trial.study} {trial.label} ({reason})" for trial, reason in matches.gone]
     found += [f"only in the head: {trial.study} {trial.label}" for trial, _ in matches.new]
-    found = found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], f"and {len(found) - MOST_NAMED} more trials"]
+    found = _first(found, "trials of one side only")
     mine, theirs = (_versions(side) for side in (one, other))
     if moved := [f"{n} {mine.get(n)} → {theirs.get(n)}" for n in {**mine, **theirs} if mine.get(n) != theirs.get(n)]:
         found.append(f"other versions: {', '.join(moved)}")
@@ -184,8 +184,14 @@ def _remarks(one: Results, other: Results, matches: Matches, across: bool) -> li
         runs = [run for trial in side.trials for run in trial.runs]
         if said := [text for run in runs if (text := "; ".join(disturbed(run.record)))]:
             found.append(f"{name}: {len(said)} of {len(runs)} records were disturbed (such as: {said[0]})")
-        found += [f"{name}: left out: {text}" for text in side.damaged]
+        found += [f"{name}: left out: {text}" for text in _first(side.damaged, "damaged files")]
     return [*found, "each trial is a ratio to its own side's baseline"] if across else found
+
+
+def _first(texts: Sequence[str], what: str) -> list[str]:
+    """As many as are read, and how many more there are."""
+    more = len(texts) - MOST_NAMED
+    return [*texts[:MOST_NAMED], *([f"and {more} more {what}"] if more > 0 else [])]
 
 
 def _versions(side: Results) -> dict[str, str]:
