@@ -193,10 +193,10 @@ def test_a_record_replaces_a_link_and_leaves_what_it_led_to(results):
 
 
 def test_two_outputs_of_a_comparison_are_two_files(results, tmp_path, capsys):
-    folder, _ = results
+    folder, of = results
     (tmp_path / "link").symlink_to("x.md")
     for other in ("x.md", "link"):
         line = refusal(capsys, "compare", folder, folder, "--markdown", tmp_path / "x.md", "--junit", tmp_path / other)
         assert "a file of its own" in line and not (tmp_path / "x.md").exists()
     both = ("--markdown", "/dev/null", "--junit", "/dev/null")
-    assert command(capsys, "compare", folder, folder, *both)[0] == 0
+    assert command(capsys, "compare", folder, folder / of.name, *both)[0] == 0

@@ -245,7 +245,7 @@ OPTIONS = {
     "run": ("--set", "--budget", "--part", "--results"), "mincard": ("--lable",), "fit": ("--vrm",), "pack": ("--too",),
 }  # fmt: skip
 USUAL = {"plan": ["study.yaml"], "list": ["presets"], "recommend": ["s"], "export": ["BALANCED"],
-    "compare": ["results/s", "results/s"],
+    "compare": ["results", "results/s"],
          "tune": ["study.yaml", "--dry-run"], "run": ["study.yaml", "--dry-run"]}  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def cases(good: dict[str, Any]) -> dict[str, st.SearchStrategy]:
     reading = [("plan", "study.yaml"), ("tune", "study.yaml", "--dry-run"), ("run", "study.yaml", "--dry-run")]
     looking = [("recommend", "s"), ("recommend", "study.yaml", "--json"), ("verify",), ("plan", "study.yaml"),
                ("list", "toggles"),
-               ("figures", "study.yaml"), ("compare", "results/s", "results/s"), ("tables", "--check"),
+               ("figures", "study.yaml"), ("compare", "results", "results/s"), ("tables", "--check"),
                *(("export", f"s/{name.rpartition('/')[2].removesuffix('.json')}") for name in records)]  # fmt: skip
     studies = [STUDY, {**STUDY, "vary": None, "trials": [{"steps": 3, "label": "three"}]}, {**STUDY, "vary": None,
                "presets": ["BALANCED"]},

@@ -40,7 +40,8 @@ def test_no_command_starts_cuda_in_its_own_process(tmp_path):
     fit = ("fit", "sdxl-inpaint", "--model", "bundled", "--settings", "resolution=64", "--gpu", "T4", *where)
     export = ("export", "BALANCED", "--pipeline", "objectclear")
     commands = [("plan", path), ("run", path, "--dry-run"), ("list", "toggles"), ("verify", *where), ("tables", *where)]
-    commands += [export, fit, ("run", path, *where), ("recommend", "tiny", *where), ("compare", tmp_path, tmp_path)]
+    commands += [export, fit, ("run", path, *where), ("recommend", "tiny", *where)]
+    commands += [("compare", tmp_path, tmp_path / "tiny")]
     together = [argument for one in commands for argument in ("+", *one)][1:]
     assert starts("mic2e_bench.cli", *together) == []
 

@@ -7,6 +7,7 @@ import pytest
 from comparing import put
 from helpers import command, refusal, study, tiny
 
+from mic2e_bench.errors import BadInput
 from mic2e_bench.records import record
 from mic2e_bench.tools.compare import match as compare_match
 
@@ -62,7 +63,8 @@ def test_a_hundred_thousand_files_that_are_no_records_are_passed_over(tmp_path, 
     (tmp_path / "study").mkdir()
     names = [tmp_path / "study" / f"{number}.png.json" for number in range(100_000)]
     monkeypatch.setattr(type(tmp_path), "glob", lambda self, pattern: iter(names))
-    assert compare_match._files(tmp_path) == []
+    with pytest.raises(BadInput, match="no records"):
+        compare_match.read(tmp_path)
 
 
 def test_a_hundred_thousand_trials_are_matched(sides):
