@@ -8,7 +8,7 @@ import sys
 from mic2e_bench import arguments as given
 from mic2e_bench import commands
 
-ABOUT = "what got better or worse from one set of records to another; exits with 1 where something got worse"
+ABOUT = "what got better or worse from one set of records to another; exits with 1 where something is worse or missing"
 
 
 RULE = (

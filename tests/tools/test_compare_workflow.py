@@ -127,11 +127,13 @@ def test_the_first_comment_is_made_and_later_ones_replace_it(tmp_path):
                               ("known", "12\n13\n", "PATCH repos/o/r/issues/comments/12")):  # fmt: skip
         (tmp_path / name).mkdir()
         calls, body = commented(
-            tmp_path / name, "**Worse: ±5 %**\n\n<details><summary>All</summary>\n".encode(), old=old
+            tmp_path / name,
+            "**Worse: ±5 %** [Look at them](c.html)\n\n<details><summary>All</summary>\n".encode(),
+            old=old,
         )
         assert wanted in calls and "-F body=@body.md" in calls
         assert body.startswith("<!-- mic2e-bench -->\n")
-        assert "**Worse: ±5 %**" in body and "<details><summary>All</summary>" in body
+        assert "**Worse: ±5 %**\n" in body and "<details><summary>All</summary>" in body
 
 
 @has_workflow
