@@ -30,6 +30,8 @@ def load(results: Path, study: str | None = None, mixed: bool = False) -> tuple[
     """
     import pandas
 
+    # pyarrow's strings, which pandas takes where it is installed, refuse half a character, and a name may have one
+    pandas.set_option("mode.string_storage", "python")
     rows: list[dict[str, Any]] = []
     damaged = within.links_out(Path(results), paths.EVIDENCE)
     for folder in folders(Path(results), study):
