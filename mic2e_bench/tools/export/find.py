@@ -67,18 +67,23 @@ def _of_file(path: str, known: list[Pipeline]) -> Chosen:
     return Chosen(Path(path).stem.upper(), "", found)
 
 
-def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> Chosen:
+def stored(study: str, trial: str, results: Path, where: str) -> Path:
+    """The file of a study's record whose id begins with ``trial``. ``where`` is who asks. Raises ``BadInput``."""
     folder = of_study(results, study)
     if not folder.is_dir():
         known = [folder.name for folder in frame.folders(Path(results)) if record.paths(folder)]
-        raise unknown("study", study, known, f"export: {results}")
+        raise unknown("study", study, known, f"{where}: {results}")
     paths = {path.stem: path for path in record.paths(folder)}
     fitting = [name for name in paths if name.startswith(trial)] if trial else []
     if len(fitting) != 1:
         several = f" {len(fitting)} begin with it." if fitting else nearest(trial, paths)
-        raise BadInput(f"export: {folder} has no trial '{trial}'.{several} It has: {', '.join(paths) or 'none'}.")
+        raise BadInput(f"{where}: {folder} has no trial '{trial}'.{several} It has: {', '.join(paths) or 'none'}.")
+    return paths[fitting[0]]
+
+
+def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> Chosen:
     try:
-        found = record.read(paths[fitting[0]])
+        found = record.read(stored(study, trial, results, "export"))
     except record.Damaged as damage:
         raise BadInput(f"export: {damage}") from None
     of = found.pipeline
