@@ -5,7 +5,7 @@ images             bit for bit the same; else ``pictures`` says what their diffe
 latency            by the speed-up over the baseline, where both took turns with theirs in six builds or more: it agrees
                    where the value of one lies in the 95 % interval of the other, and does not where the intervals have
                    nothing in common. One time alone against another cannot be told: it would take six rounds in turns
-memory             within what two peaks of the same work differ by, of either
+memory             by the rule of `compare`: with what repeats differ by, all of it within its threshold, or beyond it
 quality            each score is the same, or within its noise
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 from mic2e_bench import statistics, units
 from mic2e_bench.records import comparable, ratios
 from mic2e_bench.records.record import Record
+from mic2e_bench.tools.compare import thresholds, verdict
 from mic2e_bench.tools.reproduce import pictures
 from mic2e_bench.tools.reproduce.original import Measurement
 from mic2e_bench.units import digits
@@ -113,23 +114,29 @@ def latency(then: Measurement, now: Measurement) -> Finding:
         return Finding("latency", OPEN, f"{said}: the speed-up has no interval ({', '.join(lacking)})")
     written = [f"{digits(one.ratio)}× [{', '.join(map(digits, one.interval))}]" for one in (first, second)]
     why = f"speed-up over the baseline {written[0]} then, {written[1]} now"
-    if first.interval[0] <= second.ratio <= first.interval[1] or second.interval[0] <= first.ratio <= second.interval[1]:
+    if (
+        first.interval[0] <= second.ratio <= first.interval[1]
+        or second.interval[0] <= first.ratio <= second.interval[1]
+    ):
         return Finding("latency", AGREES, why)
     apart = first.interval[1] < second.interval[0] or second.interval[1] < first.interval[0]
     return Finding("latency", DIFFERS if apart else OPEN, why)
 
 
 def memory(then: Measurement, now: Measurement) -> Finding:
-    """Whether the peak is the same within what repeats of it differ by."""
+    """Whether the peak is the same; in another process it may differ by more than repeats of one run do."""
     old, new = then.record, now.record
     name = comparable.memory_of(old)
     peaks = [one.memory[name] for one in (old, new)]
-    if None in peaks or comparable.memory_of(new) != name:
+    if None in peaks or 0 in peaks or comparable.memory_of(new) != name:
         return Finding("memory", OPEN, "no peak of the same kind")
-    noise = max(comparable.memory_noise(one) for one in (old, new))
+    noise, limit = max(comparable.memory_noise(one) for one in (old, new)), thresholds.USUAL["memory"]
+    change, wide = (100 * value / peaks[0] for value in (peaks[1] - peaks[0], noise))
+    found = verdict.judge(change, (change - wide, change + wide), limit, lower_is_better=True, exact=False)
     written = [units.write(value, "B") for value in (*peaks, noise)]
-    why = f"{comparable.MEMORY_NAMES[name]} {written[0]} then, {written[1]} now; repeats differ by up to {written[2]}"
-    return Finding("memory", AGREES if abs(peaks[1] - peaks[0]) <= noise else DIFFERS, why)
+    why = f"{comparable.MEMORY_NAMES[name]} {written[0]} then, {written[1]} now; repeats differ by up to {written[2]}, "
+    words = {verdict.SAME: AGREES, verdict.INCONCLUSIVE: OPEN}
+    return Finding("memory", words.get(found, DIFFERS), f"{why}and {limit:g} % count as the same")
 
 
 def quality(then: Measurement, now: Measurement) -> Finding:

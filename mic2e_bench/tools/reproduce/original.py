@@ -30,7 +30,9 @@ def find(wanted: str, results: Path) -> Measurement:
     elif slash:
         path = export_find.stored(study, id, results, "reproduce")
     else:
-        raise BadInput(f"reproduce: '{wanted}' is no record: give its file (NAME.json), or STUDY/ID of one in {results}.")
+        raise BadInput(
+            f"reproduce: '{wanted}' is no record: give its file (NAME.json), or STUDY/ID of one in {results}."
+        )
     one = _read(path)
     return Measurement(one, _baseline(one, path.parent), path.parent)
 
