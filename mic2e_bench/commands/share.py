@@ -22,12 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from mic2e_bench.errors import BadInput
-    from mic2e_bench.tools.share import parquet, stored, tracked
+    from mic2e_bench.tools.share import parquet, store, stored, tracked
 
     if not (options.parquet or options.mlflow):
         raise BadInput("share: say where to: --parquet FILE, --mlflow sqlite:///FILE, or both.")
     if options.mlflow:
-        tracked.check(options.mlflow)
+        store.check(options.mlflow)
     found = stored.read(commands.results_there(options), options.studies)
     for line in found.left_out:
         print(f"left out: {line}", file=sys.stderr)
@@ -35,5 +35,5 @@ def execute(options: argparse.Namespace) -> int:
         print(f"share: {parquet.write(found, options.parquet)} records in {options.parquet}")
     if options.mlflow:
         logged, known = tracked.write(found, options.mlflow)
-        print(f"share: {logged} records logged, {known} were there: {tracked.check(options.mlflow)}")
+        print(f"share: {logged} records logged, {known} were there: {store.check(options.mlflow)}")
     return commands.OK

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from mic2e_bench.records.record import Record
 from mic2e_bench.report import frame
 
 STRING, BOOL, INTEGER, DOUBLE, TIME, SAMPLES = "string", "bool", "int64", "double", "timestamp", "list<double>"
+LARGEST = {INTEGER: 2**63 - 1, DOUBLE: sys.float_info.max}  # a record may hold any number
 COUNTS = ("steps", "batch")  # settings that are whole numbers
 SCORE = {"metric": STRING, "value": DOUBLE, "low": DOUBLE, "high": DOUBLE, "unit": STRING, "better": STRING,
          "against": STRING, "backbone": STRING, "floor": DOUBLE, "told": STRING, "n": INTEGER}  # fmt: skip
@@ -145,9 +147,14 @@ def _as(kind: str, value: Any, name: str) -> Any:
     if kind == BOOL:
         return value if isinstance(value, bool) else None
     if kind in (INTEGER, DOUBLE):
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return {INTEGER: int, DOUBLE: float}[kind](value) if is_number else None
+        return _number(kind, value)
     return _time(value) if kind == TIME else texts.plain(show(value))
+
+
+def _number(kind: str, value: Any) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > LARGEST[kind]:
+        return None
+    return int(value) if kind == INTEGER else float(value)
 
 
 def _time(text: Any) -> datetime | None:

@@ -8,7 +8,6 @@ last: what is there already is not logged twice, and what was interrupted is log
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -22,18 +21,12 @@ from mic2e_bench.plan.settings import show
 from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
 from mic2e_bench.report import frame
+from mic2e_bench.tools.share import store
 from mic2e_bench.tools.share.stored import Stored
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NEEDS = (
-    "share: --mlflow needs mlflow-skinny, sqlalchemy and alembic, and not all are installed: pip install '.[track]'."
-)
-SCHEMES = ("sqlite", "http", "https", "postgresql")
-# MLflow reads them on import: nobody is told of its use, and a server that does not answer is not waited for long
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "ERROR",
-         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # fmt: skip
 HASH, PREFIX = "mic2e_bench.content_sha256", "mic2e_bench."
 _NOT_A_NAME = re.compile(r"[^\w./ :-]", re.ASCII)
 LONGEST = {"name": 250, "param": 6000, "tag": 5000}  # characters that MLflow takes
@@ -42,70 +35,16 @@ STEP = 1000  # metrics of one request
 
 def write(stored: Stored, uri: str) -> tuple[int, int]:
     """Log what is not there yet; returns how many records were logged, and how many were there. Raises ``BadInput``."""
-    shown = check(uri)
-    client = _client(uri)
-    from mlflow.exceptions import MlflowException
-
     logged = 0
-    try:
-        known = {study: _experiment(client, study, uri) for study in dict.fromkeys(r.study for r, _ in stored.records)}
+    with store.opened(uri) as client:
+        known = {name: _experiment(client, name, uri) for name in dict.fromkeys(one.study for one, _ in stored.records)}
         for one, _ in stored.records:
             experiment, there = known[one.study]
             if one.digest not in there:
                 _log(client, experiment, one)
                 there.add(one.digest)
                 logged += 1
-    except MlflowException as error:
-        raise BadInput(f"share: --mlflow {shown}: {texts.one_line(error)[:400]}") from None
-    except Exception as error:  # of a database's driver, or of the connection: each has classes of its own
-        if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "alembic", "requests", "urllib3", "sqlite3"):
-            raise
-        raise BadInput(f"share: --mlflow {shown}: {texts.one_line(error)[:400]}") from None
     return logged, len(stored.records) - logged
-
-
-def check(uri: str) -> str:
-    """The address without a password, for messages. Raises ``BadInput`` for one that MLflow has no store at."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise BadInput(
-            f"share: --mlflow {uri}: that is no address. Give sqlite:///FILE, or a server's http://."
-        ) from None
-    scheme = parts.scheme.partition("+")[0]
-    if scheme in ("", "file"):
-        raise BadInput(
-            f"share: --mlflow {uri}: a folder is no store: MLflow refuses its file store since 3.13. Give "
-            "sqlite:///FILE (of an absolute path sqlite:////FILE), or a server's http://."
-        )
-    if scheme not in SCHEMES:
-        raise BadInput(f"share: --mlflow {uri}: unknown store '{scheme}'. Known: {', '.join(SCHEMES)}.")
-    if scheme == "sqlite":
-        _check_file(uri, parts.path)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.password else uri
-
-
-def _check_file(uri: str, path: str) -> None:
-    """SQLite's own message for a folder that is not there says nothing of it."""
-    file = Path(path.removeprefix("/"))
-    if not uri.startswith("sqlite:///") or not path.removeprefix("/"):
-        raise BadInput(f"share: --mlflow {uri}: give the database's file: sqlite:///FILE.")
-    if not file.parent.is_dir():
-        raise BadInput(f"share: --mlflow {uri}: there is no folder {file.parent}.")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise BadInput(f"share: --mlflow {uri}: {file} cannot be written.")
-
-
-def _client(uri: str) -> MlflowClient:
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        import alembic  # noqa: F401
-        import sqlalchemy  # noqa: F401
-        from mlflow import MlflowClient
-    except ImportError:
-        raise BadInput(NEEDS) from None
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def _experiment(client: MlflowClient, study: str, uri: str) -> tuple[str, set[str]]:
