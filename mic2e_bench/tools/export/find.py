@@ -10,7 +10,7 @@ from typing import Any
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
-from mic2e_bench.paths import of_study
+from mic2e_bench.paths import of_study, there
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.records import record
@@ -69,7 +69,7 @@ def _of_file(path: str, known: list[Pipeline]) -> Chosen:
 
 def stored(study: str, trial: str, results: Path, where: str) -> Path:
     """The file of a study's record whose id begins with ``trial``. ``where`` is who asks. Raises ``BadInput``."""
-    folder = of_study(results, study)
+    folder = of_study(there(results), study)
     if not folder.is_dir():
         known = [folder.name for folder in frame.folders(Path(results)) if record.paths(folder)]
         raise unknown("study", study, known, f"{where}: {results}")
