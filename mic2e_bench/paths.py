@@ -58,8 +58,8 @@ def results_of(given: str | Path | None) -> Path:
 
 def there(results: Path) -> Path:
     """The same results folder, which is there. Raises ``BadInput``."""
-    if not os.path.isdir(results):
-        what = "it is no folder" if os.path.exists(results) else "no such results folder"
+    if not results.is_dir():
+        what = "it is no folder" if results.exists() else "no such results folder"
         raise BadInput(f"{results}: {what}. Give one: --results DIR.")
     return results
 
