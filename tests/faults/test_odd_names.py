@@ -63,7 +63,7 @@ class Tags(HTMLParser):
         self.found.append(tag)
         led = [value or "" for name, value in attributes if name in ("href", "src", "action")]
         self.acting += [name for name, _ in attributes if name.startswith("on")]
-        self.acting += [value for value in led if value.lower().startswith(("javascript:", "http://z"))]
+        self.acting += [value for value in led if value.lower().startswith(("javascript:", "http://z")) or value == "x"]
 
 
 def shown(text):
@@ -105,7 +105,6 @@ def test_pages_have_no_element_of_a_name(odd):
         tags = Tags(str(html))
         assert not set(tags.found) & {"script", "iframe"} and not tags.acting
         assert "&lt;script&gt;" in html
-        assert all("src=x" not in part for part in str(html).split("<img")[1:])
 
 
 def test_comparisons_and_recommendations(odd, tmp_path, capsys):
