@@ -53,7 +53,7 @@ def test_a_record_is_measured_again_and_compared(copied, capsys):
     said = json.loads(out)
     assert code == 3 and said["answer"] == OPEN and said["reproduced"]["path"].endswith(f"/2/tiny/{path.name}")
     assert {part["what"]: part["word"] for part in said["findings"]}["status"] == AGREES
-    assert "has records" in refusal(capsys, "reproduce", path, "--into", results)
+    assert "is there already" in refusal(capsys, "reproduce", path, "--into", results)
 
 
 def test_a_picture_that_differs_is_scored_against_rounding(copied, capsys):
@@ -131,6 +131,9 @@ def test_receipts_scores_and_the_status_decide(pair):
     assert [(one.word, one.why) for one in failed] == [(DIFFERS, "ok then, oom now: full")]
     scores = {**pair.record.quality, "lpips": {**pair.record.quality["lpips"], "value": 0.3}}
     assert agree.quality(pair, now(quality=scores)).why == "lpips 0.200 then, 0.300 now"
+    other = now(quality=scores, images=[{"input": "a", "seed": 1, "file": "images/a.png", "sha256": "0" * 64}])
+    words = [agree.quality(pair, other, seen).word for seen in (OPEN, AGREES, DIFFERS)]
+    assert words == [OPEN, OPEN, DIFFERS]  # of other pictures the scores say no more than the pictures
     scores = {**pair.record.quality, "lpips": {**pair.record.quality["lpips"], "backbone": "another"}}
     assert agree.quality(pair, now(quality=scores)).word == OPEN
 

@@ -6,7 +6,7 @@ latency            by the speed-up over the baseline, where both took turns with
                    where the value of one lies in the 95 % interval of the other, and does not where the intervals have
                    nothing in common. One time alone against another cannot be told: it would take six rounds in turns
 memory             by the rule of `compare`: with what repeats differ by, all of it within its threshold, or beyond it
-quality            each score is the same, or within its noise
+quality            each score is the same, or within its noise; of pictures that cannot be told from each other, neither can scores
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def findings(then: Measurement, now: Measurement, other_machine: bool) -> Iterat
     if not comparable.is_measured(old):
         return
     yield receipts(old, new)
-    if old.images:
-        yield images(then, now)
+    seen = images(then, now) if old.images else Finding("images", APART, "none")
+    yield seen
     for what, compare in (("latency", latency), ("memory", memory)):
         yield Finding(what, APART, "this machine is another") if other_machine else compare(then, now)
     if old.quality:
-        yield quality(then, now)
+        yield quality(then, now, seen.word)
 
 
 def receipts(old: Record, new: Record) -> Finding:
@@ -139,8 +139,11 @@ def memory(then: Measurement, now: Measurement) -> Finding:
     return Finding("memory", words.get(found, DIFFERS), f"{why}and {limit:g} % count as the same")
 
 
-def quality(then: Measurement, now: Measurement) -> Finding:
-    """Whether every score that both have is the same, or within its noise."""
+def quality(then: Measurement, now: Measurement, seen: str = DIFFERS) -> Finding:
+    """Whether every score that both have is the same, or within its noise.
+
+    ``seen`` is the word for the pictures: scores of others are others, which says no more than the pictures do.
+    """
     old, new = then.record.quality, now.record.quality
     both = [key for key in old if key in new and None not in (old[key]["value"], new[key]["value"])]
     if not then.baseline and not comparable.is_baseline(then.record):
@@ -151,7 +154,8 @@ def quality(then: Measurement, now: Measurement) -> Finding:
     moved = [key for key in both if key not in others and not _is_same(old[key], new[key])]
     if moved:
         said = [f"{key} {digits(old[key]['value'])} then, {digits(new[key]['value'])} now" for key in moved]
-        return Finding("quality", DIFFERS, "; ".join(said))
+        is_sure = seen == DIFFERS or pictures.hashes(then.record) == pictures.hashes(now.record)
+        return Finding("quality", DIFFERS if is_sure else OPEN, "; ".join(said))
     if others:
         said = f"{others[0]}: {old[others[0]]['backbone']} then, {new[others[0]]['backbone']} now"
         return Finding("quality", OPEN, f"scored with another network ({said})")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, paths
+from mic2e_bench import files
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan.params import Study
@@ -51,16 +51,20 @@ def prepare(wanted: str, results: Path, into: Path | None = None) -> Reproductio
     """
     found = original.find(wanted, results)
     study = again.study(found)
-    into = into or _free(results / FOLDER / f"{study.name}-{found.record.id[:8]}")
-    if record.paths(paths.of_study(into, study.name)):
-        raise BadInput(f"reproduce: {into / study.name} has records: give a folder of its own, --into DIR.")
+    into = into or _free(results / FOLDER / f"{study.name}-{found.record.id[:8]}", study)
+    if _path(into, study).exists():
+        raise BadInput(f"reproduce: {_path(into, study)} is there already: give a folder of its own, --into DIR.")
     return Reproduction(found, study, into, again.not_same(found, study))
 
 
-def _free(folder: Path) -> Path:
-    """The next number that is no folder yet; ``compare`` reads the folder above as rounds."""
+def _path(into: Path, study: Study) -> Path:
+    return record.path_of(into, study.name, study.trials[-1].id)
+
+
+def _free(folder: Path, study: Study) -> Path:
+    """The next number without the record: what was interrupted goes on. ``compare`` reads ``folder`` as rounds."""
     number = 1
-    while (folder / str(number)).exists():
+    while _path(folder / str(number), study).exists():
         number += 1
     return folder / str(number)
 
@@ -71,7 +75,7 @@ def measure(asked: Reproduction, lpips_weights: Path | None = None) -> Answer:
     force = comparable.is_measured(old.record)  # what was forced then is forced now
     runner.run([study], asked.into, force=force)
     score.studies([study], asked.into, lpips_weights)
-    path = record.path_of(asked.into, study.name, study.trials[-1].id)
+    path = _path(asked.into, study)
     new = record.read(path)
     base = record.read_if_there(record.path_of(asked.into, study.name, study.baseline.id)) if old.baseline else None
     now = Measurement(new, base, path.parent)
