@@ -6,7 +6,7 @@ latency            by the speed-up over the baseline, where both took turns with
                    where the value of one lies in the 95 % interval of the other, and does not where the intervals have
                    nothing in common. One time alone against another cannot be told: it would take six rounds in turns
 memory             by the rule of `compare`: with what repeats differ by, all of it within its threshold, or beyond it
-quality            each score is the same, or within its noise; of pictures that cannot be told from each other, neither can scores
+quality            each score is the same, or within its noise; scores of other pictures say no more than the pictures
 """
 
 from __future__ import annotations
