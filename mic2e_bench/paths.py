@@ -56,6 +56,14 @@ def results_of(given: str | Path | None) -> Path:
     return results() if given is None else expanded(given)
 
 
+def there(results: Path) -> Path:
+    """The same results folder, which is there. Raises ``BadInput``."""
+    if not results.is_dir():
+        what = "it is no folder" if results.exists() else "no such results folder"
+        raise BadInput(f"{results}: {what}. Give one: --results DIR.")
+    return results
+
+
 def is_name(text: str) -> bool:
     """Whether a study may have this name: it can be a folder's on every system, and leads nowhere else."""
     return bool(_NAME.fullmatch(text)) and len(text.encode(errors="replace")) <= 200

@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from mic2e_bench import arguments, paths
-from mic2e_bench.errors import BadInput
 
 if TYPE_CHECKING:
     from mic2e_bench.plan.params import Study
@@ -57,10 +56,7 @@ def results(options: argparse.Namespace) -> Path:
 
 def results_there(options: argparse.Namespace) -> Path:
     """The same, where it is read alone. Raises ``BadInput`` where there is no such folder."""
-    folder = results(options)
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: no such results folder. Give one: --results DIR.")
-    return folder
+    return paths.there(results(options))
 
 
 def call(command: ModuleType, words: Sequence[str]) -> int:

@@ -18,7 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     made = {"pipelines": pipelines, "metrics": metrics, "presets": presets}
-    print(toggles(commands.results(options)) if options.what == "toggles" else made[options.what]())
+    if options.what in made:
+        print(made[options.what]())
+        return commands.OK
+    # what was measured is shown beside them, if anything was: only a folder that was asked for must be there
+    print(toggles(commands.results_there(options) if options.results else commands.results(options)))
     return commands.OK
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput, nearest, unknown
-from mic2e_bench.paths import of_study
+from mic2e_bench.paths import of_study, there
 from mic2e_bench.plan import presets
 from mic2e_bench.plan.settings import resolve
 from mic2e_bench.records import record
@@ -67,18 +67,23 @@ def _of_file(path: str, known: list[Pipeline]) -> Chosen:
     return Chosen(Path(path).stem.upper(), "", found)
 
 
-def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> Chosen:
-    folder = of_study(results, study)
+def stored(study: str, trial: str, results: Path, where: str) -> Path:
+    """The file of a study's record whose id begins with ``trial``. ``where`` is who asks. Raises ``BadInput``."""
+    folder = of_study(there(results), study)
     if not folder.is_dir():
         known = [folder.name for folder in frame.folders(Path(results)) if record.paths(folder)]
-        raise unknown("study", study, known, f"export: {results}")
+        raise unknown("study", study, known, f"{where}: {results}")
     paths = {path.stem: path for path in record.paths(folder)}
     fitting = [name for name in paths if name.startswith(trial)] if trial else []
     if len(fitting) != 1:
         several = f" {len(fitting)} begin with it." if fitting else nearest(trial, paths)
-        raise BadInput(f"export: {folder} has no trial '{trial}'.{several} It has: {', '.join(paths) or 'none'}.")
+        raise BadInput(f"{where}: {folder} has no trial '{trial}'.{several} It has: {', '.join(paths) or 'none'}.")
+    return paths[fitting[0]]
+
+
+def _of_record(study: str, trial: str, pipeline: str | None, results: Path) -> Chosen:
     try:
-        found = record.read(paths[fitting[0]])
+        found = record.read(stored(study, trial, results, "export"))
     except record.Damaged as damage:
         raise BadInput(f"export: {damage}") from None
     of = found.pipeline

@@ -14,7 +14,15 @@ def nondominated(costs: np.ndarray) -> np.ndarray:
     all on the front. A point with a value that is not a number is not comparable: it is not on the front and dominates
     nothing.
     """
-    return np.array([not _beats(costs, one).any() for one in costs], dtype=bool) & ~np.isnan(costs).any(axis=1)
+    known = ~np.isnan(costs).any(axis=1)
+    found = np.zeros(len(costs), dtype=bool)
+    if known.any():
+        rows, which = np.unique(costs[known], axis=0, return_inverse=True)
+        on_front = np.zeros(len(rows), dtype=bool)
+        for index, one in enumerate(rows):  # in order: what dominates a row comes before it, and is on the front or
+            on_front[index] = not _beats(rows[on_front], one).any()  # dominated by what is
+        found[known] = on_front[which.reshape(-1)]
+    return found
 
 
 def standing(costs: np.ndarray, noise: np.ndarray) -> list[str]:
@@ -25,16 +33,24 @@ def standing(costs: np.ndarray, noise: np.ndarray) -> list[str]:
     noise in any value, is a ``tie``: measured again, it may be on the front.
     """
     on_front, known = nondominated(costs), ~np.isnan(costs).any(axis=1)
-    found = []
+    front = np.unique(np.hstack([costs, noise])[on_front], axis=0).reshape(-1, 2 * costs.shape[1])
+    found: dict[bytes, str] = {}  # by the values: copies stand in one place
+    standings = []
     for index, one in enumerate(costs):
-        if not known[index]:
-            found.append(UNKNOWN)
-        elif on_front[index]:
-            found.append(FRONT)
-        else:
-            by_more = (one - costs > np.maximum(noise[index], noise)).any(axis=1)
-            found.append(BEATEN if (_beats(costs, one) & by_more).any() else TIE)
-    return found
+        key = one.tobytes() + noise[index].tobytes()
+        if key not in found:
+            found[key] = FRONT if on_front[index] else TIE if known[index] else UNKNOWN
+            if found[key] == TIE:
+                others = (np.hsplit(front, 2), (costs, noise))  # the front first: it mostly says it, and is short
+                found[key] = BEATEN if any(_by_more(one, noise[index], *each) for each in others) else TIE
+        standings.append(found[key])
+    return standings
+
+
+def _by_more(one: np.ndarray, mine: np.ndarray, costs: np.ndarray, noise: np.ndarray) -> bool:
+    """Whether a point of these costs dominates ``one``, and by more than the noise in some value."""
+    by_more = (one - costs > np.maximum(mine, noise)).any(axis=1)
+    return bool((_beats(costs, one) & by_more).any())
 
 
 def _beats(costs: np.ndarray, one: np.ndarray) -> np.ndarray:

@@ -94,8 +94,10 @@ def recommend(given: Sequence[Point], limits: Mapping[str, float], prefer: str |
     chosen = [point for point in fitting if point.is_as_good or not as_good]
     best = best_of(chosen, ranking) if chosen else None
     ties = tuple(p for p in chosen if p is not best and all(p.ties(best, name) for name in ranking))
-    others = ranked([point for point in chosen if point is not best and point not in ties], ranking)
-    others += ranked([point for point in fitting if point not in chosen], ranking, MOST - len(others))
+    # by id: to look for a point in a list takes a comparison with each that is there
+    first, next_best = {p.id for p in (*ties, *([best] if best else ()))}, {p.id for p in chosen}
+    others = ranked([point for point in chosen if point.id not in first], ranking)
+    others += ranked([point for point in fitting if point.id not in next_best], ranking, MOST - len(others))
     allowed = [point for point in able if point.is_as_good or not as_good]
     relaxed = tuple(_relax(allowed, limits, name, ranking, best) for name in limits)
     nearest = None

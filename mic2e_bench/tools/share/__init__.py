@@ -1,0 +1,1 @@
+"""`share`: records for other programs, as a Parquet file and as runs of MLflow."""
