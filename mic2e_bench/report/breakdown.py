@@ -11,7 +11,7 @@ from mic2e_bench.catalog.metrics.memory import fragmentation
 from mic2e_bench.catalog.metrics.paying_off import UNCLEAR, images_to_pay_off
 from mic2e_bench.records.ratios import speedup
 from mic2e_bench.records.record import Record
-from mic2e_bench.report import footnotes
+from mic2e_bench.report import captions, footnotes, record_page
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
@@ -26,29 +26,36 @@ PARTS = {
 }
 TIME = (
     "One call that was watched, by component; the rest is resizing, noise, scheduler and making the image, and all add "
-    "up to that call. Hooks: its seconds over the median of the timed calls, which nothing watches."
+    "up to that call.",
+    "Hooks: its seconds over the median of the timed calls, which nothing watches.",
 )
 MEMORY = {
-    "rss_bytes": "Peak resident set size of the process in each phase, the libraries included.",
-    "vram_reserved_bytes": "Peak GPU memory that PyTorch's allocator held in each phase; unused: held beyond tensors.",
+    "rss_bytes": ("Peak resident set size of the process in each phase, the libraries included.",),
+    "vram_reserved_bytes": (
+        "Peak GPU memory that PyTorch's allocator held in each phase; unused: held beyond tensors.",
+    ),
 }
 STARTUP = (
-    "What a new process waits for: importing the libraries, loading (to the device: part of it), the first call. Pays "
-    "off: the number of images after which a start slower than the baseline's has been made up for."
+    "What a new process waits for: importing the libraries, loading (to the device: part of it), the first call.",
+    "Pays off: the number of images after which a start slower than the baseline's has been made up for.",
 )
 COST = (
-    "FLOPs by PyTorch's own counter; bytes moved are an estimate: weights, inputs and outputs of each layer, once. "
-    "In brackets: the share of what a matrix product and a copy reached on this device in the same process."
+    "FLOPs by PyTorch's own counter.",
+    "Bytes moved are an estimate: weights, inputs and outputs of each layer, once.",
+    "In brackets: the share of what a matrix product and a copy reached on this device in the same process.",
 )
 
 
 Shown = list[tuple[str, Record]]  # the trials with figures, by their labels
 
 
-def all_of(found: Findings) -> list[Table]:
-    """The tables for which there are figures."""
+def all_of(found: Findings, base: str | None = None) -> list[Table]:
+    """The tables for which there are figures; ``base`` as in ``tables.main``."""
     shown = [
-        (row["label"] + footnotes.mark(found, row["id"]), found.records[row["id"]])
+        (
+            record_page.linked(found, row["id"], row["label"] + footnotes.mark(found, row["id"]), base),
+            found.records[row["id"]],
+        )
         for _, row in found.trials.iterrows()
         if row["id"] in found.records and found.records[row["id"]].latency_s
     ]
@@ -56,13 +63,15 @@ def all_of(found: Findings) -> list[Table]:
     return [table for table in made if table]
 
 
-def _table(found: Findings, shown: Shown, columns: Mapping[str, Sequence[str]], caption: str) -> Table | None:
+def _table(
+    found: Findings, shown: Shown, columns: Mapping[str, Sequence[str]], reading: Sequence[str], first: str = "trial"
+) -> Table | None:
     """The trials with these columns, without those that nothing is known of; ``None`` where that is all."""
     kept = {name: cells for name, cells in columns.items() if any(cell != NONE for cell in cells)}
     if not kept:
         return None
     rows = list(zip((label for label, _ in shown), *kept.values(), strict=True))
-    return Table(("trial", *kept), rows, f"{found.credit}. {caption} {footnotes.disturbed_words(found)}".strip())
+    return Table((first, *kept), rows, captions.short(found), reading=[*captions.stand_ins(found), *reading])
 
 
 def _scaled(name: str, columns: Sequence[Sequence[Any]]) -> tuple[str, list[list[str]]]:
@@ -77,7 +86,7 @@ def time(found: Findings, shown: Shown) -> Table | None:
     columns = [[one.witnessed_s for _, one in shown]]
     columns += [[of[name](one) if one.witnessed_s else None for _, one in shown] for name in PARTS.values()]
     unit, cells = _scaled("latency_s", columns)
-    made = dict(zip((f"watched call ({unit})", *PARTS), cells, strict=True))
+    made = dict(zip((f"call ({unit})", *PARTS), cells, strict=True))
     made["hooks (×)"] = [digits(components.hooks_cost(one)) for _, one in shown]
     return _table(found, shown, made, TIME)
 
@@ -93,8 +102,8 @@ def memory(found: Findings, shown: Shown) -> Table | None:
     if not phases:
         return None
     unit, cells = _scaled("peak_bytes", columns)
-    names = (f"{column} ({unit})" for column in (*phases, "before loading", "weights", "unused"))
-    return _table(found, shown, dict(zip(names, cells, strict=True)), MEMORY[name])
+    made = dict(zip((*phases, "before loading", "weights", "unused"), cells, strict=True))
+    return _table(found, shown, made, MEMORY[name], f"trial (peaks in {unit})")
 
 
 def start(found: Findings, shown: Shown) -> Table | None:
@@ -130,7 +139,7 @@ def work(found: Findings, shown: Shown) -> Table | None:
         "FLOPs": lambda one: _of(one.cost.get("flops"), 1e-9, "G"),
         "FLOP/s": lambda one: _of(cost.flops_per_s(one), 1e-9, "G/s", cost.flops_utilisation(one)),
         "bytes moved (estimate)": lambda one: _of(one.cost.get("moved_bytes_estimate"), 1e-9, "GB"),
-        "of a copy's speed": lambda one: _of(cost.bandwidth_utilisation(one), 100, "%"),
+        "of copy speed": lambda one: _of(cost.bandwidth_utilisation(one), 100, "%"),
         "energy an image": lambda one: _of(cost.energy_per_image(one), 1, "J"),
         "not counted": lambda one: one.cost.get("reason") or NONE,
     }

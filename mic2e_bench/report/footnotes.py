@@ -67,12 +67,17 @@ def caption(found: Findings) -> list[str]:
         parts.append(f"How the device is, the same for every call: {_some(remarks)}.")
     if unread:
         parts.append(f"Not all that was given is read: {_some(unread)}.")
-    own = [one.settings for one in found.records.values() if one.settings.get("device") == "cpu" and one.latency_s]
-    if any("wait_policy" not in settings for settings in own):
-        parts.append(f"Records without wait_policy are of processes that had {VARIABLE}={OLDER.upper()}.")
     if different := _different(found):
         parts.append(f"The same seed did not give the same image: {'; '.join(different)}.")
     return parts
+
+
+def of_older_records(found: Findings) -> list[str]:
+    """What records of older versions do not say by themselves."""
+    own = [one.settings for one in found.records.values() if one.settings.get("device") == "cpu" and one.latency_s]
+    if all("wait_policy" in settings for settings in own):
+        return []
+    return [f"Records without wait_policy are of processes that had {VARIABLE}={OLDER.upper()}."]
 
 
 def visits(found: Findings) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from mic2e_bench.plan.ablate import without
 from mic2e_bench.plan.settings import show
-from mic2e_bench.report import footnotes, markup
+from mic2e_bench.report import captions, footnotes, markup
 from mic2e_bench.report.ablation import BREAK, CANCEL, HELP, Ablation, Effect, Ratio, SettingPair
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.metric_names import title
+from mic2e_bench.report.metric_names import shown, title
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing
 
-CAPTION = (
-    "Alone: the baseline's seconds over those with this setting added. Among the others: the seconds of the best "
-    "without it over those of the best. In brackets the 95 % interval, where they took turns over enough builds. "
-    "Speed-ups are expected to multiply; a difference is claimed only where its interval leaves out 1."
+READING = (
+    "Alone: the baseline's seconds over those with this setting added.",
+    "Among the others: the seconds of the best without it over those of the best.",
+    "In brackets the 95 % interval, where they took turns over enough builds.",
+    "Speed-ups are expected to multiply; a difference is claimed only where its interval leaves out 1.",
 )
 WORDS = {HELP: "more than alone", CANCEL: "less than alone", BREAK: "breaks", "neither": "as alone", "": NONE}
 
@@ -86,15 +89,16 @@ def effects(found: Findings, made: Ablation) -> Table:
         rows.append([
             f"{effect.name} {show(effect.value)}{mark}", _text(effect.alone), _text(effect.inside),
             WORDS[effect.interaction], effect.why or NONE,
-            NONE if missing(memory) else f"{digits(memory)}×", *(digits(row.get(name)) for name in names),
+            NONE if missing(memory) else f"{digits(memory)}×", *(shown(name, row.get(name)) for name in names),
         ])  # fmt: skip
     header = ["setting", "speed-up alone", "among the others", "compared", "why", "memory alone"]
     header += [f"{title(name)} alone" for name in names]
-    return Table(header, rows, _words(found), left=(0, 3, 4))
+    return _table(found, header, rows)
 
 
-def _words(found: Findings) -> str:
-    return f"{found.credit}. {CAPTION} {footnotes.disturbed_words(found)}".strip()
+def _table(found: Findings, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    lines = [*captions.stand_ins(found), *READING]
+    return Table(header, rows, captions.short(found), left=(0, 3, 4), reading=lines)
 
 
 def pairs(found: Findings, made: Ablation) -> list[Table]:
@@ -108,4 +112,4 @@ def pairs(found: Findings, made: Ablation) -> list[Table]:
         mark = footnotes.mark(found, *(one.id for one in map(made.record, of) if one))
         rows.append([" + ".join(pair.names) + mark, *gains, words[pair.interaction], pair.why or NONE])
     header = ["pair", "speed-up together", "product of their own", "compared", "why"]
-    return [Table(header, rows, _words(found), left=(0, 3, 4))] if rows else []
+    return [_table(found, header, rows)] if rows else []

@@ -14,7 +14,8 @@ from typing import Any
 from mic2e_bench import documents, files, seal, within
 
 NAME, SCHEMA = "made_from.json", 1
-USUAL = ("tables.*", "report.html", "*/table.*", "*/report.html", "*/*.ipynb", "*/tune/front.*")
+RECORDS = f"*/{'[0-9a-f]' * 16}.html"  # their pages
+USUAL = ("tables.*", "report.html", "*/table.*", "*/report.html", "*/*.ipynb", "*/tune/front.*", RECORDS)
 
 
 def note(results: Path, made: Iterable[Path], records: Mapping[str, str], by: str) -> None:
@@ -22,11 +23,16 @@ def note(results: Path, made: Iterable[Path], records: Mapping[str, str], by: st
 
     ``records`` maps paths relative to ``results`` to the hashes of the records' contents, ``by`` is a command.
     """
+    note_each(results, dict.fromkeys(made, records), by)
+
+
+def note_each(results: Path, made: Mapping[Path, Mapping[str, str]], by: str) -> None:
+    """The same of files each of which has its own records."""
     results = Path(results)
     with (results / f".{NAME}.lock").open("a+") as lock:
         files.lock(lock, f"{results / NAME}: another process is writing it; waiting for it to end.")
         known, _ = _read(results)
-        for path in made:
+        for path, records in made.items():
             known[_name(results, path)] = {"sha256": _digest(path), "by": by, "records": dict(sorted(records.items()))}
         content = seal.sealed({"schema": SCHEMA, "files": dict(sorted(known.items()))})
         files.write_whole(results / NAME, files.as_json(content))

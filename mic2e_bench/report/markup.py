@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from mic2e_bench import texts
-from mic2e_bench.machine import environment
 from mic2e_bench.version import VERSION
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"version": VERSION, "now": environment.now, "zip": zip}
+    made.globals |= {"version": VERSION, "zip": zip}
     return made
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mic2e_bench.catalog import registry
-from mic2e_bench.units import digits
+from mic2e_bench.catalog.metrics.similarity import MOST_DB
+from mic2e_bench.units import digits, missing
 
+IDENTICAL = "identical"
+ROUNDING = 1e-9  # below it a distance is what floats leave of none
 NAMES = {"lpips": "LPIPS", "flip": "FLIP", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR", "iou": "IoU"}
 
 
@@ -29,6 +32,28 @@ def title(name: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def is_identical(name: str, value: float) -> bool:
+    """Whether a metric's value is what equal images get: nothing is then to be read from its digits.
+
+    PSNR is stored as 100 dB where it has no end, the others may miss their best value by what floats round.
+    """
+    family = name.partition(".")[0]
+    if missing(value):
+        return False
+    if family == "psnr":
+        return value >= MOST_DB
+    if family in ("lpips", "flip"):
+        return value < ROUNDING
+    return family in ("ssim", "ms_ssim", "iou") and value > 1 - ROUNDING
+
+
+def shown(name: str, value: float | None) -> str:
+    """A metric's value for tables and captions, without its unit: ``34.5``, ``identical``, or a dash for none."""
+    return IDENTICAL if is_identical(name, value) else digits(value)
+
+
 def worded(name: str, value: float) -> str:
-    """A metric with its value, for captions: ``PSNR 34.5 dB``."""
+    """A metric with its value, for captions: ``PSNR 34.5 dB``, ``PSNR: identical``."""
+    if is_identical(name, value):
+        return f"{NAMES.get(name, name)}: {IDENTICAL}"
     return " ".join(part for part in (NAMES.get(name, name), digits(value), unit(name)) if part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -12,20 +11,19 @@ import pandas
 
 from mic2e_bench import files, texts
 from mic2e_bench.plan.params import Study
-from mic2e_bench.plan.settings import show, words
-from mic2e_bench.records import comparable, ratios
-from mic2e_bench.records.comparable import MEMORY_NAMES, RSS
-from mic2e_bench.report import findings, footnotes, made_from
+from mic2e_bench.plan.settings import show
+from mic2e_bench.records.comparable import MEMORY_NAMES
+from mic2e_bench.report import captions, findings, footnotes, made_from, record_page
+from mic2e_bench.report.captions import ABOVE, UNSTEADY, warnings
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.metric_names import title, unit
+from mic2e_bench.report.metric_names import shown, title, unit
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.units import NONE, digits, missing, scale
 
 STATUS = {"not_applied": "NOT APPLIED"}
 SETTINGS = ("steps", "resolution", "guidance", "precision")  # in a comparison also where they do not differ
 CI95 = ("_ci95_low", "_ci95_high")
-ABOVE = "above_loaded_bytes"
-UNSTEADY = " !"
+
 BY = "mic2e-bench report"  # who writes the files
 
 
@@ -35,24 +33,26 @@ def text(study: Study, results: Path, mixed: bool = False) -> str:
     return f"{study.name} · {found.credit}\n{main(found, widest=60).text()}"
 
 
-def main(found: Findings, widest: int = 10_000) -> Table:
+def main(found: Findings, widest: int = 10_000, base: str | None = None) -> Table:
     """A row a trial: speed, memory, the main metrics, and the status of what did not run as asked.
 
-    ``widest`` cuts the reasons, for a terminal.
+    ``widest`` cuts the reasons, for a terminal. ``base`` leads from where the table is shown to the pages of the
+    records: empty in the study's folder, ``STUDY/`` above it; without it nothing is linked.
     """
     trials = found.trials
-    columns = [("trial", list(trials["label"]))]
+    columns = [("trial", _labels(found, base))]
     columns += [_latency(found), ("speed-up", footnotes.marked(found, _speedups(trials)))]
     columns += _memory(found)
-    columns += [(title(name), [digits(value) for value in trials[name]]) for name in found.main_metrics]
+    columns += [(title(name), _scores(found, name)) for name in found.main_metrics]
     if len(found.not_ok):
         columns.append(("status", [shorten(status(row), widest) for _, row in trials.iterrows()]))
     header, cells = zip(*columns, strict=True)
     left = (0, len(columns) - 1) if len(found.not_ok) else (0,)
-    return Table(header, list(zip(*cells, strict=True)), caption(found), marks(found), left)
+    rows = list(zip(*cells, strict=True))
+    return Table(header, rows, captions.particular(found), marks(found), left, captions.reading(found))
 
 
-def comparison(found: Findings) -> Table:
+def comparison(found: Findings, base: str | None = None) -> Table:
     """Presets side by side: their settings, then speed and memory as ratios to the baseline, then quality."""
     trials = found.trials
     settings = dict.fromkeys((*SETTINGS, *found.study.varied))
@@ -62,13 +62,14 @@ def comparison(found: Findings) -> Table:
     columns += [*memory, ("memory against the baseline", map(_times, trials["memory_ratio"]))]
     columns += [weights]
     rows += [(name, *values) for name, values in columns]
-    rows += [(title(name), *map(digits, trials[name])) for name in found.main_metrics]
+    rows += [(title(name), *_scores(found, name)) for name in found.main_metrics]
     if len(found.not_ok):
         rows.append(("status", *(status(row) for _, row in trials.iterrows())))
-    return Table(("", *trials["label"]), rows, caption(found))
+    header = ("", *_labels(found, base))
+    return Table(header, rows, captions.particular(found), reading=captions.reading(found))
 
 
-def more_metrics(found: Findings) -> list[Table]:
+def more_metrics(found: Findings, base: str | None = None) -> list[Table]:
     """The metrics that the main table leaves out (parts of the image, known answers): a table for each family."""
     families: dict[str, list[str]] = {}
     for name in found.metrics:
@@ -77,79 +78,28 @@ def more_metrics(found: Findings) -> list[Table]:
     made = []
     for family, names in families.items():
         header = (title(family), *(name.partition(".")[2].replace(".", ", ") or title(name) for name in names))
-        rows = [
-            (row["label"] + footnotes.mark(found, row["id"]), *(digits(row[name]) for name in names))
-            for _, row in found.trials.iterrows()
-        ]
-        words = f"{found.credit}. {footnotes.disturbed_words(found)}".removesuffix(". ")
-        made.append(Table(header, rows, words, marks(found)))
+        labels = [label + footnotes.mark(found, id) for label, id in _named(found)]
+        columns = [_linked(found, labels, base), *(_scores(found, name) for name in names)]
+        made.append(Table(header, list(zip(*columns, strict=True)), captions.short(found), marks(found)))
     return made
 
 
-def caption(found: Findings) -> str:
-    """What the numbers are and what stands in for the real thing."""
-    repeats = found.study.baseline.protocol["repeats"]
-    calls = f"{repeats} calls" if isinstance(repeats, int) else "the calls"
-    latency = f"median of {calls} ± half the distance between the quartiles" if repeats != 1 else "of a single call"
-    parts = [f"{found.credit}.", f"Latency: {latency}.", _speedup_words(found)]
-    if any(warnings(found, id) for id in found.trials["id"]):
-        parts.append(f"{UNSTEADY.strip()}: the calls' times are spread wide or drift; the record says how.")
-    parts += footnotes.caption(found)
-    if found.main_metrics:
-        parts.append("Quality is scored against the baseline's image on the same input and seed.")
-        parts += _told(found)
-    if found.memory == RSS:
-        parts.append("Peak RSS: the whole process during a call, the libraries included.")
-    if shared := [one for one in found.records.values() if "shared_process" in one.memory]:
-        why = shared[0].memory["shared_process"]
-        parts.append(f"Peaks of {', '.join(one.label for one in shared)}: of the process that made all calls ({why}).")
-    if found.trials[ABOVE].notna().any():
-        parts.append("Above loaded: the peak less what the loaded pipeline held before the call.")
-    backbones = dict.fromkeys(text for text in found.trials["backbone"] if isinstance(text, str) and text)
-    if backbones and not all(text in found.stand_ins for text in backbones):
-        parts.append(f"Measured with: {'; '.join(backbones)}.")
-    if (found.trials["status"] == "not_applied").any():
-        parts.append("NOT APPLIED: a setting was asked for and not in force, so no speed-up is credited.")
-    return " ".join(parts)
+def _named(found: Findings) -> list[tuple[str, str]]:
+    """Label and id of every trial."""
+    return list(zip(found.trials["label"], found.trials["id"], strict=True))
 
 
-def _told(found: Findings) -> list[str]:
-    """Which trials' pictures cannot be told from the baseline's, where that can be said; and the trial that lacks."""
-    known = [
-        (label, found.records.get(id)) for label, id in zip(found.trials["label"], found.trials["id"], strict=True)
-    ]
-    said = [(label, comparable.told(one)) for label, one in known[1:] if one and one.quality]
-    few = bool(said) and all(word in ("too few", "same") for _, word in said)
-    parts = ["Fewer than five pairs of input and seed: too few pictures to conclude from them."] if few else []
-    if rounding := [label for label, word in said if word == "rounding"]:
-        parts.append(f"Pictures that cannot be told from rounding: {', '.join(rounding)}.")
-    wanted = comparable.in_float32(found.study.baseline.settings)
-    if wanted and all(one.settings != wanted for one in found.study.trials):
-        lacking = {name: value for name, value in wanted.items() if found.study.baseline.settings[name] != value}
-        parts.append(f"There is no float32 reference: for one add the trial {words(lacking)}.")
-    return parts
+def _linked(found: Findings, texts: Sequence[str], base: str | None) -> list[str]:
+    """A text a trial, each leading to the page of its record."""
+    return [record_page.linked(found, id, text, base) for text, id in zip(texts, found.trials["id"], strict=True)]
 
 
-def _speedup_words(found: Findings) -> str:
-    """What the speed-ups are ratios of, and how the calls behind them were ordered."""
-    others = found.trials.iloc[1:]
-    known = others[others["speedup"].notna()]
-    batches = "batch" in found.study.varied
-    text = f"Speed-up: the baseline's {'seconds an image' if batches else 'latency'} over the trial's"
-    if not len(known):
-        return f"{text}."
-    turns = known["interleaved"].astype(bool)
-    order = "" if turns.all() else "not " if not turns.any() else "partly "
-    text += f"; the calls were {order}interleaved with the baseline's."
-    if known["speedup_ci95_low"].notna().any():
-        text += " With an interval [95 %]: the middle of the rounds' ratios over fresh builds; the interval is wider by"
-        text += " what the baseline was from itself."
-    if bare := Counter(why for why in known["speedup_why"] if why):
-        reasons = ", ".join(f"{why}: {count}" for why, count in bare.most_common())
-        text += f" A ratio without an interval ({reasons}) concludes nothing."
-        if ratios.OTHER_ROUNDS in bare:
-            text += " Only what took turns in the same rounds is compared: --rerun measures the whole study together."
-    return f"{text}{footnotes.visits(found)}"
+def _labels(found: Findings, base: str | None) -> list[str]:
+    return _linked(found, found.trials["label"], base)
+
+
+def _scores(found: Findings, name: str) -> list[str]:
+    return [shown(name, value) for value in found.trials[name]]
 
 
 def status(row: pandas.Series) -> str:
@@ -189,11 +139,6 @@ def _latency(found: Findings) -> tuple[str, list[str]]:
     return f"latency ({unit_name})", cells
 
 
-def warnings(found: Findings, id: str) -> Sequence[str]:
-    """What is odd about the samples of a trial's latency, a line each."""
-    return found.records[id].warnings if id in found.records else ()
-
-
 def _memory(found: Findings) -> list[tuple[str, list[str]]]:
     """Columns of the peak, of what is above the loaded pipeline, where records say it, and of the weights."""
     names = {found.memory: MEMORY_NAMES[found.memory], ABOVE: "above loaded", "weights_bytes": "weights"}
@@ -223,9 +168,13 @@ def _plain(value: Any) -> Any:
 
 
 def write(found: Findings) -> None:
-    """Write ``table.md`` and ``table.csv`` beside the records, and note what they were made from."""
+    """Write ``table.md`` and ``table.csv`` beside the records, and note what they were made from.
+
+    The Markdown leads to the records' pages where these are written already.
+    """
+    base = "" if all((found.folder / record_page.name(id)).exists() for id in found.records) else None
     heading = f"# {found.study.name}\n\n"
-    files.write_whole(found.folder / "table.md", (heading + main(found).markdown()).encode())
+    files.write_whole(found.folder / "table.md", (heading + main(found, base=base).markdown()).encode())
     files.write_whole(found.folder / "table.csv", csv(found).encode())
     written = [found.folder / name for name in ("table.md", "table.csv")]
     made_from.note(found.folder.parent, written, found.digests, BY)

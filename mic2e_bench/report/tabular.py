@@ -27,27 +27,34 @@ class Linked(str):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under a header. ``marks`` holds a word for each row, which HTML uses as its class."""
+    """Rows of texts under a header. ``marks`` holds a word for each row, which HTML uses as its class.
+
+    The caption says what is particular to the table, ``reading`` what holds for all of its kind.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     marks: Sequence[str] = ()
     left: Sequence[int] = (0,)  # the columns of words; the others are numbers, aligned at their right
+    reading: Sequence[str] = ()  # sentences that explain such a table; HTML folds them, and not the caption
 
     def text(self) -> str:
         """For a terminal, the caption below."""
         lines = columns(self.rows, self.header, self.left).split("\n")
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         lines.insert(1, "  ".join("─" * width for width in widths))
-        return "\n".join([*lines, *textwrap.wrap(self.caption, 118)])
+        return "\n".join([*lines, *textwrap.wrap(self._words(), 118)])
 
     def markdown(self) -> str:
         """A pipe table, the caption below."""
         rule = [":---" if index in self.left else "---:" for index in range(len(self.header))]
         lines = [f"| {' | '.join(map(_one_cell, row))} |" for row in (self.header, *self.rows)]
         lines.insert(1, f"| {' | '.join(rule)} |")
-        return "\n".join([*lines, *(["", _one_cell(self.caption)] if self.caption else [])]) + "\n"
+        return "\n".join([*lines, *(["", _one_cell(words)] if (words := self._words()) else [])]) + "\n"
+
+    def _words(self) -> str:
+        return " ".join(filter(None, [self.caption, *self.reading]))
 
     def html(self) -> Markup:
         """Numbers stand at the right; only long texts are broken."""
