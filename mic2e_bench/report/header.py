@@ -84,34 +84,6 @@ def _failures(found: Findings) -> dict[str, list[str]]:
     return labels
 
 
-def summary(all_found: Sequence[Findings]) -> Table:
-    """A row a study: how many trials, and the fastest that ran as asked with its quality."""
-    rows, marks = [], []
-    for found in all_found:
-        ok = found.trials[(found.trials["status"] == "ok") & found.trials["latency_s"].notna()]
-        fastest = found.trials.loc[ok["latency_s"].idxmin()] if len(ok) else None
-        factor, unit = scale("latency_s", [found.baseline["latency_s"]])
-        base = found.baseline["latency_s"]
-        rows.append((
-            found.study.name, found.credit, str(len(found.trials)), str(len(found.not_ok) or "none"),
-            NONE if missing(base) else f"{digits(base * factor)} {unit}{footnotes.mark(found, found.baseline['id'])}",
-            NONE if fastest is None else fastest["label"] + footnotes.mark(found, fastest["id"]),
-            NONE if fastest is None else speedup(fastest),
-            NONE if fastest is None else _quality(found, fastest),
-        ))  # fmt: skip
-        marks.append("" if not len(found.not_ok) else "some_not_ok")
-    header = ("study", "pipeline: weights", "trials", "not ok", "baseline", "fastest", "speed-up", "its quality")
-    words = "A speed-up without its 95 % interval concludes nothing."
-    if any(footnotes.DISTURBED in cell for row in rows for cell in row):
-        words += f" {footnotes.DISTURBED.strip()}: disturbed while it was measured; its study says by what."
-    return Table(header, rows, words, marks, left=(0, 1, 5, 7))
-
-
-def _quality(found: Findings, row: object) -> str:
-    names = [name for name in found.main_metrics if not missing(row[name])][:2]
-    return ", ".join(worded(name, row[name]) for name in names) or NONE
-
-
 def words(given: Mapping[str, Any]) -> str:
     """The time pass for people: ``1 warm-up call, 5 timed``."""
     warmup, repeats = given["warmup"], given["repeats"]
