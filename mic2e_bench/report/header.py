@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -14,10 +14,8 @@ from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import resolve, show
 from mic2e_bench.report import footnotes, markup, toggle_costs
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.metric_names import worded
-from mic2e_bench.report.tables import SETTINGS, speedup, status
-from mic2e_bench.report.tabular import Table
-from mic2e_bench.units import NONE, digits, missing, scale
+from mic2e_bench.report.tables import SETTINGS, status
+from mic2e_bench.units import NONE
 
 
 def html(found: Findings) -> Markup:

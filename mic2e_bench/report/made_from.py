@@ -1,8 +1,8 @@
 """What each published table and page was made from, so that ``verify`` finds one that was edited or has grown old.
 
 ``made_from.json`` of a results folder maps every such file to its SHA-256, to the records behind it with the hashes of
-their contents, and to the command that writes it; of what takes long to make also to the hash of everything else that it
-was made of (``way``), so that it need not be made again. Its own last key is the hash of all that (``seal``).
+their contents, and to the command that writes it; what takes long to make also to the hash of all else that it was made
+of (``way``), so that it need not be made again. Its own last key is the hash of all that (``seal``).
 """
 
 from __future__ import annotations

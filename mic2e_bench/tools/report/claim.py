@@ -18,7 +18,7 @@ PICTURES = {"same": "the baseline's very pictures", "rounding": "pictures that c
 
 @dataclass(frozen=True)
 class Claim:
-    """A point against the baseline. ``fewer_bytes``: the share of memory that it needs less of, ``None`` in the noise."""
+    """A point against the baseline. ``fewer_bytes``: the share of memory that it saves, ``None`` in the noise."""
 
     point: Point
     speedup: Speedup

@@ -116,7 +116,8 @@ def _row(said: Answer) -> list[dict[str, str]]:
     if said.set:
         lines.append({"set": said.set.point.label, **_figures(said.set), "kind": "set"})
     elif said.head:
-        lines.append({"set": "keep the baseline", "kind": "keep"})
+        why = {} if said.faster else {"sure": said.sentence.rstrip(".")}
+        lines.append({"set": "keep the baseline", "kind": "keep", **why})
     if said.faster:
         lines.append({"set": f"faster: {said.faster.point.label}", **_figures(said.faster), "kind": "maybe"})
     return lines or [{"set": "see the study", "kind": "none"}]
