@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _study(found: Findings, folder: Path, fitted: Any) -> dict[str, Any]:
     return {
         "name": found.study.name, "about": found.study.pipeline.about, "is_stand_in": bool(found.stand_ins),
         "machine": answer.machine(found), "said": said, "links": links, "served": False,
-        "row": _row(said), "top": [_top(one, said) for one in said.top], "paste": _paste(said),
+        "row": _row(said), "top": [_top(one, said, folder) for one in said.top], "paste": _paste(said),
         "front": _front(said), "pair": pair.of(said.baseline, shown, masks, folder),
         "detail": fitted(detail.cut(html, links["table.csv"]), links[notebook.name]),
     }  # fmt: skip
@@ -127,15 +128,20 @@ def _figures(one: Claim) -> dict[str, str]:
     return {"speedup": one.ratio, "memory": one.memory, "quality": one.quality, "sure": one.sure}
 
 
-def _top(one: Claim, said: Answer) -> dict[str, str]:
-    """A line of the first five, with what to copy: the settings in which it differs from the baseline."""
+def _top(one: Claim, said: Answer, folder: Path) -> dict[str, Any]:
+    """A line of the first five, with what to copy: the settings in which it differs from the baseline; it
+    leads to the page of its record, where there is one.
+    """
     value = one.point.values[LATENCY]
     latency = written(value, KIND[LATENCY]) + (" †" if one.point.row.get("disturbed") else "")
     mine, its = (paste.settings(point, said.among) for point in (one.point, said.baseline))
     other = {name: each for name, each in mine.items() if its.get(name) != each}
     copied = documents.as_yaml(other, **paste.FLOW).strip() if other else ""
     chosen = one is said.set or (one.point.is_baseline and said.set is None)
-    return {"label": one.point.label, "latency": latency, "copied": copied, "is_set": chosen, **_figures(one)}
+    record_page = Path(one.point.row["path"]).with_suffix(".html")
+    link = quote(os.path.relpath(record_page, folder)) if record_page.is_file() else ""
+    told = {"label": one.point.label, "link": link, "latency": latency, "copied": copied, "is_set": chosen}
+    return told | _figures(one)
 
 
 def _paste(said: Answer) -> str:
