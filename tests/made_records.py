@@ -59,3 +59,30 @@ def failed(results: Path, trial, status: str, reason: str) -> None:
 def resolve(folder: Path, **given):
     shared = {"pipeline": "objectclear", "model": "random", "metrics": ["lpips", "psnr"]}
     return params.resolve_study({**shared, "inputs": str(inputs_folder(folder / "inputs")), **given})
+
+
+def in_rounds(study, results: Path, trial, seconds: float, told: str = "rounding", value: float = 99.0, **parts):
+    """A record of eight rounds over eight builds, taken in turns with its study's others; ``told`` of its pictures."""
+    samples = [seconds * (1 + index / 1000) for index in range(8)]
+    timing = {"latency_s": samples, "rounds": "r", "builds": list(range(8)), "placebo_s": samples}
+    entry = {"unit": "%", "better": "higher", "against": study.baseline.id, "backbone": None, "ci95": None, "n": 8}
+    made = record.make(
+        trial, "ok", quality={"quality": {**entry, "value": value, "floor": 99.5, "told": told}},
+        **{"timing": timing, "memory": {"peak_rss_bytes": 900 * MIB}, "environment": dict(environment.here("cpu")),
+           **parts},
+    )  # fmt: skip
+    record.write(results, made)
+
+
+def many(folder: Path, trials: int, most: int = 5000):
+    """Studies of so many trials together, each measured, at most ``most`` in one; the studies and their results."""
+    studies = []
+    for start in range(0, trials, most):
+        count = min(most, trials - start)
+        points = [{"steps": 1 + index % 100, "guidance": 1 + index // 100 / 10} for index in range(1, count)]
+        baseline = {"steps": 1, "guidance": 1.0}
+        study = resolve(folder, study=f"many-{start}", baseline=baseline, trials=points, metrics=["lpips"])
+        for index, trial in enumerate(study.trials):
+            in_rounds(study, folder / "results", trial, 1 + index % 97 / 50, "visible", 90 + index % 10)
+        studies.append(study)
+    return studies, folder / "results"

@@ -18,10 +18,8 @@ def execute(options: argparse.Namespace) -> int:
         notebooks.check()
     code = run.execute(options)
     if not options.dry_run:
-        from mic2e_bench.report import page
-        from mic2e_bench.tools.throughput import page as throughput
+        from mic2e_bench.tools.report import page
 
-        studies, results = commands.studies(options), commands.results(options)
-        served = throughput.sections(results) if len(studies) > 1 else ([], {})
-        print(f"report: {page.write(studies, results, options.mixed, *served)}")
+        path = page.write(commands.studies(options), commands.results(options), options.mixed)
+        print(f"report: {path}")
     return code

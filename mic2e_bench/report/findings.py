@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from mic2e_bench.report import frame
 MISSING = "missing"  # the status of a planned trial that has no readable record
 MAIN = ("quality", "flip", "lpips", "ssim", "psnr", "iou")  # the metrics that people look at first
 TIMES = ("latency_s", "latency_q1_s", "latency_q3_s", "first_call_s", "load_s")
+SHORT = "stand-ins, see top"  # in a page that says at its top what they are
 ALWAYS = (*TIMES, *frame.OF_RECORD, "stand_in", "backbone", "reason")  # the columns that a row has without its record
 
 
@@ -47,6 +48,13 @@ class Findings:
         """The pipeline and its stand-ins, as titles and captions name them."""
         name = self.study.pipeline.name
         return f"{name}: {self.stand_ins}" if self.stand_ins else f"{name}: {sources.label(self.study.baseline.model)}"
+
+    @property
+    def short(self) -> Findings:
+        """The same for a page that names the stand-ins once: captions say ``SHORT``."""
+        if not self.stand_ins:
+            return self
+        return replace(self, trials=self.trials.assign(stand_in=SHORT))
 
     @cached_property
     def metrics(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -14,10 +14,8 @@ from mic2e_bench.plan.params import Study
 from mic2e_bench.plan.settings import resolve, show
 from mic2e_bench.report import footnotes, markup, toggle_costs
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.metric_names import worded
-from mic2e_bench.report.tables import SETTINGS, speedup, status
-from mic2e_bench.report.tabular import Table
-from mic2e_bench.units import NONE, digits, missing, scale
+from mic2e_bench.report.tables import SETTINGS, status
+from mic2e_bench.units import NONE
 
 
 def html(found: Findings) -> Markup:
@@ -82,34 +80,6 @@ def _failures(found: Findings) -> dict[str, list[str]]:
     for _, row in found.not_ok.iterrows():
         labels.setdefault(status(row), []).append(row["label"])
     return labels
-
-
-def summary(all_found: Sequence[Findings]) -> Table:
-    """A row a study: how many trials, and the fastest that ran as asked with its quality."""
-    rows, marks = [], []
-    for found in all_found:
-        ok = found.trials[(found.trials["status"] == "ok") & found.trials["latency_s"].notna()]
-        fastest = found.trials.loc[ok["latency_s"].idxmin()] if len(ok) else None
-        factor, unit = scale("latency_s", [found.baseline["latency_s"]])
-        base = found.baseline["latency_s"]
-        rows.append((
-            found.study.name, found.credit, str(len(found.trials)), str(len(found.not_ok) or "none"),
-            NONE if missing(base) else f"{digits(base * factor)} {unit}{footnotes.mark(found, found.baseline['id'])}",
-            NONE if fastest is None else fastest["label"] + footnotes.mark(found, fastest["id"]),
-            NONE if fastest is None else speedup(fastest),
-            NONE if fastest is None else _quality(found, fastest),
-        ))  # fmt: skip
-        marks.append("" if not len(found.not_ok) else "some_not_ok")
-    header = ("study", "pipeline: weights", "trials", "not ok", "baseline", "fastest", "speed-up", "its quality")
-    words = "A speed-up without its 95 % interval concludes nothing."
-    if any(footnotes.DISTURBED in cell for row in rows for cell in row):
-        words += f" {footnotes.DISTURBED.strip()}: disturbed while it was measured; its study says by what."
-    return Table(header, rows, words, marks, left=(0, 1, 5, 7))
-
-
-def _quality(found: Findings, row: object) -> str:
-    names = [name for name in found.main_metrics if not missing(row[name])][:2]
-    return ", ".join(worded(name, row[name]) for name in names) or NONE
 
 
 def words(given: Mapping[str, Any]) -> str:

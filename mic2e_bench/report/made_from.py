@@ -1,7 +1,8 @@
 """What each published table and page was made from, so that ``verify`` finds one that was edited or has grown old.
 
 ``made_from.json`` of a results folder maps every such file to its SHA-256, to the records behind it with the hashes of
-their contents, and to the command that writes it; its own last key is the hash of all that (``seal``).
+their contents, and to the command that writes it; what takes long to make also to the hash of all else that it was made
+of (``way``), so that it need not be made again. Its own last key is the hash of all that (``seal``).
 """
 
 from __future__ import annotations
@@ -18,24 +19,43 @@ RECORDS = f"*/{'[0-9a-f]' * 16}.html"  # their pages
 USUAL = ("tables.*", "report.html", "*/table.*", "*/report.html", "*/*.ipynb", "*/tune/front.*", RECORDS)
 
 
-def note(results: Path, made: Iterable[Path], records: Mapping[str, str], by: str) -> None:
+def note(results: Path, made: Iterable[Path], records: Mapping[str, str], by: str, way: str = "") -> None:
     """Say what files were made from, once they are written; what is noted of others stays.
 
-    ``records`` maps paths relative to ``results`` to the hashes of the records' contents, ``by`` is a command.
+    ``records`` maps paths relative to ``results`` to the hashes of the records' contents, ``by`` is a command, ``way``
+    the hash of what else decides their content. Raises ``files.CannotWrite``.
     """
-    note_each(results, dict.fromkeys(made, records), by)
+    note_each(results, dict.fromkeys(made, records), by, way)
 
 
-def note_each(results: Path, made: Mapping[Path, Mapping[str, str]], by: str) -> None:
+def note_each(results: Path, made: Mapping[Path, Mapping[str, str]], by: str, way: str = "") -> None:
     """The same of files each of which has its own records."""
     results = Path(results)
-    with (results / f".{NAME}.lock").open("a+") as lock:
+    try:
+        lock = (results / f".{NAME}.lock").open("a+")
+    except OSError as error:
+        raise files.cannot_write(results, error) from None
+    more = {"way": way} if way else {}
+    with lock:
         files.lock(lock, f"{results / NAME}: another process is writing it; waiting for it to end.")
         known, _ = _read(results)
         for path, records in made.items():
-            known[_name(results, path)] = {"sha256": _digest(path), "by": by, "records": dict(sorted(records.items()))}
+            entry = {"sha256": _digest(path), "by": by, "records": dict(sorted(records.items())), **more}
+            known[_name(results, path)] = entry
         content = seal.sealed({"schema": SCHEMA, "files": dict(sorted(known.items()))})
         files.write_whole(results / NAME, files.as_json(content))
+
+
+def is_current(results: Path, path: Path, records: Mapping[str, str], way: str) -> bool:
+    """Whether a file is the one that would be made again: of these records, in this way, and as it was written."""
+    known, wrong = _read(Path(results))
+    entry = known.get(_name(Path(results), path), {})
+    if wrong or entry.get("way") != way or entry["records"] != dict(records):
+        return False
+    try:
+        return _digest(path) == entry["sha256"]
+    except OSError:
+        return False
 
 
 def problems(results: Path, records: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import importlib.util
 import json
 import os
@@ -22,6 +24,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import tied
 from mic2e_bench.plan import params
 from mic2e_bench.plan.params import Study
+from mic2e_bench.version import VERSION
 
 AT_ONCE = 2
 NEEDED = ("papermill", "nbformat", "nbconvert", "ipykernel")
@@ -46,15 +49,45 @@ def notebook_of(study: Study) -> str:
     return "compile.ipynb" if study.varied and set(study.varied) <= PREPARING else "sweep.ipynb"
 
 
-def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
-    """Execute the notebook of every study into its results folder, two at a time; returns the executed ones in order.
+def source_of(study: Study) -> Path:
+    """The notebook's file. Raises ``BadInput`` where there is none."""
+    source = paths.root() / "notebooks" / notebook_of(study)
+    if not source.is_file():
+        raise BadInput(f"no notebook {source}: run from the workbench's folder.")
+    return source
+
+
+def way(study: Study, mixed: bool) -> str:
+    """The hash of all that decides what a study's executed notebook shows, but its records: the notebook's file, the
+    study's parameters, and the code and templates of this package.
+    """
+    return hashlib.sha256("\n".join([
+        hashlib.sha256(source_of(study).read_bytes()).hexdigest(),
+        documents.as_yaml(_given(study, mixed)),
+        _package(),
+    ]).encode()).hexdigest()  # fmt: skip
+
+
+@functools.cache
+def _package() -> str:
+    """The hash of the code and templates that this process has."""
+    folders = sorted(path for path in paths.PACKAGE.iterdir() if path.is_dir() and path != paths.BUNDLED)
+    files = [*paths.PACKAGE.glob("*.py"), *(path for folder in folders for path in folder.rglob("*"))]
+    found = hashlib.sha256(VERSION.encode())
+    for path in sorted(path for path in files if path.suffix in (".py", ".html", ".css")):
+        found.update(path.relative_to(paths.PACKAGE).as_posix().encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> None:
+    """Execute the notebook of every study into its results folder, two at a time.
 
     Raises ``BadInput`` with a line for each notebook that failed, when all have ended. An interrupt ends those
     that run, and begins no other.
     """
-    sources = [paths.root() / "notebooks" / notebook_of(study) for study in studies]
-    if missing := [source for source in sources if not source.is_file()]:
-        raise BadInput(f"no notebook {missing[0]}: run from the workbench's folder.")
+    if not studies:
+        return
+    sources = [source_of(study) for study in studies]
     problems: list[str] = []
     started: list[subprocess.Popen] = []
     layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]"
@@ -78,7 +111,6 @@ def all_of(studies: Sequence[Study], results: Path, mixed: bool) -> list[Path]:
             raise
     if problems:
         raise BadInput("; ".join(sorted(problems)))
-    return [results / study.name / notebook_of(study) for study in studies]
 
 
 @contextlib.contextmanager
@@ -104,9 +136,7 @@ def one(
 ) -> str:
     """Execute one notebook, its process added to ``started``; returns what went wrong, in a line, or nothing."""
     target = (results / study.name / source.name).resolve()
-    # every key is given, so that nothing of the notebook's own example remains
-    given: dict[str, Any] = {key: _plain(study.params.get(key)) for key in params.KEYS} | {"study": study.name}
-    given |= {"results": str(results.resolve()), "mixed": mixed}
+    given = _given(study, mixed) | {"results": str(results.resolve())}
     files = [str(path).replace("{", "{{").replace("}", "}}") for path in (source, target)]  # papermill formats them
     command = tied.command("papermill", *files, "-f", "/dev/stdin", "-k", "python3")
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
@@ -118,6 +148,11 @@ def one(
     if process.returncode == 0:
         return ""
     return _error_in(target) or (said.strip().splitlines() or ["papermill said nothing"])[-1].strip()
+
+
+def _given(study: Study, mixed: bool) -> dict[str, Any]:
+    """A notebook's parameters: every key is given, so that nothing of its own example remains."""
+    return {key: _plain(study.params.get(key)) for key in params.KEYS} | {"study": study.name, "mixed": mixed}
 
 
 def _plain(value: Any) -> Any:

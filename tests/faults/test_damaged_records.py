@@ -18,6 +18,7 @@ from mic2e_bench.records import record
 from mic2e_bench.report import feasibility, findings, frame, header, tables
 from mic2e_bench.tools.budget import durations
 from mic2e_bench.tools.collect import summary
+from mic2e_bench.tools.report import answer
 from mic2e_bench.tools.throughput import record as throughput
 
 DELETED, OWN = object(), object()  # the key is gone; a list of the value itself
@@ -96,7 +97,7 @@ def everybody(results, base, of, id, capsys):
     yield from (bench.table, bench.comparison, bench.more_metrics, bench.breakdown, bench.payoff, bench.strips)
     found = findings.read(of, results, True)
     yield from (lambda: tables.csv(found), lambda: feasibility.html(found), lambda: header.html(found))
-    yield lambda: header.summary([found]).markdown()
+    yield lambda: answer.of(found).sentence
     yield lambda: durations.Durations().read(results / of.name)
     yield lambda: summary.text([of], results)
 

@@ -18,7 +18,7 @@ from mic2e_bench.tools.compare import page as compare_page
 
 pytest.importorskip("nbformat")
 from mic2e_bench import notebook
-from mic2e_bench.report import page
+from mic2e_bench.tools.report import page
 
 HOSTILE = (
     "</style></title></td>--> \"'><img src=x onerror=alert(1)><script>alert(2)</script>"

@@ -14,9 +14,8 @@ import pytest
 from made_records import STAND_INS, failed, inputs_folder, measured, resolve
 
 from mic2e_bench.errors import BadInput
-from mic2e_bench.machine import environment
 from mic2e_bench.records import record
-from mic2e_bench.report import figures, findings, metric_names, page, plots, strips, tables
+from mic2e_bench.report import figures, findings, metric_names, plots, strips, tables
 from mic2e_bench.report import header as report_header
 from mic2e_bench.tools.recommend import figure as recommend_figure
 
@@ -202,21 +201,6 @@ def test_masks_are_laid_over_the_image_and_compared(tmp_path):
 def test_metrics_have_their_unit_and_the_better_direction_in_their_title():
     assert metric_names.title("psnr.truth.inside") == "PSNR truth inside (dB) ↑"
     assert metric_names.title("quality") == "quality (%) ↑"
-
-
-def test_the_page_is_one_file_that_needs_nothing_else(sweep, capsys):
-    pytest.importorskip("nbformat")
-    study, results = sweep
-    path = page.write([study], results)
-    assert path == results / study.name / "report.html"
-    html = path.read_text()
-    assert "<script" not in html and "&lt;script&gt;" in html
-    assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?(https?:)?//""", html)
-    assert html.count('src="data:image/') >= 4
-    for words in (*STAND_INS, "steps=4", "NOT APPLIED", "oom", environment.here("cpu")["host"], "amplified ×"):
-        assert words in html
-    assert (path.parent / "sweep.ipynb").is_file() and (path.parent / "table.csv").is_file()
-    assert "Warning" not in capsys.readouterr().err
 
 
 def test_reading_needs_no_torch(sweep):

@@ -63,9 +63,17 @@ def read(studies: Sequence[str], results: Path, metric: str | None = None, with_
         found, problems = _records(given, Path(results))
         records |= {one.id: (one, path) for one, path in found}
         damaged += problems
+    return among([*records.values()], studies, results, metric, with_disturbed, damaged)
+
+
+def among(
+    records: Sequence[tuple[Record, Path]], studies: Sequence[str], results: Path, metric: str | None = None,
+    with_disturbed: bool = False, damaged: Sequence[tuple[str, str]] = (),
+) -> Candidates:  # fmt: skip
+    """The same among records that were read already, each with its path; ``damaged`` are files with what is wrong."""
     left_out = [("", name, reason) for name, reason in damaged]
     able = []
-    for one, path in records.values():
+    for one, path in records:
         if reason := comparable.unusable(one):
             left_out.append((one.study, one.label, reason))
         else:

@@ -26,16 +26,14 @@ def write(study: str, records: Sequence[ThroughputRecord], results: Path) -> Pat
     """Write the page of one study, ``results/STUDY/report.html``; returns its path. Raises ``files.CannotWrite``."""
     path = Path(results) / study / PAGE
     behind = {f"{study}/{paths.SERVED}/{one.id}.json": one.digest for one in records}
-    section = {"name": study, "files": {}, "notebook": html(records), "fits": ""}
-    values = {"several": False, "studies": [section], "stand_ins": "", "summary": ""}
-    write_whole(path, markup.render("report.html", title=study, **values).encode())
+    write_whole(path, markup.render("served.html", title=study, html=html(records)).encode())
     made_from.note(results, [path], behind, BY)
     return path
 
 
 def sections(results: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """A section for every throughput study under ``results``, evidence too, for a page of many studies; and the
-    hashes of the records behind them, by their paths.
+    """A section (``name``, ``pipeline``, ``machine``, ``is_stand_in``, ``html``) for every throughput study under
+    ``results``, evidence too, for a page of many studies; and the hashes of the records behind them, by their paths.
     """
     studies: dict[Path, list[ThroughputRecord]] = {}
     for path, one in record.everywhere(Path(results)).items():
@@ -43,7 +41,11 @@ def sections(results: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     made = []
     for folder, records in studies.items():
         name = folder.relative_to(results).as_posix()
-        made.append({"name": name, "files": {}, "notebook": html(records), "fits": ""})
+        first = records[0]
+        where = " · ".join(text for key in ("host", "device") if (text := _distinct(records, key)))
+        is_stand_in = any(one.model["source"] in STAND_INS for one in records)
+        told = {"pipeline": first.pipeline, "machine": where, "is_stand_in": is_stand_in, "html": html(records)}
+        made.append({"name": name, **told})
     return made, record.digests(Path(results))
 
 

@@ -1,0 +1,1 @@
+"""`report`: the page of studies, by pipeline, the answer first."""
