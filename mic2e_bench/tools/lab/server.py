@@ -45,7 +45,6 @@ def command(port: int | None, browser: bool) -> list[str]:
         f"--LabApp.default_url=/lab/tree/{copies.FOLDER}/{START}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
-        "--ServerApp.log_level=WARNING",
     ]
     if port is not None:
         options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
