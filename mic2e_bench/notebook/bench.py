@@ -43,7 +43,7 @@ class Bench:
         trial keeps its record; ``mic2e_bench.run`` tries it again.
         """
         if front_end.is_there():
-            from mic2e_bench.notebook.panel import Panel
+            from mic2e_bench.notebook.widgets import Panel
 
             return Panel(self).view
         if not self._complete():

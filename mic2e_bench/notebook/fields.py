@@ -11,7 +11,7 @@ from mic2e_bench.catalog import registry
 from mic2e_bench.notebook import form
 from mic2e_bench.notebook.form import AS_GIVEN, Fields
 
-STYLE, WIDE = {"description_width": "90px"}, {"width": "330px"}
+STYLE, WIDE = {"description_width": "110px"}, {"width": "330px"}
 
 
 class Inputs:

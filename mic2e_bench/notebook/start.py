@@ -70,6 +70,6 @@ def panel(results: str | None = None) -> Any:
     """The widgets that plan and measure a study; nothing where nobody can use them."""
     if not front_end.is_there():
         return None
-    from mic2e_bench.notebook.panel import Panel
+    from mic2e_bench.notebook.widgets import Panel
 
     return Panel(bench("vary", EXAMPLE, results)).view

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ class Measuring:
 
     def _watch(self) -> None:
         """Run it from this thread to its end: the tie is to the thread that starts a process."""
-        command = tied.command("mic2e_bench", "run", str(self.file), "--results", str(self.results))
+        command = tied.command("mic2e_bench.tools.lab.measuring", "run", str(self.file), "--results", str(self.results))
         with (
             self.log.open("wb") as log,
             subprocess.Popen(
@@ -82,3 +83,11 @@ class Measuring:
         if code in (None, 0, INTERRUPTED) or self.asked_to_stop:
             return ""
         return self.said.removeprefix("mic2e-bench: ")
+
+
+if __name__ == "__main__":
+    # a JupyterLab that a shell started in the background has its children ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from mic2e_bench import __main__
+
+    sys.exit(__main__.main())
