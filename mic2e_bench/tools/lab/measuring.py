@@ -46,22 +46,26 @@ class Measuring:
 
     def _watch(self) -> None:
         """Run it from this thread to its end: the tie is to the thread that starts a process."""
-        command = tied.command("mic2e_bench.tools.lab.measuring", "run", str(self.file), "--results", str(self.results))
-        with (
-            self.log.open("wb") as log,
-            subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            ) as process,
-        ):
-            self.process = process
-            if self.asked_to_stop:
-                self.stop()
-            while process.returncode is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(TICK_S)
-                if process.returncode is None:
-                    self.looked()
-        self.ended()
+        try:
+            command = tied.command(
+                "mic2e_bench.tools.lab.measuring", "run", str(self.file), "--results", str(self.results)
+            )
+            with (
+                self.log.open("wb") as log,
+                subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                ) as process,
+            ):
+                self.process = process
+                if self.asked_to_stop:
+                    self.stop()
+                while process.returncode is None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(TICK_S)
+                    if process.returncode is None:
+                        self.looked()
+        finally:
+            self.ended()
 
     def stop(self) -> None:
         """Interrupt it and what it has started, as Ctrl-C does: what is measured is kept."""
