@@ -97,13 +97,11 @@ def test_a_person_plans_measures_stops_and_goes_on(lab, visit):
             fill(panel, label, text)
         press(panel, "Plan")
         panel.locator("text=5 of 5 trials to measure, about").wait_for(timeout=30_000)
-        shot(page, "plan")
         assert not (root / "results").exists(), "nothing runs before Start"
 
         press(panel, "Start")
         panel.locator("text=importing torch, diffusers and transformers").wait_for(timeout=60_000)
         panel.locator("text=/[1-3] of 5 measured/").wait_for(timeout=120_000)
-        shot(page, "running")
         press(panel, "Stop")
         panel.locator("text=/stopped: . of 5 measured; Go on continues/").wait_for(timeout=60_000)
         press(panel, "Go on")
@@ -116,7 +114,6 @@ def test_a_person_plans_measures_stops_and_goes_on(lab, visit):
         slider.press("ArrowRight")
         assert said.inner_text() == "steps=3 (2 of 4)"
         assert panel.locator(".mic2e-slider img:visible").count() == 3
-        shot(page, "slider")
         assert serious(page) == []
         ours = [text for text in seen.complaints if not any(words in text for words in OF_LAB)]
         assert (ours, seen.requests) == ([], [])
@@ -142,7 +139,3 @@ def serious(page):
 
     found = Axe().run(page, context=".jp-NotebookPanel:not(.lm-mod-hidden) .mic2e-panel").response["violations"]
     return [(one["id"], one["nodes"][0]["target"]) for one in found if one["impact"] in ("serious", "critical")]
-
-
-def shot(page, name):
-    page.screenshot(path=f"/tmp/lab-{name}.png")
