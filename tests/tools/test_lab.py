@@ -83,7 +83,7 @@ def test_a_plan_tells_what_is_measured_and_estimates_the_rest(tmp_path):
     state = studies.of_study(study, tmp_path / "results")
     assert (state.measured, state.failed) == (1, 0)
     assert "trials to measure, about" in found.headline()
-    assert [row[1] for row in found.table().rows][0].startswith("measured")
+    assert found.table().rows[0][1].startswith("measured")
 
 
 def test_the_state_of_every_params_file_is_known(workbench):

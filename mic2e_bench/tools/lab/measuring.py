@@ -30,19 +30,14 @@ class Measuring:
         self.log = file.with_name(f".{file.stem}.log")
         self.process: subprocess.Popen | None = None
         self.asked_to_stop = False
-        self.thread: threading.Thread | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self.thread is not None and self.thread.is_alive()
+        self.is_running = False
 
     def start(self) -> None:
         """Start it; where it runs already, nothing happens."""
         if self.is_running:
             return
-        self.asked_to_stop, self.process = False, None
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
+        self.is_running, self.asked_to_stop, self.process = True, False, None
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         """Run it from this thread to its end: the tie is to the thread that starts a process."""
@@ -65,6 +60,7 @@ class Measuring:
                     if process.returncode is None:
                         self.looked()
         finally:
+            self.is_running = False  # before the end is shown: a person may go on at once
             self.ended()
 
     def stop(self) -> None:
