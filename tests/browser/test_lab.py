@@ -110,9 +110,9 @@ def test_a_person_plans_measures_stops_and_goes_on(lab, visit):
         slider = panel.locator(".mic2e-slider input[type=range]")
         slider.wait_for()
         said = panel.locator(".mic2e-slider label span")
-        assert said.inner_text() == "steps=2 (1 of 4)"
+        before = said.inner_text()
         slider.press("ArrowRight")
-        assert said.inner_text() == "steps=3 (2 of 4)"
+        assert before.endswith("(1 of 4)") and said.inner_text().endswith("(2 of 4)")
         assert panel.locator(".mic2e-slider img:visible").count() == 3
         assert serious(page) == []
         ours = [text for text in seen.complaints if not any(words in text for words in OF_LAB)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +88,4 @@ class Measuring:
 if __name__ == "__main__":
     # a JupyterLab that a shell started in the background has its children ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from mic2e_bench import __main__
-
-    sys.exit(__main__.main())
+    runpy.run_module("mic2e_bench", run_name="__main__", alter_sys=True)
