@@ -32,8 +32,8 @@ fuzz: setup  ## damaged inputs of every kind, for ten minutes or FUZZ_SECONDS; w
 test-gpu: $(if $(filter .venv/%,$(PYTHON)),setup)  ## the tests that need a CUDA device
 	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) tests/gpu.py
 
-lab: setup  ## JupyterLab on the notebooks
-	.venv/bin/jupyter lab notebooks
+lab: setup  ## JupyterLab, with the start page open
+	$(PYTHON) -m mic2e_bench lab
 
 lock:  ## compile the lock anew from pyproject.toml
 	$(UV) pip compile -q --universal --python-version 3.11 $(EXTRAS) --generate-hashes --no-header pyproject.toml -o requirements.lock

@@ -16,6 +16,10 @@ class BadInput(ValueError):
     def __init__(self, line: object = "") -> None:
         super().__init__(in_a_line(str(line)))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: the line, and not where it comes from."""
+        return [f"mic2e-bench: {self}"]
+
 
 def in_a_line(text: str) -> str:
     """A text as one line in which nothing acts; of a long one both ends."""

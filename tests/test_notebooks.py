@@ -128,3 +128,47 @@ def test_an_error_in_a_notebook_is_one_line(tmp_path, monkeypatch):
         (tmp_path / "results" / study.name).mkdir(parents=True)
         problem = papermill_run.one(source, study, tmp_path / "results", False, environment, [])
     assert problem.startswith("no such thing (ValueError") and os.linesep not in problem
+
+
+def by_papermill(tmp_path, name, *words):
+    """A notebook run as a person runs it; the process, and where its result lies."""
+    out = tmp_path / name
+    command = [sys.executable, "-m", "papermill", name, str(out), "--no-progress-bar", *words]
+    with papermill_run.surroundings() as environment:
+        return subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True), out
+
+
+def test_the_start_page_is_whole_without_a_person_and_makes_a_page(tmp_path):
+    done, out = by_papermill(tmp_path, "start.ipynb", "-p", "results", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    content = nbformat.read(out, as_version=4)
+    outputs = [each for cell in content.cells for each in cell.get("outputs", [])]
+    html = "\n".join(each.data.get("text/html", "") for each in outputs if "data" in each)
+    assert "trials run on" in html and "../params/demo/01-objectclear-steps.yaml" in html
+    assert not any("widget" in kind for each in outputs for kind in each.get("data", {}))
+    from nbconvert import HTMLExporter
+
+    assert "Three ways on" in HTMLExporter().from_notebook_node(content)[0]
+
+
+def test_a_parameter_that_does_not_exist_is_one_clear_line(tmp_path):
+    done, out = by_papermill(tmp_path, "choose.ipynb", "-p", "max_latncy", "4s")
+    assert done.returncode != 0
+    (error,) = [
+        each
+        for cell in nbformat.read(out, as_version=4).cells
+        for each in cell.get("outputs", [])
+        if each.output_type == "error"
+    ]
+    assert error.evalue.startswith("papermill: unknown parameter 'max_latncy'. Did you mean 'max_latency'?")
+    assert error.traceback == [f"mic2e-bench: {error.evalue}"]
+
+
+def test_what_papermill_gave_is_told_from_what_a_person_wrote():
+    from mic2e_bench.errors import BadInput
+
+    cells = ["", "study = None\nvary = {}", "# Parameters\nvary = {'steps': [1]}\n", "check"]
+    notebook.check_parameters(cells)
+    notebook.check_parameters(["study = None", "nosuch = 1"])
+    with pytest.raises(BadInput, match="unknown parameter 'vry'"):
+        notebook.check_parameters([*cells[:2], "# Parameters\nvry = 1\n"])

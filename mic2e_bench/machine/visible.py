@@ -6,6 +6,7 @@ CUDA itself is never asked: a process that has started it can fork no more child
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,12 @@ def hidden() -> str:
     """One line for a machine with an NVIDIA driver that has no CUDA device all the same; else an empty text."""
     found = look()
     return f"device auto is cpu here: {found.problem}" if found.problem and found.driver else ""
+
+
+def warn() -> None:
+    """The line of ``hidden`` on standard error."""
+    if said := hidden():
+        print(said, file=sys.stderr)
 
 
 def _chosen(handles: list[Any], asked: str | None) -> Visible:

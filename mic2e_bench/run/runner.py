@@ -125,8 +125,10 @@ def measure(pending: list[Trial], outcomes: Outcomes) -> None:
     summary = outcomes.summary
     if not summary.import_s:
         versions.warn()
-        if hidden := visible.hidden():
-            print(hidden, file=sys.stderr)
+        visible.warn()
+        print(
+            "importing torch, diffusers and transformers: about 10 s, up to a minute from a cold disk", file=sys.stderr
+        )
         with outcomes.budget.importing() if outcomes.budget else contextlib.nullcontext():
             summary.import_s = forkserver.start()
     with Progress(pending, outcomes.budget, outcomes.durations) as progress:

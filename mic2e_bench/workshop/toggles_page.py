@@ -99,7 +99,7 @@ def page(root: Path) -> str:
 def _section(toggle: Toggle, found: Sequence[Effect], root: Path) -> str:
     """A toggle with its effects; those with an interval first, then by pipeline and value."""
     rows = sorted(found, key=lambda each: (_speedup(each).interval is None, each.one.pipeline, _value(each)))
-    lines = [_cells(HEADER), _cells(["---"] * len(HEADER)), *(_cells(_row(each, root)) for each in rows)]
+    lines = [_cells(HEADER), _cells(["---"] * len(HEADER)), *(_cells(row(each, root)) for each in rows)]
     return f"### {toggle.name}\n\n{_said(toggle)}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -113,7 +113,7 @@ def _said(toggle: Toggle) -> str:
     return f"{about} *{values}; pictures: {toggle.cost}. Source: {source}.*"
 
 
-def _row(effect: Effect, root: Path) -> list[str]:
+def row(effect: Effect, root: Path) -> list[str]:
     one, plain = effect.one, effect.plain
     link = os.path.relpath(effect.file, root / PAGE.parent)
     where = f"{one.pipeline}, {one.environment.get('device') or 'CPU'}, {one.model.get('source', '')}"

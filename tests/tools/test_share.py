@@ -143,15 +143,15 @@ def test_mlflow_has_a_run_a_record_and_none_twice(results, tmp_path, capsys, mon
 def test_a_run_that_was_interrupted_is_logged_anew(results, tmp_path, capsys, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     pytest.importorskip("alembic")
-    uri, real = f"sqlite:///{tmp_path}/runs.db", tracked._metrics
+    uri, real = f"sqlite:///{tmp_path}/runs.db", tracked.metrics_of
 
     def stopped(one):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracked, "_metrics", stopped)
+    monkeypatch.setattr(tracked, "metrics_of", stopped)
     words = ("share", "evidence/card/kept", "--results", results, "--mlflow", uri)
     assert command(capsys, *words)[0] == 130
-    monkeypatch.setattr(tracked, "_metrics", real)
+    monkeypatch.setattr(tracked, "metrics_of", real)
     assert "1 records logged" in command(capsys, *words)[1]
     mlflow.set_tracking_uri(uri)
     table = mlflow.search_runs(experiment_names=["kept"])

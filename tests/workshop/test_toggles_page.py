@@ -16,7 +16,7 @@ def test_the_stored_page_is_up_to_date():
 def test_nothing_is_concluded_without_an_interval_and_nothing_credited_that_was_not_in_force():
     stored = toggles_page.studies(ROOT / toggles_page.EVIDENCE)
     found = [effect for records in stored for effect in toggles_page.effects(records)]
-    rows = {(effect.toggle, effect.one.id): toggles_page._row(effect, ROOT) for effect in found}
+    rows = {(effect.toggle, effect.one.id): toggles_page.row(effect, ROOT) for effect in found}
     assert len(rows) > 40
     for row in rows.values():
         assert ("[" in row[3]) == (row[5] in ("faster", "slower", "not told apart"))

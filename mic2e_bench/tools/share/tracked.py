@@ -70,7 +70,7 @@ def _log(client: MlflowClient, experiment: str, one: Record) -> None:
 
     start, end = (_milliseconds(one.environment.get(name)) for name in ("started", "finished"))
     run = client.create_run(experiment, start_time=start, run_name=one.label[: LONGEST["name"]] or one.id)
-    metrics = [Metric(name, value, end or start or 0, step) for name, value, step in _metrics(one)]
+    metrics = [Metric(name, value, end or start or 0, step) for name, value, step in metrics_of(one)]
     params = [Param(name, value[: LONGEST["param"]]) for name, value in _params(one).items()]
     tags = [RunTag(f"{PREFIX}{name}", value[: LONGEST["tag"]]) for name, value in _tags(one).items()]
     for first in range(0, len(params), 100):  # MLflow's most of one request
@@ -101,7 +101,7 @@ def _params(one: Record) -> dict[str, str]:
     return {name_of(name): texts.plain(show(value)) for name, value in given.items()}
 
 
-def _metrics(one: Record) -> Iterator[tuple[str, float, int]]:
+def metrics_of(one: Record) -> Iterator[tuple[str, float, int]]:
     """Every number of the frame's row, then the timed calls: name, value, step."""
     left_out = {*one.settings, "baseline", "deterministic"}
     for name, value in frame.row(one, "").items():

@@ -1,0 +1,1 @@
+"""`lab`: JupyterLab on this repository, and what its start page and its widgets show."""
