@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mic2e_bench.records.comparable import VRAM
 from mic2e_bench.tools.claims.claims_file import QUANTITIES, Claim
 from mic2e_bench.tools.claims.quantities import WEIGHTS
 from mic2e_bench.tools.claims.stored import Stored
@@ -66,7 +67,8 @@ def missed(claim: Claim, value: float, records: Sequence[Stored]) -> str:
     parts = [said(claim)]
     if claim.low is not None and claim.high is not None and (away := abs(value / end - 1)) < 0.05:
         parts.append(f"missed by {100 * away:.1f} %")
-    weights, peak = (records[0].record.memory.get(name) for name in (WEIGHTS, "peak_vram_reserved_bytes"))
-    if claim.of == "vram" and value > high and weights and peak:
+    memory = records[0].record.memory if claim.of == "vram" else {}
+    weights, peak = memory.get(WEIGHTS), memory.get(VRAM)
+    if value > high and weights and peak:
         parts.append(f"{digits(100 * weights / peak, 2)} % of the peak are the weights")
     return "; ".join(parts)

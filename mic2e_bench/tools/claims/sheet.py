@@ -54,6 +54,8 @@ class Sheet:
     def caption(self) -> str:
         """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
         shown = self.shown
+        if not any(True for _ in self.cells):
+            return ""
         if not shown:
             return "Nothing in this table is measured: each cell says why."
         places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
