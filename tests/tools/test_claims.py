@@ -101,10 +101,12 @@ def test_disturbed_records_have_a_figure_with_a_mark_and_never_a_verdict(claims,
     command(capsys, "tables", "--results", tmp_path)
     for name in ("tables.md", "tables.html"):
         text = (tmp_path / name).read_text()
-        assert "3.00× the speed †" in text and "†: disturbed while it was measured" in text and "throttled to 900 MHz" in text
+        assert "3.00× the speed †" in text and "throttled to 900 MHz" in text
+        assert "†: disturbed while it was measured" in text
     put(tmp_path, {"steps": 20}, seconds=[3.0], study="quiet")
     put(tmp_path, {"steps": 8}, seconds=[1.5], study="quiet")
-    assert outcome(tmp_path, claims["steps-8", "speed"]).measured == "2.00× the speed, n = 8 builds"  # what was not disturbed comes first
+    found = outcome(tmp_path, claims["steps-8", "speed"])  # what was not disturbed comes first
+    assert found.measured == "2.00× the speed, n = 8 builds"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Why a claim has no answer: what is missing is a run, a GPU, or the published weights; and the command that answers."""
+"""Why a claim has no answer: a run, a GPU or the published weights are missing; the command that answers."""
 
 from __future__ import annotations
 

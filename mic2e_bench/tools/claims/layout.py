@@ -40,5 +40,3 @@ def _as_written(table: GuideTable, found: Mapping[str, JudgedClaim]) -> Sheet:
         return judged(found[name])
 
     return Sheet(table.title, table.guide, table.header, [list(map(cell, row)) for row in table.rows])
-
-

@@ -15,20 +15,23 @@ from mic2e_bench.tools.claims.sheet import MeasuredCell, Sheet
 TITLE = "The guides' tables, measured"
 REPORT = "report.html"
 INTRO = (
-    "Five guides of the service promise what each optimisation gives. Here their tables stand word for word, and beside each "
-    "figure what was measured of it. A ratio comes from two records of one machine that differ in the named settings alone. "
-    "Every figure leads to its record.",
-    "A verdict is by the whole 95 % interval, never by its better end. A promise is kept from the worse end of its range on: "
-    "2.5-3x holds at 4x. A warning (10-20 % slower) must cost that, neither less nor more. \u201cNo change\u201d leaves room "
-    "for 2 %. Peaks of VRAM repeat exactly, so they need no interval; n says how many builds, pictures or runs a figure is of.",
-    "Stand-ins are named. Small bundled models, and random weights of the published size, answer what the work takes, and never "
-    "how good the published model's pictures are. A CPU says nothing of what a precision, a kernel or an offload does on a GPU: "
-    "fp16 is slow on a CPU, and that judges no GPU. An absolute time needs the device that the guide names.",
+    "Five guides of the service promise what each optimisation gives. Here their tables stand word for word, and "
+    "beside each figure what was measured of it. A ratio comes from two records of one machine that differ in the "
+    "named settings alone. Every figure leads to its record.",
+    "A verdict is by the whole 95 % interval, never by its better end. A promise is kept from the worse end of "
+    "its range on: 2.5-3x holds at 4x. A warning (10-20 % slower) must cost that, neither less nor more. “No "
+    "change” leaves room for 2 %. Peaks of VRAM repeat exactly, so they need no interval; n says how many builds, "
+    "pictures or runs a figure is of.",
+    "Stand-ins are named. Small bundled models, and random weights of the published size, answer what the work "
+    "takes, and never how good the published model's pictures are. A CPU says nothing of what a precision, a "
+    "kernel or an offload does on a GPU: fp16 is slow on a CPU, and that judges no GPU. An absolute time needs "
+    "the device that the guide names.",
 )
 RULE = (
-    "A claim is an entry of params/claims.yaml: one statement of a guide, often with several figures (speed, memory, quality) "
-    "and sometimes of several pipelines. It holds where some of its figures hold and none does not; figures without an answer "
-    "neither help nor hurt it. Without any decided figure it has the verdict of the first that is next to an answer."
+    "A claim is an entry of params/claims.yaml: one statement of a guide, often with several figures (speed, "
+    "memory, quality) and sometimes of several pipelines. It holds where some of its figures hold and none does "
+    "not; figures without an answer neither help nor hurt it. Without any decided figure it has the first "
+    "verdict, in the order of this table, that one of its figures has."
 )
 
 

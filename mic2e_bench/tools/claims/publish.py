@@ -6,8 +6,8 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mic2e_bench import files
@@ -112,12 +112,16 @@ def _json_cells(text: str) -> list[str] | None:
     try:
         content = json.loads(text)
         tables = content["tables"]
-        return [
-            f"{t['guide']}, {t['title']}, {row[0]['text']}, {column}: {json.dumps(cell, ensure_ascii=False)}"
-            for t in tables
-            for row in t["rows"]
-            for column, cell in zip(t["header"], row, strict=True)
-        ] + [f"{t['guide']}, {t['title']}: {t['caption']}" for t in tables] + [f"score: {content['score']}"]
+        return (
+            [
+                f"{t['guide']}, {t['title']}, {row[0]['text']}, {column}: {json.dumps(cell, ensure_ascii=False)}"
+                for t in tables
+                for row in t["rows"]
+                for column, cell in zip(t["header"], row, strict=True)
+            ]
+            + [f"{t['guide']}, {t['title']}: {t['caption']}" for t in tables]
+            + [f"score: {content['score']}"]
+        )
     except (ValueError, KeyError, TypeError, IndexError):
         return None
 

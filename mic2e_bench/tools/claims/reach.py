@@ -61,7 +61,7 @@ def said(claim: Claim) -> str:
 
 
 def missed(claim: Claim, value: float, records: Sequence[Stored]) -> str:
-    """Why a figure does not reach its claim, as far as the records say it: what is claimed, and by how much it misses."""
+    """Why a figure does not reach its claim, as far as records say it: what is claimed, and how far off it is."""
     low, high = reached(claim)
     end = low if value < low else high
     parts = [said(claim)]

@@ -56,7 +56,13 @@ def by_guide(found: Sequence[Entry]) -> dict[str, Mapping[str, int]]:
 def sentence(found: Sequence[Entry]) -> str:
     """The score in words: ``Of 156 claims 4 hold, ...``."""
     by_word = {word: claims for word, (claims, _) in counts(found).items()}
-    plural = {HOLDS: "hold", PARTLY: "hold partly", NOT: "do not", OPEN: "are inconclusive", NO_FIGURE: "have no figure"}
+    plural = {
+        HOLDS: "hold",
+        PARTLY: "hold partly",
+        NOT: "do not",
+        OPEN: "are inconclusive",
+        NO_FIGURE: "have no figure",
+    }
     plural |= {word: word.replace("needs", "need") if "needs" in word else f"are {word}" for word in UNANSWERED}
     said = [f"{by_word[word]} {plural[word]}" for word in MEANINGS]
     return f"Of {len(found)} claims {', '.join(said[:-1])}, and {said[-1]}."
