@@ -20,5 +20,6 @@ change" leaves room for 2 %. Peaks of VRAM repeat exactly, those of a process wi
 study shows. A † marks what other work or the machine itself disturbed: it has a figure, and never a verdict. Records of
 a CPU answer claims about the amount of work (steps, resolution, guidance) and about loading; of what a precision, a
 kernel or an offload does on a GPU they say nothing. Absolute claims need weights of the published size, and absolute
-times the device that the guide names; a quality in % needs the published weights themselves. Random weights answer nothing about quality and loading.
+times the device that the guide names; a quality in % needs the published weights themselves.
+Random weights answer nothing about quality and loading.
 """

@@ -13,8 +13,8 @@ MEANINGS = {
     NOT: "None of the interval reaches what is claimed. The cell says what is claimed.",
     OPEN: "It was measured, and decides nothing: a part of the interval reaches the claim, or there is no interval, or "
     "fewer than five pictures, or a † (disturbed by other work or by the machine itself). The cell says which.",
-    NOT_RUN: "There is no record of these settings, though what they need was there: a CPU is enough, or a GPU has measured "
-    "this pipeline. The cell has the command that makes it.",
+    NOT_RUN: "There is no record of these settings, though what they need was there: a CPU is enough, or a "
+    "GPU has measured this pipeline. The cell has the command that makes it.",
     GPU: "Only a GPU can answer, or only the one that the guide names, and no record is of such a one.",
     WEIGHTS: "Only the published weights can answer: the quality of their pictures, and how they load.",
     NEVER: "This workbench cannot measure it. The cell says why.",
