@@ -314,7 +314,7 @@ def test_the_tables_are_written_from_records_alone_and_every_figure_links_to_its
     assert links
     assert all((results / link).is_file() for link in links)
     speed = next(line for line in text.splitlines() if line.startswith("| Est. Speed") and "Ultra" not in line)
-    nothing = r"needs a GPU \(measured on a CPU only: says nothing of a GPU; to answer: [^)]*\(on a GPU\)\)"
+    nothing = r"needs a GPU \(measured on a CPU only: says nothing of a GPU; to answer on a GPU: [^)]*\)"
     assert re.search(r"\[3\.0\d×[^:|]*: " + nothing + r"\]\(any/", speed)
     assert "no record of objectclear with steps 4" in speed
     assert "bundled stand-in model" in text

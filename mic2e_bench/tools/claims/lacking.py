@@ -64,4 +64,4 @@ def commanded(outcome: JudgedClaim) -> JudgedClaim:
         full_size = "params/full/" in claim.by and (needs_gpu(claim) or claim.of in ABSOLUTE)
         command = f"mic2e-bench run {claim.by}{' --set model=random' if full_size else ''}"
     on = " or ".join(claim.devices) if claim.devices and claim.devices != ("CPU",) else "a GPU"
-    return replace(outcome, command=f"{command} (on {on})" if needs_gpu(claim) else command)
+    return replace(outcome, command=command, on=on if needs_gpu(claim) else "")

@@ -27,6 +27,7 @@ class JudgedClaim:
     records: tuple[Stored, ...] = ()
     remark: str = ""
     command: str = ""  # what would answer it, where nothing does
+    on: str = ""  # the device that the command needs
 
     @property
     def is_disturbed(self) -> bool:
@@ -63,7 +64,12 @@ class JudgedClaim:
     @property
     def reason(self) -> str:
         """Why the verdict is what it is, and what would answer."""
-        return "; ".join(filter(None, [self.why, self.command and f"to answer: {self.command}"]))
+        return "; ".join(filter(None, [self.why, self.command and f"to answer{self.where}: {self.command}"]))
+
+    @property
+    def where(self) -> str:
+        """What the command needs, as a part of a sentence."""
+        return f" on {self.on}" if self.on else ""
 
     @property
     def place(self) -> str:

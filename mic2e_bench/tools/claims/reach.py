@@ -69,6 +69,6 @@ def missed(claim: Claim, value: float, records: Sequence[Stored]) -> str:
         parts.append(f"missed by {100 * away:.1f} %")
     memory = records[0].record.memory if claim.of == "vram" else {}
     weights, peak = memory.get(WEIGHTS), memory.get(VRAM)
-    if value > high and weights and peak:
+    if value > high and weights and peak and weights <= peak:
         parts.append(f"{digits(100 * weights / peak, 2)} % of the peak are the weights")
     return "; ".join(parts)
