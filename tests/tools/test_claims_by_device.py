@@ -142,8 +142,8 @@ def test_the_same_claims_by_device(results, capsys):
     assert speed == [
         "8.00× the speed, n = 8 builds: holds; published size, random weights",
         "4.00× the speed, n = 8 builds: holds; published size, random weights",
-        "1.50× the speed, n = 8 builds: needs a GPU (measured on a CPU only: says nothing of a GPU; to answer on a GPU: "
-        "mic2e-bench run params/full/claims-objectclear.yaml --set model=random); bundled stand-in model",
+        "1.50× the speed, n = 8 builds: needs a GPU (measured on a CPU only: says nothing of a GPU; to answer on a "
+        "GPU: mic2e-bench run params/full/claims-objectclear.yaml --set model=random); bundled stand-in model",
     ]
     assert rows["Balanced", "vram: ~50%"][0].startswith("0.600× of the memory, n = 1 build: does not (claimed")
     assert rows["Balanced", "vram: ~50%"][2] == "–"  # a CPU has none

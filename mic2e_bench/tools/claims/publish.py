@@ -164,6 +164,7 @@ def _cell(cell: str | MeasuredCell) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "why": outcome.why,
         "command": outcome.command,
+        "command_on": outcome.on,
         "remark": outcome.remark,
         "n": outcome.sample,
         "disturbed": outcome.is_disturbed,
