@@ -70,7 +70,7 @@ def markdown(made: Sequence[Sheet], found: Sequence[Entry], results: Path) -> st
     legend = Table(["verdict", "claims", "figures", "when"], rows, left=(0, 3))
     words = list(verdicts.MEANINGS)
     guides = [[guide, *(str(each[word]) for word in words)] for guide, each in score.by_guide(found).items()]
-    parts = [f"# {TITLE}", *INTRO, f"**{score.sentence(found)}**", legend.markdown().strip()]
+    parts = [f"# {TITLE}", f"**{score.sentence(found)}**", *INTRO, legend.markdown().strip()]
     parts += [RULE, Table(["guide (claims)", *words], guides).markdown().strip()]
     parts += [f"## {sheet.guide}: {sheet.title}\n\n{_table(sheet, results).markdown().strip()}" for sheet in made]
     return "\n\n".join(parts) + "\n"
