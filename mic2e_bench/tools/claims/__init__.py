@@ -9,12 +9,10 @@ published size on a GPU; one with such weights on a CPU; one with bundled weight
 comes first, then published weights before random ones. Where several devices answer a claim, a table of its own sets
 their figures side by side. The figures of one device must come from one environment.
 
-Verdicts, by the whole of a figure's 95 % interval and never by its better end
-    holds         all of it reaches the claim.
-    does not      none of it does.
-    inconclusive  a part of it does, or there is no interval, or fewer than five pictures; the cell says which.
-    not measurable here
-                  no record can answer; the cell says why.
+Verdicts are by the whole of a figure's 95 % interval and never by its better end; ``verdicts`` has them all with what
+each means. Where nothing answers, ``lacking`` says what is missing and the command that would; ``score`` counts claims
+(an entry of the file, with all its figures) from the same outcomes as the cells. The guides' own tables, word for word,
+are ``params/guides.yaml``.
 
 A promise is reached from the worse end of its range on: a speed-up may be greater than claimed. A warning is judged as
 strictly: what is said to cost 10-20 % must cost that, neither less nor more (a single figure: to its last digit). "No
@@ -22,5 +20,6 @@ change" leaves room for 2 %. Peaks of VRAM repeat exactly, those of a process wi
 study shows. A † marks what other work or the machine itself disturbed: it has a figure, and never a verdict. Records of
 a CPU answer claims about the amount of work (steps, resolution, guidance) and about loading; of what a precision, a
 kernel or an offload does on a GPU they say nothing. Absolute claims need weights of the published size, and absolute
-times the device that the guide names. Random weights answer nothing about quality and loading.
+times the device that the guide names; a quality in % needs the published weights themselves.
+Random weights answer nothing about quality and loading.
 """

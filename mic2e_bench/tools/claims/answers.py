@@ -15,7 +15,7 @@ from mic2e_bench.report import frame
 from mic2e_bench.tools.claims.claims_file import ABSOLUTE, Claim, words
 from mic2e_bench.tools.claims.stored import Evidence, Stored, defaults
 
-LOADING = ("ram", "load", "ram_gb", "load_s")  # quantities that a call has no part in
+LOADING = ("ram", "load", "ram_gb", "load_s", "weights_gb")  # quantities that a call has no part in
 FREE = ("device", "threads", "low_cpu_mem_usage", "compile_cache", "page_cache")  # an absolute figure leaves them open
 # what changes the amount of work, or how it is loaded: the same on a CPU and a GPU. All else is about the hardware
 ANYWHERE = {"steps", "resolution", "guidance", "guidance_stop", "scheduler", "step_cache", "resample", "prompt_kind",
@@ -48,7 +48,7 @@ def answers(claim: Claim, stored: Sequence[Stored]) -> tuple[list[Evidence], str
     mine = [one for one in stored if one.record.pipeline == claim.pipeline.name]
     found = []
     for index, after in enumerate((claim.after, *claim.instead)):
-        before, after = _completed(claim, after)
+        before, after = completed(claim, after)
         remark = f"with {words(after)}" if index else ""
         answering = _of(claim, before, after, remark, mine)
         found += [(_rank(claim, answer, index, {**before, **after}), answer) for answer in answering]
@@ -71,7 +71,7 @@ def is_of_another_kind(claim: Claim, answer: Evidence) -> bool:
     return claim.of not in LOADING if claim.before is None else bool(answer.differing - ANYWHERE)
 
 
-def _completed(claim: Claim, after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def completed(claim: Claim, after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both sides with the same names: what one side leaves out is at its default there."""
     if claim.before is None:
         return {}, dict(after)
@@ -156,7 +156,7 @@ def _rank(claim: Claim, answer: Evidence, variant: int, named: Mapping[str, Any]
 
 
 def _why_none(claim: Claim, mine: Sequence[Stored]) -> str:
-    before, after = _completed(claim, claim.after)
+    before, after = completed(claim, claim.after)
     for settings in (after, before):
         if not any(_has(one, settings) for one in mine):
             return f"no record of {claim.pipeline.name} with {words(settings)}" if settings else "no record"

@@ -39,4 +39,4 @@ def _cell(claim: Claim, of_one: Sequence[Stored]) -> str | MeasuredCell:
     outcome = judge(claim, of_one)
     if outcome.value is None:
         return NOTHING
-    return MeasuredCell(outcome, f"{judged(outcome).text}; {outcome.records[0].weights}")
+    return judged(outcome).at(outcome.records[0].weights)

@@ -30,15 +30,16 @@ QUANTITIES: Mapping[str, tuple[str, float | None, str]] = {
     "ram_gb": ("lower", None, "GB"),
     "load_s": ("lower", None, "s"),
     "first_s": ("lower", None, "s"),
+    "weights_gb": ("lower", None, "GB"),
     "scaling": ("higher", 1, "×"),
     "growth": ("lower", 1, "×"),
     "over_peer": ("higher", 1, "×"),
 }
 SERVED = ("scaling", "growth", "over_peer")  # what throughput studies measure
-ABSOLUTE = ("seconds", "images_per_minute", "vram_gb", "ram_gb", "load_s", "first_s")
+ABSOLUTE = ("seconds", "images_per_minute", "vram_gb", "ram_gb", "load_s", "first_s", "weights_gb")
 WORDS = {"faster": (1, None), "slower": (None, 1), "less": (None, 1), "more": (1, None), "unchanged": (100, 100)}
 KEYS = ("guide", "section", "what", "pipeline", "pipelines", "from", "to", "instead", "besides", "together", "obstacle",
-        "figures")  # fmt: skip
+        "by", "figures")  # fmt: skip
 NEEDED = ("guide", "section", "what", "figures")
 
 
@@ -61,6 +62,8 @@ class Claim:
     besides: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     obstacle: str = ""
+    note: str = ""  # on how the words are measured
+    by: str = ""  # the params files whose trials answer it, with changes, as `mic2e-bench run` takes them
     together: tuple[Claim, ...] = ()  # claims about pipelines that are loaded side by side; ``pipeline`` is the first's
 
     @property
@@ -70,7 +73,10 @@ class Claim:
     @property
     def claimed(self) -> str:
         """The quantity and the guide's words."""
-        return f"{self.of.replace('_', ' ').removesuffix(' gb').removesuffix(' s')}: {self.says}"
+        words = f"{self.says} ({self.note})" if self.note else self.says
+        if words.lower().startswith(self.of):  # the guide names the quantity itself
+            return words
+        return f"{self.of.replace('_', ' ').removesuffix(' gb').removesuffix(' s')}: {words}"
 
 
 def path() -> Path:
@@ -98,14 +104,23 @@ def _claims(key: str, entry: Mapping[str, Any]) -> Iterator[Claim]:
     for name in entry.get("pipelines") or [parts[0].get("pipeline") if parts else entry.get("pipeline")]:
         pipeline = registry.pipeline(str(name), f"{where}: pipeline")
         shared = {name: entry[name] for name in ("guide", "section", "what")} | {"key": key, "pipeline": pipeline}
-        shared |= _settings(entry, pipeline, where)
+        shared |= _settings(entry, pipeline, where) | {"by": _by(entry.get("by", ""), pipeline, where)}
         for of, figure in entry["figures"].items():
             low, high = _range(of, figure, f"{where}: figures.{of}")
             devices = tuple(figure.get("device", ()))
-            claim = Claim(**shared, of=of, says=figure["says"], low=low, high=high, devices=devices)
+            words = {"says": figure["says"], "note": figure.get("note", "")}
+            claim = Claim(**shared, **words, of=of, low=low, high=high, devices=devices)
             alone = {name: value for name, value in entry.items() if name not in ("together", "figures")}
             inner = [next(_claims(key, {**alone, **part, "figures": {of: figure}})) for part in parts]
             yield replace(claim, together=tuple(inner))
+
+
+def _by(given: Any, pipeline: Pipeline, where: str) -> str:
+    """What ``by`` says of a pipeline: the arguments of a command, or a mapping of pipelines to them."""
+    found = given.get(pipeline.name, "") if isinstance(given, dict) else given
+    if not isinstance(found, str):
+        raise BadInput(f"{where}: by: {given!r} is neither a params file nor {{PIPELINE: params file}}.")
+    return found
 
 
 def _settings(entry: Mapping[str, Any], pipeline: Pipeline, where: str) -> dict[str, Any]:
@@ -132,9 +147,9 @@ def _range(of: str, figure: Any, where: str) -> tuple[float | None, float | None
     """The claimed range of a quantity; both ends ``None`` where the guide gives no figure."""
     if of not in QUANTITIES:
         raise unknown("quantity", of, QUANTITIES, where)
-    known = isinstance(figure, dict) and not set(figure) - {"says", "is", "device"}
+    known = isinstance(figure, dict) and not set(figure) - {"says", "note", "is", "device"}
     if not known or not isinstance(figure.get("says"), str):
-        raise BadInput(f"{where}: write {{says: words, is: FIGURE, device: [names]}}; given: {figure!r}.")
+        raise BadInput(f"{where}: write {{says: words, note: words, is: FIGURE, device: [names]}}; given: {figure!r}.")
     value = figure.get("is")
     if value is None:
         return None, None
@@ -143,6 +158,8 @@ def _range(of: str, figure: Any, where: str) -> tuple[float | None, float | None
             raise unknown("word", value, WORDS, where)
         return WORDS[value]
     ends = value if isinstance(value, list) else [value, value]
+    if len(ends) == 2 and ends[1] is None and type(ends[0]) in (int, float):  # more than
+        return ends[0], None
     if len(ends) != 2 or not all(type(end) in (int, float) and end > 0 for end in ends) or ends[0] > ends[1]:
         raise BadInput(f"{where}: is: {value!r} is not a figure, [LOW, HIGH] or one of {', '.join(WORDS)}.")
     return ends[0], ends[1]

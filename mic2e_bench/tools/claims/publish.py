@@ -6,34 +6,41 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from mic2e_bench import files
 from mic2e_bench.records import comparable
-from mic2e_bench.report import made_from, markup
-from mic2e_bench.report.tabular import Linked, Table
-from mic2e_bench.tools import claims
-from mic2e_bench.tools.claims import answers, by_device, claims_file, served
+from mic2e_bench.report import made_from
+from mic2e_bench.tools.claims import answers, by_device, claims_file, page, score, served
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
+from mic2e_bench.tools.claims.score import Entry
 from mic2e_bench.tools.claims.sheet import MeasuredCell, Sheet
 
-TITLE = "The guides' tables, measured"
 SCHEMA = 1
 
 
+@dataclass(frozen=True)
+class Made:
+    """Every table, and the claims as the score counts them."""
+
+    sheets: Sequence[Sheet]
+    entries: Sequence[Entry]
+
+
 def make(results: Path, mixed: bool = False) -> dict[str, str]:
-    """The content of each file by its name, from the stored records alone. Raises ``BadInput`` as ``_sheets`` does."""
-    return _contents(_sheets(results, mixed))
+    """The content of each file by its name, from the stored records alone. Raises ``BadInput`` as ``_judged`` does."""
+    return _contents(_judged(results, mixed), results)
 
 
-def _contents(made: Sequence[Sheet]) -> dict[str, str]:
-    return {"tables.md": _markdown(made), "tables.html": _html(made), "tables.json": _json(made)}
+def _contents(made: Made, results: Path) -> dict[str, str]:
+    parts = made.sheets, made.entries, Path(results)
+    return {"tables.md": page.markdown(*parts), "tables.html": page.html(*parts), "tables.json": _json(made)}
 
 
-def _sheets(results: Path, mixed: bool) -> list[Sheet]:
+def _judged(results: Path, mixed: bool) -> Made:
     """Every table.
 
     Damaged records are named on standard error. Raises ``BadInput`` where the figures of one device come from
@@ -44,23 +51,24 @@ def _sheets(results: Path, mixed: bool) -> list[Sheet]:
     for problem in (*damaged, *unread):
         print(f"left out: {problem}", file=sys.stderr)
     claimed = claims_file.load()
-    made = sheets([judge(claim, records, said) for claim in claimed]) + by_device.sheets(claimed, records)
+    outcomes = [judge(claim, records, said) for claim in claimed]
+    made = sheets(outcomes) + by_device.sheets(claimed, records)
     if not mixed:
         shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
         for of_one in by_device.grouped(shown).values():
             names = comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME
             comparable.require_one((one.record for one in of_one), names)
-    return made
+    return Made(made, score.entries(outcomes))
 
 
 def write(results: Path, mixed: bool = False) -> list[Path]:
     """Write the files; returns their paths. Raises ``BadInput``."""
-    made = _sheets(results, mixed)
-    contents = _contents(made)
+    made = _judged(results, mixed)
+    contents = _contents(made, results)
     paths = [Path(results) / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         files.write_whole(path, content.encode(errors="backslashreplace"))
-    behind = {one.path: one.record.digest for sheet in made for cell in sheet.cells for one in cell.records}
+    behind = {one.path: one.record.digest for sheet in made.sheets for cell in sheet.cells for one in cell.records}
     made_from.note(Path(results), paths, behind, "mic2e-bench tables")
     return paths
 
@@ -75,14 +83,20 @@ def check(results: Path, mixed: bool = False) -> list[str]:
         except FileNotFoundError:
             problems.append(f"{path}: missing; mic2e-bench tables writes it")
             continue
-        if published != content:
+        if _same_addresses(published) != _same_addresses(content):
             problems += [f"{path}: {line}" for line in _differences(name, published, content)]
     return problems
 
 
+def _same_addresses(text: str) -> str:
+    """A page without what depends on which pages lie beside it, for no record says that."""
+    text = re.sub(r"<a href=.report\.html.>.*?</a> lies beside this page\. ", "", text)
+    return re.sub(r"([0-9a-f]{16})\.html(?=[\")])", r"\1.json", text)
+
+
 def _differences(name: str, published: str, content: str) -> Iterator[str]:
     """What differs, cell by cell; texts of another shape cannot be set side by side."""
-    old, new = (CELLS[name](text) for text in (published, content))
+    old, new = (CELLS[name](_same_addresses(text)) for text in (published, content))
     if old is None or len(old) != len(new):
         yield "another number of cells than the records give"
         return
@@ -96,13 +110,18 @@ def _differences(name: str, published: str, content: str) -> Iterator[str]:
 def _json_cells(text: str) -> list[str] | None:
     """Each cell with the table, the row and the column that it is in."""
     try:
-        tables = json.loads(text)["tables"]
-        return [
-            f"{t['guide']}, {t['title']}, {row[0]['text']}, {column}: {json.dumps(cell, ensure_ascii=False)}"
-            for t in tables
-            for row in t["rows"]
-            for column, cell in zip(t["header"], row, strict=True)
-        ] + [f"{t['guide']}, {t['title']}: {t['caption']}" for t in tables]
+        content = json.loads(text)
+        tables = content["tables"]
+        return (
+            [
+                f"{t['guide']}, {t['title']}, {row[0]['text']}, {column}: {json.dumps(cell, ensure_ascii=False)}"
+                for t in tables
+                for row in t["rows"]
+                for column, cell in zip(t["header"], row, strict=True)
+            ]
+            + [f"{t['guide']}, {t['title']}: {t['caption']}" for t in tables]
+            + [f"score: {content['score']}"]
+        )
     except (ValueError, KeyError, TypeError, IndexError):
         return None
 
@@ -114,28 +133,7 @@ CELLS = {
 }
 
 
-def _table(sheet: Sheet) -> Table:
-    def linked(cell: str | MeasuredCell) -> str:
-        return cell if isinstance(cell, str) else Linked.to(cell.text, [quote(one.path) for one in cell.records])
-
-    rows = [list(map(linked, row)) for row in sheet.rows]
-    return Table(sheet.header, rows, sheet.caption, left=range(len(sheet.header)))
-
-
-def _markdown(made: Sequence[Sheet]) -> str:
-    parts = [f"# {TITLE}", "```\n" + (claims.__doc__ or "").strip() + "\n```"]
-    parts += [f"## {sheet.guide}: {sheet.title}\n\n{_table(sheet).markdown().strip()}" for sheet in made]
-    return "\n\n".join(parts) + "\n"
-
-
-def _html(made: Sequence[Sheet]) -> str:
-    tables = [(f"{sheet.guide}: {sheet.title}", _table(sheet)) for sheet in made]
-    page = markup.render("claims.html", title=TITLE, note=(claims.__doc__ or "").strip(), tables=tables)
-    # published files spell quotes so, and their check compares characters
-    return str(page).replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
-
-
-def _json(made: Sequence[Sheet]) -> str:
+def _json(made: Made) -> str:
     tables = [
         {
             "guide": sheet.guide,
@@ -144,9 +142,10 @@ def _json(made: Sequence[Sheet]) -> str:
             "header": list(sheet.header),
             "rows": [[_cell(cell) for cell in row] for row in sheet.rows],
         }
-        for sheet in made
+        for sheet in made.sheets
     ]
-    return json.dumps({"schema": SCHEMA, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
+    counted = {word: {"claims": c, "figures": f} for word, (c, f) in score.counts(made.entries).items()}
+    return json.dumps({"schema": SCHEMA, "score": counted, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
 
 
 def _cell(cell: str | MeasuredCell) -> dict[str, Any]:
@@ -164,7 +163,10 @@ def _cell(cell: str | MeasuredCell) -> dict[str, Any]:
         "ci95": outcome.ci95 and [float(f"{end:.6g}") for end in outcome.ci95],
         "verdict": outcome.verdict,
         "why": outcome.why,
+        "command": outcome.command,
+        "command_on": outcome.on,
         "remark": outcome.remark,
+        "n": outcome.sample,
         "disturbed": outcome.is_disturbed,
         "place": outcome.place,
         "records": [{"id": one.record.id, "path": one.path} for one in outcome.records],

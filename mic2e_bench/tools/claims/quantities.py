@@ -14,8 +14,11 @@ from mic2e_bench.tools.claims.stored import Evidence, Stored
 from mic2e_bench.units import digits
 
 Value = tuple[float | None, list[float] | None, str]  # the figure, its 95 % interval, why one of them is missing
+NO_GPU, RANDOM_PAINTS = "no GPU here", "random weights paint no pictures"
+RANDOM_LOADS = "random weights are made in place, not loaded"
 ONCE = "measured once: no interval"
 LOADING_NOISE = 0.08  # of a process's peak while it loads, which no study repeats: as of peaks that were
+WEIGHTS = "weights_bytes"
 LOADED = ("load_peak_rss_bytes", "load_s")  # figures of loading
 
 
@@ -34,7 +37,7 @@ def _figure(one: Stored, name: str) -> float | None:
 
 def _noise(one: Stored, name: str) -> float | None:
     """How far a figure is uncertain to either side, as a share of it; ``None`` where that is not known."""
-    if name == VRAM:
+    if name in (VRAM, WEIGHTS):
         return 0.0
     if name != "load_peak_rss_bytes":
         return None
@@ -74,13 +77,13 @@ def _ratio(name: str) -> Callable[[Evidence], Value]:
 def _missing(name: str, answer: Evidence) -> str:
     """Why a record lacks a figure; without a GPU the bytes of the weights are what is known of its memory."""
     if name in LOADED and answer.after.record.model["source"] == "random":
-        return "random weights are made in place, not loaded"
+        return RANDOM_LOADS
     if "vram" not in name or answer.after.on_gpu:
         return f"{name} was not measured"
-    weights = [one.record.memory.get("weights_bytes") for one in answer.records]
+    weights = [one.record.memory.get(WEIGHTS) for one in answer.records]
     if len(weights) < 2 or not all(weights):
-        return "no GPU here"
-    return f"no GPU here (bytes of the weights: {digits(weights[0] / weights[1])}×)"
+        return NO_GPU
+    return f"{NO_GPU} (bytes of the weights: {digits(weights[0] / weights[1])}×)"
 
 
 def _quality(answer: Evidence) -> Value:
@@ -90,7 +93,7 @@ def _quality(answer: Evidence) -> Value:
     if not entry and "iou" in scores:
         entry, factor = scores["iou"], 100
     if answer.after.record.model["source"] == "random":
-        return None, None, "random weights paint no pictures"
+        return None, None, RANDOM_PAINTS
     if entry.get("value") is None:
         return None, None, entry.get("problem", "no score of its pictures")
     if entry["against"] != answer.before.record.id:
@@ -146,4 +149,5 @@ MEASURES: Mapping[str, Callable[[Evidence], Value]] = {
     "ram_gb": _single("load_peak_rss_bytes", 1e-9),
     "load_s": _single("load_s"),
     "first_s": _single("first_call_s"),
+    "weights_gb": _single(WEIGHTS, 1e-9),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mic2e_bench.records import comparable
 from mic2e_bench.report import frame
 from mic2e_bench.report.footnotes import DISTURBED
-from mic2e_bench.tools.claims.judge import JudgedClaim
+from mic2e_bench.tools.claims.outcome import JudgedClaim
 from mic2e_bench.tools.claims.stored import Stored
 
 NOTHING = "–"
@@ -20,6 +20,11 @@ class MeasuredCell:
 
     outcome: JudgedClaim
     text: str
+    where: str = ""  # the weights and the device, where the table has figures of several
+
+    def at(self, where: str) -> MeasuredCell:
+        """The cell with the place of its figure."""
+        return replace(self, text=f"{self.text}; {where}", where=where)
 
     @property
     def records(self) -> tuple[Stored, ...]:
@@ -34,6 +39,7 @@ class Sheet:
     guide: str
     header: Sequence[str]
     rows: Sequence[Sequence[str | MeasuredCell]]
+    keys: Sequence[str] = ()  # of the claim in each row, where a row is one
 
     @property
     def cells(self) -> Iterable[MeasuredCell]:
@@ -48,6 +54,8 @@ class Sheet:
     def caption(self) -> str:
         """The weights, devices and backbones behind the figures, every stand-in among them by its name."""
         shown = self.shown
+        if not any(True for _ in self.cells):
+            return ""
         if not shown:
             return "Nothing in this table is measured: each cell says why."
         places = dict.fromkeys(f"{one.claim.pipeline.name}: {one.place}" for one in shown)
@@ -81,19 +89,10 @@ QUALITY = "Quality: 100 (1 - perceptual distance to the reference's picture) in 
 
 
 def judged(outcome: JudgedClaim) -> MeasuredCell:
-    """A figure with its verdict, for tables without a column of verdicts."""
-    if outcome.value is None:
-        return MeasuredCell(outcome, f"{outcome.verdict}: {outcome.why}")
-    why = f" ({outcome.why})" if outcome.why else ""
-    return MeasuredCell(outcome, f"{outcome.measured}: {outcome.verdict}{why}")
-
-
-def row(outcome: JudgedClaim) -> list[str | MeasuredCell]:
-    """What was measured, the verdict, and with what."""
-    if outcome.value is None:
-        return [MeasuredCell(outcome, "not measured"), f"{outcome.verdict}: {outcome.why}", NOTHING]
-    verdict = f"{outcome.verdict}: {outcome.why}" if outcome.why else outcome.verdict
-    return [MeasuredCell(outcome, outcome.measured), verdict, outcome.place]
+    """A figure with its verdict and the reason."""
+    why = f" ({outcome.reason})" if outcome.reason else ""
+    figure = "" if outcome.value is None else f"{outcome.measured}: "
+    return MeasuredCell(outcome, f"{figure}{outcome.verdict}{why}")
 
 
 def told_apart(sheet: Sheet) -> Sheet:
@@ -102,23 +101,18 @@ def told_apart(sheet: Sheet) -> Sheet:
         return sheet
 
     def placed(cell: str | MeasuredCell) -> str | MeasuredCell:
-        if isinstance(cell, str) or cell.outcome.value is None:
-            return cell
-        return replace(cell, text=f"{cell.text}; {cell.outcome.place}")
+        return cell if isinstance(cell, str) or cell.outcome.value is None else cell.at(cell.outcome.place)
 
     return replace(sheet, rows=[list(map(placed, row)) for row in sheet.rows])
 
 
 PLACE = "measured with"
-MEASURED = ("measured", "verdict", PLACE)
 
 
-def listing(title: str, guide: str, outcomes: Sequence[JudgedClaim], is_all: bool = False) -> Sheet:
+def listing(title: str, guide: str, outcomes: Sequence[JudgedClaim]) -> Sheet:
     """A claim a row."""
-    header, rows = ["optimisation", "claimed", *MEASURED], []
-    if is_all:
-        header = ["section", "optimisation", "pipeline", "claimed", *MEASURED]
+    header, rows = ["section", "optimisation", "pipeline", "claimed", "measured", PLACE], []
     for one in outcomes:
-        first = [one.claim.section, one.claim.what, one.claim.pipeline.name] if is_all else [one.claim.what]
-        rows.append([*first, one.claim.claimed, *row(one)])
-    return Sheet(title, guide, header, rows)
+        claim = one.claim
+        rows.append([claim.section, claim.what, claim.pipeline.name, claim.claimed, judged(one), one.place or NOTHING])
+    return Sheet(title, guide, header, rows, [one.claim.key for one in outcomes])

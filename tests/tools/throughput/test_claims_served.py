@@ -47,7 +47,7 @@ def test_a_verdict_by_the_whole_interval(tmp_path, ci95, verdict):
 
 def test_a_cpu_says_nothing_of_gpus(tmp_path):
     put(tmp_path, 0.7, [0.6, 0.8])
-    assert (judged(tmp_path).verdict, judged(tmp_path).why) == ("not measurable here", judge.CPU_ONLY)
+    assert (judged(tmp_path).verdict, judged(tmp_path).why) == ("needs a GPU", judge.CPU_ONLY)
     put(tmp_path, 0.99, [0.98, 1.0], "cuda", study="other")
     assert judged(tmp_path).verdict == "holds"
 
@@ -75,4 +75,4 @@ def test_the_tables_link_to_the_record(tmp_path):
     put(tmp_path / "evidence" / "machine", 1.0, [0.99, 1.03], "cuda")
     page = publish.make(tmp_path)["tables.md"]
     (path,) = record.everywhere(tmp_path)
-    assert f"[1.00× (0.990 to 1.03)]({path.relative_to(tmp_path).as_posix()})" in page
+    assert f"[1.00× (0.990 to 1.03), n = 1 run: holds]({path.relative_to(tmp_path).as_posix()})" in page
