@@ -1,81 +1,127 @@
-"""The marks of the figures: points, bars, gaps, axes and labels, in colours that colour-blind people tell apart."""
+"""The marks of the figures: points, bars, gaps, axes and legends, in colours that colour-blind people tell apart.
+
+They are seen on white and on black: a text is drawn in ink, which is the colour of the page's text.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox
 
+from mic2e_bench.report import figures, metric_names
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.units import missing
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")  # Okabe and Ito
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", figures.INK)  # Okabe and Ito
 MARKERS = "osD^vPX*"
-GREY, RED = "#6b7280", "#b3261e"
+GREY, RED = "#7b828e", "#d64545"
+DASHED = {"color": GREY, "lw": 1, "ls": (0, (4, 3))}
+GAP = 4  # points between the names of neighbouring ticks
+ALL_EQUAL = 1.0  # the height of identical pictures where there are no others
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity: the column, its error bars' columns, and how its axis is named and scaled."""
+    """One quantity: the column, its error bars' columns, and how its axis is named and scaled.
+
+    ``noise`` is by how much a value may be off to either side, by the trial's id, where no columns say so. ``equal`` is
+    the height (as drawn) at which identical pictures stand, of a metric that has no finite value for them.
+    """
 
     column: str
     label: str
     low: str = ""
     high: str = ""
     factor: float = 1.0
+    noise: Mapping[str, float] = field(default_factory=dict)
+    equal: float | None = None
+
+    @property
+    def from_zero(self) -> bool:
+        """Whether nothing is the best that there can be: such an axis starts there."""
+        return metric_names.is_lower_better(self.column)
+
+    def height(self, row: pandas.Series) -> float:
+        """Where a trial's value is drawn."""
+        value = row[self.column]
+        if metric_names.is_identical(self.column, value):  # what floats leave of zero is zero
+            return self.equal if self.equal is not None else 0.0 if self.from_zero else 1.0
+        return value * self.factor
 
 
-def errors(panel: Panel, row: pandas.Series) -> list[list[float]] | None:
+def errors(panel: Panel, rows: Sequence[pandas.Series]) -> np.ndarray:
+    """The lengths of the error bars of some trials, (2, n): below and above; NaN where none is known."""
+    return np.array([_errors(panel, row) for row in rows], dtype=float).reshape(-1, 2).T
+
+
+def _errors(panel: Panel, row: pandas.Series) -> tuple[float, float]:
+    if noise := panel.noise.get(row["id"]):
+        return noise * panel.factor, noise * panel.factor
     low, high = (row.get(name) if name else None for name in (panel.low, panel.high))
-    if missing(low) or missing(high) or low == high:
-        return None
+    if missing(low) or missing(high) or low == high or metric_names.is_identical(panel.column, row[panel.column]):
+        return np.nan, np.nan
     value = row[panel.column]
-    return [[max(0.0, value - low) * panel.factor], [max(0.0, high - value) * panel.factor]]
+    return max(0.0, value - low) * panel.factor, max(0.0, high - value) * panel.factor
 
 
 def points(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    seen = list(_with_value(axes, panel, placed))
-    axes.plot([x for x, _ in seen], [row[panel.column] * panel.factor for _, row in seen], color=colour, lw=1.5)
-    for x, row in seen:
-        hollow = row["status"] != "ok"
+    seen = [(x, row) for x, row in placed if not missing(row[panel.column])]
+    axes.plot([x for x, _ in seen], [panel.height(row) for _, row in seen], color=colour, lw=1.5)
+    for hollow, xs, rows in by_face(seen):
         axes.errorbar(
-            x, row[panel.column] * panel.factor, errors(panel, row), color=colour, marker=marker, ms=6, capsize=3,
-            mfc="white" if hollow else colour, mew=1.5, zorder=3,
+            xs, list(map(panel.height, rows)), errors(panel, rows), color=colour, marker=marker, ms=6, capsize=3,
+            mfc="white" if hollow else colour, mew=1.5, elinewidth=1.5, ls="", zorder=3,
         )  # fmt: skip
 
 
 def bars(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
-    colour, width = COLOURS[index % len(COLOURS)], 0.72 / count
+    colour, width = COLOURS[index % len(COLOURS)], bar_width(count)
     beside = (index - (count - 1) / 2) * width
-    for x, row in _with_value(axes, panel, [(x + beside, row) for x, row in placed]):
-        hollow = row["status"] != "ok"
+    for hollow, xs, rows in by_face([(x + beside, row) for x, row in placed if not missing(row[panel.column])]):
         axes.bar(
-            x, row[panel.column] * panel.factor, width * 0.9, yerr=errors(panel, row), edgecolor=colour, linewidth=1.2,
+            xs, list(map(panel.height, rows)), width * 0.9, yerr=errors(panel, rows), edgecolor=colour, linewidth=1.2,
             color="white" if hollow else colour, hatch="////" if hollow else None,
-            error_kw={"capsize": 3, "ecolor": "#374151"},
+            error_kw={"capsize": min(3, 120 * width / count), "ecolor": figures.INK, "elinewidth": 1},
         )  # fmt: skip
 
 
-def _with_value(axes: Axes, panel: Panel, placed: list) -> Iterator[tuple[float, pandas.Series]]:
-    """The trials that have a value; of the others a cross is drawn at the foot of the axis, and why."""
-    foot = axes.get_xaxis_transform()
+def bar_width(count: int) -> float:
+    """The room of each of so many bars at one tick, of which a tick has 1."""
+    return 0.72 / count
+
+
+def by_face(seen: list) -> Iterator[tuple[bool, list[float], list[pandas.Series]]]:
+    """The places and rows of the trials that ran as asked, and those of the others, which are hollow."""
+    for hollow in (False, True):
+        mine = [(x, row) for x, row in seen if (row["status"] != "ok") == hollow]
+        if mine:
+            yield hollow, [x for x, _ in mine], [row for _, row in mine]
+
+
+def gaps(axes: Axes, panel: Panel, placed: list) -> None:
+    """Of the trials without a value a cross at the foot of the axis, and why; one for all at the same place."""
+    foot, reasons = axes.get_xaxis_transform(), {}
     for x, row in placed:
         if not missing(row[panel.column]):
-            yield x, row
             continue
-        why, colour = ("reference" if row["baseline"] else "no value"), GREY
-        if row["status"] not in ("ok", "not_applied"):
-            why, colour = row["status"].replace("_", " "), RED
+        failed = row["status"] not in ("ok", "not_applied")
+        why = row["status"].replace("_", " ") if failed else "reference" if row["baseline"] else "no value"
+        reasons.setdefault(x, {}).setdefault(why, failed)
+    for x, words in reasons.items():
+        if any(words.values()):
             axes.plot(x, 0.03, "x", color=RED, ms=7, mew=2, transform=foot, clip_on=False)
         place = {"xycoords": foot, "textcoords": "offset points", "rotation": 90, "ha": "center", "va": "bottom"}
-        axes.annotate(why, (x, 0.03), (0, 8), color=colour, fontsize=8, **place)
+        if len(reasons) <= 40:
+            axes.annotate(", ".join(words), (x, 0.03), (0, 8), fontsize=8, **place)
 
 
 def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], is_line: bool, setting: str) -> None:
@@ -85,28 +131,72 @@ def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], 
     if is_line and min(ticks) > 0 and max(ticks) / min(ticks) >= 8:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
-    long = not is_line and (max(map(len, ticks.values())) * len(ticks) > 40)
-    turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    axes.set_xticks(list(ticks), [_short(text) for text in ticks.values()], **turned)
+    names = {x: short(text) for x, text in ticks.items()}
+    wide = max(figures.text_width(text, 9) for text in names.values())
+    turned = {}
+    if not is_line and (wide + GAP) * len(names) > 0.85 * _width(axes):
+        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        if len(names) * 22 > 0.85 * _width(axes):
+            turned |= {"rotation": 90, "va": "center"}
+    axes.set_xticks(list(names), list(names.values()), **turned)
     if not is_line:
         axes.set_xlim(min(ticks) - 0.6, max(ticks) + 0.6)
-        axes.set_ylim(bottom=0)
     axes.set_xlabel(setting + UNITS.get(setting, ""))
     base = found.baseline[panel.column]
     if not missing(base):
-        axes.axhline(base * panel.factor, color=GREY, lw=1, ls=(0, (4, 3)), zorder=1)
+        axes.axhline(panel.height(found.baseline), zorder=1, **DASHED)
+    upright(axes, panel, from_zero=not is_line)
+
+
+def upright(axes: Axes, panel: Panel, from_zero: bool = False) -> None:
+    """The axis upwards: from zero where that is the best, and with its noise; at its top the place of the identical."""
+    if from_zero or panel.from_zero:
+        axes.set_ylim(bottom=0, top=1 if axes.dataLim.ymax <= 0 else None)
+    if panel.equal is None:
+        return
+    low, high = axes.get_ylim()
+    below = [tick for tick in axes.get_yticks() if low <= tick < panel.equal - 0.07 * (high - low)]
+    below = below if panel.equal != ALL_EQUAL else []
+    axes.set_yticks([*below, panel.equal], [*(f"{tick:g}" for tick in below), metric_names.IDENTICAL])
+    axes.set_ylim(low, max(high, panel.equal + 0.05 * (high - low)))
+
+
+def _width(axes: Axes) -> float:
+    """How wide the axes are before they are laid out, nearly, in points."""
+    return axes.figure.get_figwidth() * figures.POINTS / axes.get_subplotspec().get_gridspec().ncols
+
+
+def thin_ticks(figure: Figure) -> None:
+    """Leave out the names of ticks that would touch the one before; called when the figure is laid out."""
+    for axes in figure.axes:
+        last = -np.inf
+        for tick in axes.xaxis.get_major_ticks():
+            text = tick.label1
+            across = axes.transData.transform((tick.get_loc(), 0))[0]
+            half = figures.text_width(text.get_text(), 9) / 2 + GAP / 2
+            half = min(half, 6 / np.sin(np.radians(text.get_rotation()))) if text.get_rotation() else half
+            if across - half < last:
+                text.set_visible(False)
+            else:
+                last = across + half
 
 
 UNITS = {"resolution": " (pixels)", "steps": " (denoising steps)", "guidance": " (guidance scale)"}
 
 
-def _short(text: str, most: int = 28) -> str:
+def short(text: str, most: int = 28) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def title(figure: Figure, found: Findings, what: str) -> None:
-    name = f"{found.study.pipeline.name} {what}"
-    figure.suptitle(f"{name}\n{found.credit.partition(': ')[2]}", x=0.01, ha="left", fontsize=10, color="#111827")
+    heading(figure, f"{found.study.pipeline.name} {what}", found.credit.partition(": ")[2])
+
+
+def heading(figure: Figure, name: str, credit: str) -> None:
+    """The title over a figure and, below it, what stood in for what; no line is wider than the figure."""
+    most = int(figure.get_figwidth() * figures.POINTS / 6)
+    lines = [line for text in (name, credit) for line in textwrap.wrap(text, most)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 
 def legend(figure: Figure, found: Findings, names: list[str], is_line: bool, base: bool = True) -> None:
@@ -115,31 +205,22 @@ def legend(figure: Figure, found: Findings, names: list[str], is_line: bool, bas
     looks = zip(names, itertools.cycle(COLOURS), itertools.cycle(MARKERS if is_line else "s"), strict=False)
     made = [Line2D([], [], color=colour, marker=shape, label=name, **marker) for name, colour, shape in looks]
     if base:
-        made.append(Line2D([], [], color=GREY, lw=1, ls=(0, (4, 3)), label="baseline"))
+        made.append(Line2D([], [], label="baseline", **DASHED))
     statuses = set(found.trials["status"])
     if "not_applied" in statuses:
         shape = {"marker": "o" if is_line else "s", "mfc": "white"}
         made.append(Line2D([], [], color=GREY, label="ran, but not as asked (hollow)", **shape, **marker))
     if statuses - {"ok", "not_applied"}:
         made.append(Line2D([], [], color=RED, marker="x", mew=2, label="no measurement", **marker))
-    figure.legend(handles=made, loc="outside lower left", ncols=min(6, len(made)), frameon=False, fontsize=8)
+    below(figure, made)
 
 
-def label(axes: Axes, points: list[tuple[float, float, str]]) -> None:
-    """Names beside their points: the first place around each that hides no other point or name and is not cut off."""
-    axes.autoscale_view()
-    width, height = axes.figure.get_size_inches() * 72 * (0.85, 0.75)  # the axes in typographic points, nearly
-    shares = (axes.transScale + axes.transLimits).transform([(x, y) for x, y, _ in points])
-    spots = [tuple(spot) for spot in shares * (width, height)]
-    taken = [Bbox.from_bounds(across - 5, up - 5, 10, 10) for across, up in spots]
-    for (x, y, text), (across, up) in sorted(zip(points, spots, strict=True), key=lambda pair: pair[1]):
-        wide = 4.6 * len(_short(text, 44))
-        places = [(dx, dy) for dy in (9, -9, 0, 22, -22, 33, 44, 55) for dx in (9, -9 - wide)]
-        boxes = [Bbox.from_bounds(across + dx, up + dy - 5, wide, 10) for dx, dy in places]
-        inside = [box for box in boxes if box.x0 > 0 and box.y0 > 0 and box.x1 < width and box.y1 < height]
-        chosen = next((box for box in inside if not box.count_overlaps(taken)), boxes[0])
-        taken.append(chosen)
-        offset = (chosen.x0 - across, chosen.y0 + 5 - up)
-        line = {"arrowstyle": "-", "color": "#9ca3af", "lw": 0.6} if abs(offset[1]) > 12 else None
-        style = {"textcoords": "offset points", "va": "center", "fontsize": 8, "arrowprops": line}
-        axes.annotate(_short(text, 44), (x, y), offset, **style)
+def below(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """A legend under a figure, in as many columns as fit; the figure grows by its lines."""
+    for one in handles:
+        one.set_label(short(one.get_label(), 70))
+    wide = max((figures.text_width(one.get_label(), 8) for one in handles), default=0) + 40
+    columns = max(1, min(len(handles), int(figure.get_figwidth() * figures.POINTS / wide)))
+    more = -(-len(handles) // columns) - 1
+    figure.set_figheight(figure.get_figheight() + 0.18 * more)
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=8)

@@ -24,6 +24,11 @@ def unit(name: str) -> str:
     return "" if found == "1" else found
 
 
+def is_lower_better(name: str) -> bool:
+    """Whether less is better: of times, sizes and distances."""
+    return _about(name)[1] == "lower"
+
+
 def title(name: str) -> str:
     """A metric as headers name it, with its unit and the direction that is better: ``PSNR (dB) ↑``."""
     family, _, rest = name.partition(".")

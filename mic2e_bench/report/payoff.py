@@ -99,6 +99,7 @@ def figure(found: Findings, most: int = 5000) -> Figure | None:
             axes.plot([1, images], ends, **look)
         axes.set_xlabel("images since the start (without loading)")
         axes.set_ylabel("seconds until they are there ↓")
+        axes.set_ylim(bottom=0)
         draw.title(made, found, "when compiling pays off")
-        made.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=8)
+        draw.below(made, axes.get_lines())
     return made

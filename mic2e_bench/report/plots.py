@@ -5,17 +5,22 @@ Points of trials that did not run as asked are hollow; trials without a value ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 import pandas
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mic2e_bench.plan.settings import show
-from mic2e_bench.report import draw, figures
+from mic2e_bench.records import comparable
+from mic2e_bench.report import draw, figures, placing
 from mic2e_bench.report.draw import Panel
 from mic2e_bench.report.findings import Findings
-from mic2e_bench.report.metric_names import title
-from mic2e_bench.units import scale
+from mic2e_bench.report.metric_names import is_identical, title
+from mic2e_bench.units import missing, scale
+
+MOST_NAMED = 30  # points that all have their names; of more only the baseline and the front
 
 
 def panels(found: Findings) -> list[Panel]:
@@ -25,14 +30,24 @@ def panels(found: Findings) -> list[Panel]:
     chosen = [Panel("latency_s", f"latency ({unit}) ↓", "latency_q1_s", "latency_q3_s", factor)]
     factor, unit = scale(found.memory, trials[found.memory])
     what = "peak VRAM, reserved" if "vram" in found.memory else "peak RSS of a call"
-    chosen.append(Panel(found.memory, f"{what} ({unit}) ↓", factor=factor))
+    noise = {one.id: comparable.memory_noise(one) for one in found.records.values()}
+    noise = {id: bytes for id, bytes in noise.items() if bytes}
+    chosen.append(Panel(found.memory, f"{what} ({unit}) ↓", factor=factor, noise=noise))
     return [panel for panel in (*chosen, *_quality(found)) if trials[panel.column].notna().any()]
 
 
 def _quality(found: Findings) -> list[Panel]:
     """The metrics of quality that are drawn."""
     names = [name for name in ("quality", "lpips") if name in found.metrics] or found.main_metrics[:1]
-    return [Panel(name, title(name), f"{name}_low", f"{name}_high") for name in names]
+    made = []
+    for name in names:
+        values = [value for value in found.trials[name] if not missing(value)]
+        finite = [value for value in values if not is_identical(name, value)]
+        equal = None
+        if name.startswith("psnr") and len(finite) < len(values):  # no number says how far above the others they are
+            equal = max(finite) + 0.2 * ((max(finite) - min(finite)) or max(finite)) if finite else draw.ALL_EQUAL
+        made.append(Panel(name, title(name), f"{name}_low", f"{name}_high", equal=equal))
+    return made
 
 
 def overview(found: Findings) -> Figure | None:
@@ -54,11 +69,21 @@ def overview(found: Findings) -> Figure | None:
             for index, points in enumerate(series.values()):
                 mark = draw.points if is_line else draw.bars
                 mark(axes, panel, points, index, len(series))
+            draw.gaps(axes, panel, list(_beside(series, is_line)))
             draw.axis(axes, found, panel, ticks, is_line, found.study.varied[0] if _axes_are_settings(found) else "")
         by = f"by {', '.join(found.study.varied)}" if _axes_are_settings(found) else "side by side"
         draw.title(figure, found, by)
         draw.legend(figure, found, list(series) if len(series) > 1 else [], is_line)
+        figures.settle(figure)
+        draw.thin_ticks(figure)
     return figure
+
+
+def _beside(series: Mapping[str, list], is_line: bool) -> Iterator[tuple[float, pandas.Series]]:
+    """Every trial with the place of its mark: bars of several colours stand side by side."""
+    for index, points in enumerate(series.values()):
+        aside = 0 if is_line else (index - (len(series) - 1) / 2) * draw.bar_width(len(series))
+        yield from ((x + aside, row) for x, row in points)
 
 
 def _axes_are_settings(found: Findings) -> bool:
@@ -104,21 +129,39 @@ def tradeoff(found: Findings) -> Figure | None:
     if not len(rows):
         return None
     factor, unit = scale("latency_s", rows["latency_s"])
+    across = Panel("latency_s", f"latency ({unit}) ↓", "latency_q1_s", "latency_q3_s", factor)
     with figures.sheet(8.6, 4.6) as (figure, (axes,)):
-        for _, row in rows.iterrows():
-            hollow, colour = row["status"] != "ok", draw.COLOURS[5] if row["baseline"] else draw.COLOURS[0]
-            across = draw.errors(Panel("latency_s", "", "latency_q1_s", "latency_q3_s", factor), row)
-            looks = {"marker": "o", "ms": 7, "capsize": 2, "mew": 1.5, "elinewidth": 1, "color": colour}
-            looks["mfc"] = "white" if hollow else colour
-            axes.errorbar(row["latency_s"] * factor, row[panel.column], draw.errors(panel, row), across, **looks)
+        seen = [(across.height(row), row) for _, row in rows.iterrows()]
+        for is_base in (False, True):
+            colour = draw.COLOURS[5] if is_base else draw.COLOURS[0]
+            for hollow, xs, some in draw.by_face([pair for pair in seen if bool(pair[1]["baseline"]) == is_base]):
+                looks = {"marker": "o", "ms": 7, "capsize": 2, "mew": 1.5, "elinewidth": 1, "color": colour, "ls": ""}
+                bars = {"yerr": draw.errors(panel, some), "xerr": draw.errors(across, some)}
+                axes.errorbar(
+                    xs, [panel.height(row) for row in some], mfc="white" if hollow else colour, **bars, **looks
+                )
         axes.margins(0.12)
-        draw.label(axes, [(row["latency_s"] * factor, row[panel.column], row["label"]) for _, row in rows.iterrows()])
-        axes.set_xlabel(f"latency ({unit}) ↓")
+        axes.set_xlabel(across.label)
         axes.set_ylabel(panel.label)
-        left_out = (
-            f" ({without} trials without a value not shown)" if (without := len(found.trials) - len(rows)) else ""
-        )
+        draw.upright(axes, panel)
+        without = len(found.trials) - len(rows)
+        left_out = f" ({without} trials without a value not shown)" if without else ""
         draw.title(figure, found, f"quality against latency{left_out}")
         if (rows["status"] == "not_applied").any():
             draw.legend(figure, found, [], is_line=True, base=False)
+        _name(axes, panel, seen)
     return figure
+
+
+def _name(axes: Axes, panel: Panel, seen: list[tuple[float, pandas.Series]]) -> None:
+    """Names at the points: the baseline's, those on the front, then, where they are few, all others."""
+    spots = [(x, panel.height(row), row) for x, row in seen]
+    turn = 1 if panel.from_zero else -1
+    best, first, rest = math.inf, [], []
+    for x, y, row in sorted(spots, key=lambda spot: (spot[0], turn * spot[1])):
+        is_front, best = turn * y < best, min(best, turn * y)
+        (first if is_front or row["baseline"] else rest).append((x, y, row["label"]))
+    first.sort(key=lambda one: one[2] != next((row["label"] for *_, row in spots if row["baseline"]), None))
+    named, others = (first + rest, []) if len(spots) <= MOST_NAMED else (first, rest)
+    left = placing.label(axes, named, [spot[:2] for spot in others])
+    placing.unnamed(axes, left + len(others))
