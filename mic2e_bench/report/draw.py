@@ -151,7 +151,7 @@ def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], 
 def upright(axes: Axes, panel: Panel, from_zero: bool = False) -> None:
     """The axis upwards: from zero where that is the best, and with its noise; at its top the place of the identical."""
     if from_zero or panel.from_zero:
-        axes.set_ylim(bottom=0, top=1 if axes.dataLim.ymax <= 0 else None)
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax or 1)
     if panel.equal is None:
         return
     low, high = axes.get_ylim()

@@ -79,10 +79,10 @@ def png(figure: Figure) -> bytes:
     return _saved(figure, format="png", dpi=160, facecolor=PAPER)
 
 
-def svg(figure: Figure, alt: str = "") -> Markup:
+def svg(figure: Figure, alt: str = "", sized: bool = False) -> Markup:
     """The figure as an element of HTML: no header, and nothing of when and by what it was made.
 
-    With ``alt`` it is a picture of that name.
+    With ``alt`` it is a picture of that name. ``sized``: as large as it was drawn, to lie within another SVG.
     """
     for line in figure.findobj(Line2D):
         line.set_rasterized(len(line.get_xdata()) > MANY)
@@ -97,12 +97,13 @@ def svg(figure: Figure, alt: str = "") -> Markup:
     title = f"<title>{escaping.escape(alt)}</title>" if alt else ""
     wide = round(figure.get_figwidth() * PX)
     looks = f"width:100%;min-width:{min(wide, 560)}px;max-width:{wide}px;height:auto"
-    opening = f'<svg class="drawn" {named} {box} style="{looks}" xmlns="http://www.w3.org/2000/svg"'
+    size = f'width="{wide}" height="{round(figure.get_figheight() * PX)}"' if sized else f'style="{looks}"'
+    opening = f'<svg class="drawn" {named} {box} {size} xmlns="http://www.w3.org/2000/svg"'
     return Markup(f'{opening} xmlns:xlink="http://www.w3.org/1999/xlink">{title}{text[end:]}')
 
 
 def _of_the_page(tag: re.Match) -> str:
-    """A tag whose ink, paper and letters are those of the page, and whose places are given to a hundredth of a point."""
+    """A tag with the ink, paper and letters of the page, and places to a hundredth of a point."""
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", tag[0])
     text = re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r' transform="rotate\(-0 [^"]*"', "", text))
     for drawn, shown in IN_A_PAGE.items():

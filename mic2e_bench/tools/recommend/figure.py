@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator
 from PIL import Image
 
 from mic2e_bench import units
-from mic2e_bench.report import draw, figures, markup, pixels
+from mic2e_bench.report import draw, figures, markup, pixels, placing
 from mic2e_bench.tools.recommend import pareto, paste
 from mic2e_bench.tools.recommend import text as recommend_text
 from mic2e_bench.tools.recommend.candidates import Candidates
@@ -73,15 +73,14 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
         _limits(axes, made, name, over, up)
         named = [p for p in shown if p is made.best or (with_names and made.standing[p.id] == pareto.FRONT)]
         named.sort(key=lambda p: p is not made.best)
-        if named:
-            draw.label(axes, [(*spots[point.id], point.label) for point in named[:MOST_NAMES]])
         axes.set_xlabel(f"latency of a call ({over_unit}) ↓")
         what = among.metric if name == QUALITY else recommend_text.quantity(name, among)
         axes.set_ylabel(f"{what} ({up_unit}) {'↑' if name == QUALITY else '↓'}")
         title = f"{among.rows[0]['pipeline']}: the Pareto front and the best under the limits"
-        credit = textwrap.fill(among.stand_ins, round(13 * width))
-        drawn.suptitle(f"{title}\n{credit}", x=0.01, ha="left", fontsize=10, color="#111827")
+        draw.heading(drawn, title, among.stand_ins)
         _legend(drawn, bool(made.limits))
+        texts = [(*spots[point.id], point.label) for point in named[:MOST_NAMES]]
+        placing.label(axes, texts, [spot for spot in spots.values() if spot not in {one[:2] for one in texts}])
     return drawn
 
 
@@ -108,7 +107,10 @@ def _stretch(axes: Axes, across: tuple[float, ...], up: tuple[float, ...]) -> No
 
 def _limits(axes: Axes, made: Recommendation, name: str, over: float, up: float) -> None:
     """A dashed line at each limit, and what is beyond it shaded."""
-    line, shade = {"color": draw.RED, "lw": 1, "ls": (0, (4, 3))}, {"color": "#f3f4f6", "zorder": 0}
+    line, shade = (
+        {"color": draw.RED, "lw": 1, "ls": (0, (4, 3))},
+        {"color": draw.GREY, "alpha": 0.12, "lw": 0, "zorder": 0},
+    )
     if LATENCY in made.limits:
         x = made.limits[LATENCY] * over
         axes.axvline(x, **line)
@@ -125,7 +127,7 @@ def _legend(drawn: Figure, limited: bool) -> None:
     made = [Line2D([], [], ls="", marker="o", color=e, mfc=f, ms=6, label=name) for name, (e, f) in looks.items()]
     if limited:
         made.append(Line2D([], [], color=draw.RED, lw=1, ls=(0, (4, 3)), label="a limit; pale: beyond it"))
-    drawn.legend(handles=made, loc="outside lower left", ncols=len(made), frameon=False, fontsize=8)
+    draw.below(drawn, made)
 
 
 def html(made: Recommendation, among: Candidates) -> Markup:
@@ -133,20 +135,24 @@ def html(made: Recommendation, among: Candidates) -> Markup:
     drawn = figure(made, among, BESIDE_CARD, with_names=False)
     if drawn is None:
         return figures.html(None, "", NOTHING)
-    shown, svg = _shown(made), figures.svg(drawn)
+    shown, svg = _shown(made), figures.svg(drawn, sized=True)
     lines = drawn.axes[0].lines
     spots = {line.get_gid(): _spot(drawn, line) for line in lines if line.get_gid()}  # where saving has put them
     pictured = {point.id for point in [*reversed(shown)][:MOST_PICTURES]}
     cards = [_card(point, made, among, spots[point.id], point.id in pictured) for point in shown]
     about = f"{len(shown)} settings over latency and {vertical(made)}; the Pareto front as a line. {among.stand_ins}"
-    size = {"width": round(BESIDE_CARD * figures.PX), "height": round(HEIGHT * figures.PX), "picture_height": PICTURE}
+    size = {
+        "width": round(BESIDE_CARD * figures.PX),
+        "height": round(drawn.get_figheight() * figures.PX),
+        "picture_height": PICTURE,
+    }
     return markup.render("front.html", drawing=svg, cards=cards, about=about, **size)
 
 
 def _spot(drawn: Figure, line: Line2D) -> tuple[float, float]:
     """The place of a marker in pixels of the page, from the left and from the top."""
     x, y = drawn.axes[0].transData.transform(line.get_xydata()[0]) / drawn.dpi * figures.PX
-    return round(float(x), 1), round(HEIGHT * figures.PX - float(y), 1)
+    return round(float(x), 1), round(drawn.get_figheight() * figures.PX - float(y), 1)
 
 
 def _card(point: Point, made: Recommendation, among: Candidates, spot: Any, pictured: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 from mic2e_bench import units
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.report import figures
-from mic2e_bench.report.draw import COLOURS, MARKERS
+from mic2e_bench.report.draw import COLOURS, MARKERS, heading
 from mic2e_bench.tools.throughput import batches_told, life_told, percentiles
 from mic2e_bench.tools.throughput.pool import told
 from mic2e_bench.tools.throughput.record import ThroughputRecord
@@ -75,6 +75,7 @@ def lives(records: Sequence[ThroughputRecord]) -> Drawn:
         for axes, label in ((memory, f"{life_told.held_where(shown[0].runs[0])} in MiB"), (latency, "latency in s")):
             axes.set_title(label, loc="left", fontsize=10)
             axes.set_xlabel("calls")
+        memory.set_ylim(bottom=0)
         _logarithmic(latency)
         figure.legend(*memory.get_legend_handles_labels(), **BELOW)
         _title(figure, shown[0], "memory after each call, and what each request waited")
@@ -188,5 +189,4 @@ def _logarithmic(axes: Axes) -> None:
 
 def _title(figure: Figure, one: ThroughputRecord, what: str) -> None:
     failed = f"; {one.status}" if one.status != "ok" else ""
-    text = f"{one.pipeline}: {what}\n{sources.label(one.model)}{failed}"
-    figure.suptitle(text, x=0.01, ha="left", fontsize=10, color="#111827")
+    heading(figure, f"{one.pipeline}: {what}", f"{sources.label(one.model)}{failed}")

@@ -83,7 +83,7 @@ def stored(results, kind, name="s", **changes):
 def test_a_page_has_the_answers_the_figures_and_the_stand_ins(kind, tmp_path):
     records = stored(tmp_path, kind)
     text = page.write("s", records, tmp_path).read_text()
-    assert "stand-in: bundled stand-in model" in text and text.count("data:image/png") == 1
+    assert "stand-in: bundled stand-in model" in text and text.count("<svg ") == 1
     assert ("SIMULATED" in text) == (kind == "pool")
     found = verify.everything(tmp_path)
     assert found.records == len(records) and not found.problems
