@@ -11,7 +11,8 @@ from mic2e_bench.report import draw, figures
 
 SIZE, TALL = 8, 11  # of a name, and the height that it takes, in points
 REACH = (8, 16, 26, 38, 52)  # how far from its point a name may stand, in points
-SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 0.8), (-1, 0.8), (1, -0.8), (-1, -0.8), (1, 1.6), (-1, 1.6),
+# first beside and above or below a point, where no error bar runs
+SIDES = ((1, 0.9), (-1, 0.9), (1, -0.9), (-1, -0.9), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1.6), (-1, 1.6),
          (1, -1.6), (-1, -1.6))  # fmt: skip
 POINT = 5  # half of the room of a point
 MOST = 44  # letters of a name
