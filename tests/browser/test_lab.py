@@ -125,7 +125,7 @@ FIELDS = {
     "Settings": "steps=1 resolution=64 guidance=1.0 threads=1",
     "Values": "2, 3, 4, 5",
     "Inputs (0: all)": "1",
-    "Calls (0: usual)": "1",
+    "Calls (0: usual)": "20",
 }
 
 
