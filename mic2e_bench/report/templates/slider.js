@@ -72,6 +72,7 @@ function render({ model, el }) {
     apart.words.textContent = one.difference ? "difference to the baseline" : "identical to the baseline";
   }
 
+  range.addEventListener("keydown", (event) => event.stopPropagation()); // arrow keys are not the notebook's here
   range.addEventListener("input", () => {
     model.set("index", Number(range.value));
     model.save_changes();
