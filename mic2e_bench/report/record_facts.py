@@ -91,6 +91,8 @@ def text(value: Any) -> str:
         return ", ".join(f"{name} {text(each)}" for name, each in value.items()) or "none"
     if isinstance(value, (list, tuple)) and not (len(value) == 2 and all(isinstance(each, int) for each in value)):
         return ", ".join(map(text, value)) or "none"
+    if isinstance(value, float) and len(str(value)) > 8:
+        return f"{value:.4g}"
     return NONE if value is None else str(show(value))
 
 
@@ -107,7 +109,7 @@ def _tiles(one: Record, base: Record | None) -> list[tuple[str, str, str]]:
     column = comparable.memory_of(one)
     if (peak := one.memory.get(column)) is not None:
         before = base.memory.get(column) if base else None
-        ratio = f"{digits(peak / before)} times the baseline's" if before else ""
+        ratio = f"{digits(peak / before)}× the baseline's" if before else ""
         tiles.append(
             (
                 comparable.MEMORY_NAMES[column].capitalize().replace("vram", "VRAM").replace("rss", "RSS"),

@@ -1,0 +1,104 @@
+"""The report, its tables and the pages of records in a browser: narrow, wide, light, dark, printed, hostile names."""
+
+import made_records
+import pytest
+
+from mic2e_bench.report import breakdown, findings, markup, record_page, tables
+
+EVIL = "<script>alert(1)</script> a/b \"c\" 'd' \U0001f600 \u05e9\u05dc\u05d5\u05dd &amp; ../up"
+REASON = f"out of memory {EVIL}"
+HEADS = """[...document.querySelectorAll('table.results thead tr')].flatMap(row => {
+  const boxes = [...row.children].filter(cell => cell.textContent).map(cell => {
+    const range = document.createRange(); range.selectNodeContents(cell);
+    return range.getBoundingClientRect(); });
+  const isUnder = (box, index) => box.width && box.left < boxes[index].right - 1;
+  return boxes.slice(1).filter(isUnder).map(box => box.left); })"""
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The pages of a small study, by name: one more is one more line here."""
+    folder = tmp_path_factory.mktemp("pages")
+    study = made_records.resolve(
+        folder, study="hostile", trials=[{"steps": 2, "label": EVIL}, {"steps": 3}, {"steps": 4}]
+    )
+    results = folder / "results"
+    base, odd, failed, plain = study.trials
+    made_records.measured(study, results, base, 20)
+    made_records.measured(study, results, odd, 2, "not_applied", EVIL)
+    made_records.failed(results, failed, "oom", REASON)
+    made_records.measured(study, results, plain, 4)
+    found = findings.read(study, results)
+    report = results / "report.html"
+    record_page.write(found, report)
+    shown = [tables.main(found, base="hostile/"), tables.comparison(found, "hostile/"), *breakdown.all_of(found)]
+    section = {
+        "name": "hostile",
+        "files": {},
+        "notebook": markup.render("tables.html", tables=shown, otherwise=""),
+        "fits": "",
+    }
+    values = {"several": False, "studies": [section], "stand_ins": "", "summary": ""}
+    report.write_text(markup.render("report.html", title=f"Report {EVIL}", **values))
+    where = {"odd record": odd, "failed record": failed, "record": plain}
+    return {"report": report, **{name: results / "hostile" / record_page.name(one.id) for name, one in where.items()}}
+
+
+NAMES = ("report", "odd record", "failed record", "record")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_quiet_readable_and_narrow_enough(pages, visit, name):
+    for width, dark in ((400, False), (400, True), (1000, False), (1600, True)):
+        with visit(width=width, dark=dark) as seen:
+            seen.page.goto(pages[name].as_uri())
+            assert seen.is_too_wide() <= 0, width
+            assert seen.page.evaluate(HEADS) == [], width
+            if width != 1000:
+                assert seen.serious() == [], (width, dark)
+            assert seen.quiet()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_of_a_name_acts(pages, visit, name):
+    with visit() as seen:
+        dialogs = []
+        seen.page.on("dialog", lambda one: (dialogs.append(one.message), one.dismiss()))
+        seen.page.goto(pages[name].as_uri())
+        assert (dialogs, seen.page.locator("script").count()) == ([], 0)
+        assert name == "record" or EVIL in seen.page.locator("body").inner_text()
+        assert seen.quiet()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_reads_the_same_without_scripts(pages, visit, name):
+    texts = []
+    for script in (True, False):
+        with visit(script=script) as seen:
+            seen.page.goto(pages[name].as_uri())
+            texts.append(seen.page.locator("body").inner_text())
+    assert texts[0] == texts[1]
+
+
+def test_a_printed_page_is_whole(pages, visit):
+    """What is folded on the screen is on paper."""
+    with visit() as seen:
+        seen.page.goto(pages["record"].as_uri())
+        inside = seen.page.locator("details table").first
+        assert not inside.is_visible()
+        seen.page.emulate_media(media="print")
+        assert inside.is_visible() and seen.is_too_wide() <= 0
+        assert seen.page.pdf().startswith(b"%PDF") and seen.quiet()
+
+
+def test_every_link_leads_to_a_file(pages, visit):
+    with visit() as seen:
+        for name in NAMES:
+            seen.page.goto(pages[name].as_uri())
+            links = seen.page.locator("a[href]").evaluate_all("all => all.map(one => one.href)")
+            assert len(links) > 1
+            for link in links:
+                seen.page.goto(link)
+        seen.page.goto(pages["report"].as_uri())
+        seen.page.get_by_role("link", name="steps=4").first.click()
+        assert seen.page.url == pages["record"].as_uri()
