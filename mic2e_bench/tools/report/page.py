@@ -89,8 +89,10 @@ def _study(found: Findings, folder: Path, fitted: Any) -> dict[str, Any]:
     said = answer.of(short)
     notebook = _notebook(found)
     links = {name: quote((beside / name).as_posix()) for name in (notebook.name, "table.csv", "table.md")}
-    html = detail.credited(detail.lowered(detail.of_notebook(notebook), 2), found.stand_ins)
-    html = html + detail.lowered(feasibility.html(short), 1)
+    # in the notebook the table is without links: it may lie anywhere
+    base = "" if beside == Path() else f"{beside.as_posix()}/"
+    html = tables.main(short, base=base).html() + detail.of_notebook(notebook)
+    html = detail.credited(detail.lowered(html, 2), found.stand_ins) + detail.lowered(feasibility.html(short), 1)
     shown = said.shown.point if said.shown else None
     masks = found.study.pipeline.task == "segmentation"
     return {
