@@ -126,9 +126,7 @@ def measure(pending: list[Trial], outcomes: Outcomes) -> None:
     if not summary.import_s:
         versions.warn()
         visible.warn()
-        print(
-            "importing torch, diffusers and transformers: about 10 s, up to a minute from a cold disk", file=sys.stderr
-        )
+        print("importing torch, diffusers and transformers: 10 s, or a minute from a cold disk", file=sys.stderr)
         with outcomes.budget.importing() if outcomes.budget else contextlib.nullcontext():
             summary.import_s = forkserver.start()
     with Progress(pending, outcomes.budget, outcomes.durations) as progress:
