@@ -17,6 +17,7 @@ MOST_ROWS = 500  # of a table
 PAGE_BYTES = 12_000_000  # of all pictures in the details of one page, which stays under 15 MB
 HIDDEN = "notebook-only"  # a tag of cells that say nothing in a page
 _ROWS = re.compile(r"(<tbody>)(.*?)(</tbody>.*?</table>)", re.DOTALL)
+_ANCHOR = re.compile(r"""<a class="anchor-link"[^>]*>[^<]*</a>""")  # a mark behind each heading
 _PICTURE = re.compile(r"""(<img\b[^>]*?)\ssrc="data:[^"]+"([^>]*>)""")
 
 
@@ -29,7 +30,7 @@ def of_notebook(path: Path) -> Markup:
         if HIDDEN in cell["metadata"].get("tags", []):
             continue
         if cell["cell_type"] == "markdown":
-            parts.append(markdown2html_mistune("".join(cell["source"])))
+            parts.append(_ANCHOR.sub("", markdown2html_mistune("".join(cell["source"]))))
         parts += ["".join(out["data"]["text/html"]) for out in cell.get("outputs", []) if "text/html" in _data(out)]
     return Markup("\n".join(parts))
 
@@ -45,7 +46,10 @@ def lowered(html: Markup, by: int) -> Markup:
 
 def credited(html: Markup, stand_ins: str) -> Markup:
     """The same for a page that says at its top what stands in for what: captions have the short word."""
-    return Markup(html.replace(str(escape(stand_ins)), SHORT)) if stand_ins else html
+    if not stand_ins:
+        return html
+    said = f"<li>Stand-ins: {SHORT}.</li>"  # an explanation that the top of the page gives
+    return Markup(html.replace(str(escape(stand_ins)), SHORT).replace(said, ""))
 
 
 def cut(html: Markup, link: str) -> Markup:
