@@ -12,7 +12,7 @@ from typing import Any
 
 from mic2e_bench import files
 from mic2e_bench.records import comparable
-from mic2e_bench.report import made_from
+from mic2e_bench.report import made_from, record_page
 from mic2e_bench.tools.claims import answers, by_device, claims_file, page, score, served
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
@@ -64,11 +64,12 @@ def _judged(results: Path, mixed: bool) -> Made:
 def write(results: Path, mixed: bool = False) -> list[Path]:
     """Write the files; returns their paths. Raises ``BadInput``."""
     made = _judged(results, mixed)
+    behind = {one.path: one.record.digest for sheet in made.sheets for cell in sheet.cells for one in cell.records}
+    record_page.write_some(Path(results), behind, Path(results) / "tables.html")  # first: the figures lead to them
     contents = _contents(made, results)
     paths = [Path(results) / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         files.write_whole(path, content.encode(errors="backslashreplace"))
-    behind = {one.path: one.record.digest for sheet in made.sheets for cell in sheet.cells for one in cell.records}
     made_from.note(Path(results), paths, behind, "mic2e-bench tables")
     return paths
 
