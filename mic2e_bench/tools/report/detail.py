@@ -47,7 +47,7 @@ def lowered(html: Markup, by: int) -> Markup:
 
 def leading(html: Markup, folder: str) -> Markup:
     """The same for a page that lies elsewhere: links to the study's pictures go by ``folder`` (quoted; "" or "x/")."""
-    return Markup(html.replace('href="images/', f'href="{folder}images/'))
+    return Markup(re.sub('href="images/', lambda _: f'href="{folder}images/', html))  # a Markup's replace escapes
 
 
 def credited(html: Markup, stand_ins: str) -> Markup:
@@ -88,6 +88,6 @@ def within(budget: int) -> Callable[[Markup, str], Markup]:
             return ""
 
         shown = _EMPTY_LINK.sub(r"\1full-size picture\2", _PICTURE.sub(kept, html))
-        return Markup(shown + (markup.render("left_out.html", count=gone, what="pictures", link=link) if gone else ""))
+        return Markup(shown) + (markup.render("left_out.html", count=gone, what="pictures", link=link) if gone else "")
 
     return fitted
