@@ -29,7 +29,7 @@ from mic2e_bench.report import (
     plots,
     strips,
     tables,
-)  # fmt: skip
+)
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table

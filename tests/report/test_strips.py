@@ -9,7 +9,7 @@ from helpers import tiny
 from PIL import Image
 
 from mic2e_bench.records import record
-from mic2e_bench.report import findings, pixels, strips
+from mic2e_bench.report import findings, papermill_run, pixels, strips
 from mic2e_bench.tools.report import detail
 
 GREY = 100  # the baseline's pictures; those of the trials add 0, 1, 3 and 200
@@ -39,6 +39,18 @@ def test_a_thumbnail_leads_to_its_file_where_it_is_known_where_the_page_lies(sho
     assert beside[:3] == ["images/base.png", "images/same.png", "images/a%20b%231.png"]
     assert len(beside) == 3  # none to a file that is gone nor to one elsewhere
     assert links(strips.html(shown, base="tiny/"))[0] == "tiny/images/base.png"
+
+
+def test_a_notebook_has_links_only_where_it_is_executed_beside_the_pictures(shown, monkeypatch):
+    pytest.importorskip("IPython")
+    from mic2e_bench.notebook.bench import Bench
+
+    bench = Bench(shown.study, shown.folder.parent)
+    assert links(bench.strips().data) == []  # in JupyterLab, from a working copy
+    monkeypatch.setenv(papermill_run.LIES_IN, str(shown.folder.parent))
+    assert links(bench.strips().data) == []
+    monkeypatch.setenv(papermill_run.LIES_IN, str(shown.folder.resolve()))
+    assert links(bench.strips().data)[0] == "images/base.png"
 
 
 def test_the_page_of_several_studies_leads_into_the_folder_of_each(shown):
