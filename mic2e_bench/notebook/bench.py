@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,18 @@ from mic2e_bench.notebook.places import from_root, results_of
 from mic2e_bench.plan.params import CHOICES, KEYS, Study, resolve_study
 from mic2e_bench.records import record
 from mic2e_bench.records.comparable import is_measured
-from mic2e_bench.report import breakdown, figures, findings, interactions, markup, payoff, plots, strips, tables
+from mic2e_bench.report import (
+    breakdown,
+    figures,
+    findings,
+    interactions,
+    markup,
+    papermill_run,
+    payoff,
+    plots,
+    strips,
+    tables,
+)
 from mic2e_bench.report import header as report_header
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.tabular import Table
@@ -118,8 +130,13 @@ class Bench:
         return HTML(figures.html(drawn(found), f"{alt}; {found.credit}", nothing))
 
     def strips(self, inputs: int = 2) -> HTML:
-        """The images of the first ``inputs`` inputs, and their difference to the baseline."""
-        return HTML(strips.html(self.findings(), inputs))
+        """The images of the first ``inputs`` inputs, and their difference to the baseline.
+
+        They lead to the images as stored where the notebook is known to lie beside them.
+        """
+        found = self.findings()
+        beside = os.environ.get(papermill_run.LIES_IN) == str(found.folder.resolve())
+        return HTML(strips.html(found, inputs, "" if beside else None))
 
     def frame(self) -> pandas.DataFrame:
         """Every number of the study's trials, unrounded, in SI units."""

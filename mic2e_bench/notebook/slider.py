@@ -45,15 +45,14 @@ def of(found: Findings) -> Slider | None:
     reference = images.get(found.study.baseline.id)
     if reference is None or len(images) < 2:
         return None
-    gain = pixels.gain([image for image, _ in images.values()], reference[0])
     rows = {row["id"]: row for _, row in found.trials.iterrows()}
     shown = [_shown(found, rows[id], *images[id]) for id in list(images)[: MOST + 1]]
     first, others = shown[0], shown[1:]
     for one, id in zip(others, list(images)[1:], strict=False):
-        apart = pixels.difference(images[id][0], reference[0], gain)
+        apart = pixels.difference(images[id][0], reference[0])
         one["difference"] = pixels.address(apart, SIZE_PX) if apart else ""
     left_out = f" The first {MOST} of {len(images) - 1} pictures." if len(images) > MOST + 1 else ""
-    caption = f"{found.credit}. Input {name}, seed {seed}. Difference: absolute, amplified ×{gain}.{left_out}"
+    caption = f"{found.credit}. Input {name}, seed {seed}. Difference: absolute, amplified ×{pixels.GAIN}.{left_out}"
     return Slider(baseline=first, pictures=others, caption=caption)
 
 

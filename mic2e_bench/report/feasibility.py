@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas
@@ -18,61 +18,76 @@ from mic2e_bench.units import NONE, digits, missing, scale
 
 AXES = ("resolution", "batch", "precision")
 WORDS = {"oom": "out of memory", MISSING: "not measured yet", "not_applied": "not as asked"}
-FITS, SKIPPED, FAILS = "#e7f5ee", "#f3f4f6", "#fdecea"  # backgrounds: green, grey, red
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the map: the value of the first axis, then of each cell its text and its status ("": no such trial)."""
+
+    name: str
+    cells: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Map:
-    """A table with the status of each cell behind the first column; ``statuses`` are those of ``table.rows``."""
+    """One table. ``groups`` has the lines of each combination of what else the study varies ("" where nothing is)."""
 
-    table: Table
-    statuses: Sequence[Sequence[str]]
+    header: Sequence[str]
+    groups: Mapping[str, Sequence[Line]]
+    caption: str
+
+    def table(self) -> Table:
+        """The same as texts; the group is the first column where there is more than one."""
+        rows = [(name, line.name, *(text for text, _ in line.cells)) for name, of in self.groups.items() for line in of]
+        first = () if "" in self.groups else ("",)
+        return Table((*first, *self.header), [row[1 - len(first) :] for row in rows], self.caption, left=range(99))
 
 
 def html(found: Findings) -> Markup:
-    """The maps of a study that varies at least two of resolution, batch and precision; empty for another."""
-    return markup.render("fits.html", maps=list(maps(found)), colour=_colour)
+    """The map of a study that varies at least two of resolution, batch and precision; empty for another."""
+    return markup.render("fits.html", map=of(found), kind=_kind)
 
 
-def _colour(status: str) -> str:
-    return FITS if status in MEASURED else FAILS if status not in ("", "skipped", MISSING) else SKIPPED
+def _kind(status: str) -> str:
+    """The class of a cell."""
+    return "fits" if status in MEASURED else "fails" if status not in ("", "skipped", MISSING) else "skipped"
 
 
 def text(found: Findings) -> str:
     """The same for a terminal."""
-    return "\n\n".join(one.table.text() for one in maps(found))
+    made = of(found)
+    return made.table().text() if made else ""
 
 
-def maps(found: Findings) -> Iterator[Map]:
-    """A map for each combination of whatever else the study varies; of a grid, not of changes one at a time."""
+def of(found: Findings) -> Map | None:
+    """The map of a grid: the first axis downwards, the others across. None of changes one at a time."""
     axes = [name for name in AXES if name in found.trials and len({show(value) for value in found.trials[name]}) > 1]
     if len(axes) < 2 or "vary" not in found.study.params:
-        return
+        return None
     others = [name for name in found.study.varied if name not in axes and name in found.trials]
-    groups: dict[str, list[pandas.Series]] = {}
-    for _, row in found.trials.iterrows():
-        groups.setdefault(", ".join(f"{name} {show(row[name])}" for name in others), []).append(row)
-    for name, rows in groups.items():
-        yield _map(found, axes, rows, name)
-
-
-def _map(found: Findings, axes: list[str], rows: list[pandas.Series], name: str) -> Map:
-    """The first axis downwards, the others across."""
-    values = [_ordered([row[axis] for row in rows]) for axis in axes]
+    values = [_ordered([row[axis] for _, row in found.trials.iterrows()]) for axis in axes]
     across = list(itertools.product(*values[1:]))
-    by_place = {tuple(show(row[axis]) for axis in axes): row for row in rows}
-    lines, statuses = [], []
-    for first in values[0]:
-        cells = [by_place.get((first, *rest)) for rest in across]
-        lines.append((first, *(_words(found, cell) for cell in cells)))
-        statuses.append(["" if cell is None else cell["status"] for cell in cells])
+    groups: dict[str, dict[tuple[str, ...], pandas.Series]] = {}
+    for _, row in found.trials.iterrows():
+        name = ", ".join(f"{name} {show(row[name])}" for name in others)
+        groups.setdefault(name, {})[tuple(show(row[axis]) for axis in axes)] = row
+    lines = {
+        name: [_line(found, first, [rows.get((first, *rest)) for rest in across]) for first in values[0]]
+        for name, rows in groups.items()
+    }
     columns = [", ".join(map("{} {}".format, axes[1:], rest)) for rest in across]
-    memory = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits"
-    caption = f"{f'{name}: ' if name else ''}{memory}."
-    if any("skipped" in line for line in statuses):
+    return Map((axes[0], *columns), lines, _caption(found))
+
+
+def _line(found: Findings, name: str, rows: Sequence[pandas.Series | None]) -> Line:
+    return Line(name, [(_words(found, row), "" if row is None else row["status"]) for row in rows])
+
+
+def _caption(found: Findings) -> str:
+    caption = f"{MEMORY_NAMES[found.memory]} of a call and its latency where it fits."
+    if "skipped" in set(found.trials["status"]):
         caption += " Skipped: larger than one that ran out of memory, and not tried."
-    caption += f" {footnotes.disturbed_words(found)}".rstrip()
-    return Map(Table((axes[0], *columns), lines, f"{caption} {found.credit}.", left=range(len(columns) + 1)), statuses)
+    return f"{f'{caption} {footnotes.disturbed_words(found)}'.rstrip()} {found.credit}."
 
 
 def _ordered(values: list[object]) -> list[str]:

@@ -27,6 +27,7 @@ from mic2e_bench.plan.params import Study
 from mic2e_bench.version import VERSION
 
 AT_ONCE = 2
+LIES_IN = "MIC2E_BENCH_NOTEBOOK_LIES_IN"  # tells the notebook the folder that it is executed into
 NEEDED = ("papermill", "nbformat", "nbconvert", "ipykernel")
 PREPARING = {"compile", "compile_cache", "compile_dynamic", "compile_fullgraph", "engine"}
 
@@ -142,6 +143,7 @@ def one(
     command += ["--cwd", str(Path.cwd()), "--no-progress-bar", "--no-log-output"]
     given_text = documents.as_yaml(given)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    environment = environment | {LIES_IN: str(target.parent)}
     with subprocess.Popen(command, env=environment, **pipes) as process:
         started.append(process)
         said, _ = process.communicate(given_text)

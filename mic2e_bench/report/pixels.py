@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -12,8 +11,8 @@ from mic2e_bench.catalog.metrics import flip
 from mic2e_bench.errors import Unavailable
 from mic2e_bench.report import markup
 
-PAGE_PX, STORED_PX = 172, 264  # width of an image on the page, and as stored
-MOST_GAIN = 32
+STORED_PX = 264  # width of an image of a strip as the page stores it
+GAIN = 16  # of every difference picture on every page, so that they can be compared: 2 of 255 show, 16 are white
 OUTLINE = (255, 59, 48)
 MASK = (0, 114, 178)
 ADDED, LOST = (0, 158, 115), (213, 94, 0)
@@ -34,20 +33,6 @@ def pixels_of(image: Image.Image, size: tuple[int, int] | None = None) -> np.nda
     return np.asarray(resized, dtype=np.int16)
 
 
-def gain(images: Iterable[Image.Image | None], reference: Image.Image | None) -> int:
-    """One amplification for a whole strip, a power of two that brings the middle trial's differences near white."""
-    if reference is None:
-        return 1
-    base = pixels_of(reference)
-    others = (pixels_of(image, reference.size) for image in images if image is not None)
-    tops = [np.percentile(np.abs(other - base), 99.5) for other in others]
-    top = float(np.median([value for value in tops if value > 0] or [255]))
-    found = 1
-    while found < MOST_GAIN and top * found * 2 <= 255:
-        found *= 2
-    return found
-
-
 def overlaid(mask: Image.Image, image: Image.Image | None) -> Image.Image:
     """A mask as a colour over the input; alone where the input is gone."""
     if image is None:
@@ -59,13 +44,13 @@ def overlaid(mask: Image.Image, image: Image.Image | None) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def difference(image: Image.Image, reference: Image.Image, gain: int | None) -> Image.Image | None:
-    """Where an image departs from the reference, amplified; without a gain, how two masks do. ``None`` where equal."""
+def difference(image: Image.Image, reference: Image.Image, masks: bool = False) -> Image.Image | None:
+    """Where an image departs from the reference, times ``GAIN``; of masks, what came and went. ``None`` where equal."""
     changed = np.abs(pixels_of(image, reference.size) - pixels_of(reference))
     if not changed.any():
         return None
-    if gain is not None:
-        return Image.fromarray(np.clip(changed * gain, 0, 255).astype(np.uint8))
+    if not masks:
+        return Image.fromarray(np.clip(changed * GAIN, 0, 255).astype(np.uint8))
     ours = pixels_of(image, reference.size)[..., 0] >= 128
     theirs = pixels_of(reference)[..., 0] >= 128
     pixels = np.full((*ours.shape, 3), 245, dtype=np.uint8)

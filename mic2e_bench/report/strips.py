@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import pandas
 from markupsafe import Markup
@@ -20,12 +21,16 @@ from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.units import missing
 
-PER_ROW = 6
+IDENTICAL = "identical"
+LEVELS = (0, 1, 2, 4, 8, 16)  # differences of a pixel whose grey the legend shows
 
 
 @dataclass(frozen=True)
 class StripCell:
-    """One place of a strip: an image under its name, a second one below (the difference), FLIP's map; all may lack."""
+    """One place of a strip: an image under its name, a second one below (the difference), FLIP's map; all may lack.
+
+    ``link`` leads to the image as it is stored; it may be empty.
+    """
 
     name: str
     image: Image.Image | None = None
@@ -34,38 +39,43 @@ class StripCell:
     below: str = ""
     marked: bool = False
     third: Image.Image | None = None
+    link: str = ""
 
 
-def html(found: Findings, most: int = 2) -> Markup:
-    """Strips for the first ``most`` inputs (first seed of each), and a line saying what is left out."""
+def html(found: Findings, most: int = 2, base: str | None = None) -> Markup:
+    """Strips for the first ``most`` inputs (first seed of each), and a line saying what is left out.
+
+    ``base`` leads from the page to the study's folder (``""``: the page lies in it), for the links to the images as
+    they are stored; ``None`` where that is not known, and then there are none.
+    """
     names = list(found.study.baseline.inputs["items"])
     seeds = found.study.baseline.protocol["seeds"]
-    made = [strip(found, name, seeds[0]) for name in names[:most]]
+    made = [strip(found, name, seeds[0], base) for name in names[:most]]
     left = [f"{len(names) - most} more inputs"] if len(names) > most else []
     left += [f"{len(seeds) - 1} more seeds"] if len(seeds) > 1 else []
-    looks = {"per_row": PER_ROW, "width": pixels.PAGE_PX, "address": pixels.address}
-    return markup.render("strips.html", strips=made, left_out=left, where=f"{found.study.name}/images", **looks)
+    legend = {
+        "masks": found.study.pipeline.task == "segmentation", "gain": pixels.GAIN,
+        "scale": [(level, min(255, level * pixels.GAIN)) for level in LEVELS],
+        "added": pixels.ADDED, "lost": pixels.LOST,
+        "shown": any(cell.second for one in made for cell in one["cells"][1:]),
+        "mapped": any(cell.third for one in made for cell in one["cells"]),
+    }  # fmt: skip
+    where = f"{found.study.name}/images"
+    return markup.render("strips.html", strips=made, legend=legend, left_out=left, where=where, address=pixels.address)
 
 
-def strip(found: Findings, name: str, seed: int) -> dict[str, Any]:
+def strip(found: Findings, name: str, seed: int, base: str | None = None) -> dict[str, Any]:
     """The cells and the caption of one input and seed."""
     item = _item(found, name)
     images = {row["id"]: _stored(found, row, name, seed) for _, row in found.trials.iterrows()}
     reference = images[found.study.baseline.id]
-    masks = found.study.pipeline.task == "segmentation"
-    gain = 1 if masks else pixels.gain(images.values(), reference)
     cells = [_input_cell(found, name, item)] if item is None or item.image is not None else []
     for _, row in found.trials.iterrows():
-        cells.append(_cell(found, row, images[row["id"]], reference, item, gain))
-    compared = reference is not None and len(found.trials) > 1
-    below = f"Below each image: its absolute difference to the baseline's, amplified ×{gain} (black: equal)"
-    mapped = any(cell.third for cell in cells)
-    below += "; and FLIP's map at this size, where a person sees a difference (black: none)." if mapped else "."
-    if masks:
-        below = "Below each mask: what it adds to the baseline's (green) and what it lacks (orange)."
+        cell = _cell(found, row, images[row["id"]], reference, item)
+        cells.append(replace(cell, link=_link(row, name, seed, base)) if cell.image else cell)
     prompt = next((text for text in (item.caption, item.prompt, item.text) if text), "") if item else ""
     asked = f" Prompt: “{prompt}”." if prompt and "image" not in found.study.pipeline.needs else ""
-    caption = f"{found.credit}. Input {name}, seed {seed}.{asked} {below if compared else ''}"
+    caption = f"{found.credit}. Input {name}, seed {seed}.{asked}"
     return {"cells": cells, "caption": caption}
 
 
@@ -78,12 +88,26 @@ def _item(found: Findings, name: str) -> Item | None:
         return None
 
 
-def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.Image | None:
-    """The trial's first image of that input and seed; ``None`` where there is none or its file is gone."""
+def _file(row: pandas.Series, name: str, seed: int) -> str:
+    """The file of the trial's first image of that input and seed, from the study's folder; empty where none is."""
     for entry in row["images"] if isinstance(row["images"], list) else []:
         if (entry["input"], entry["seed"]) == (name, seed):
-            return _read(found.folder / entry["file"])
-    return None
+            return str(entry["file"])
+    return ""
+
+
+def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.Image | None:
+    """That image; ``None`` where there is none or its file is gone."""
+    file = _file(row, name, seed)
+    return _read(found.folder / file) if file else None
+
+
+def _link(row: pandas.Series, name: str, seed: int, base: str | None) -> str:
+    """Where that image lies, seen from the page; a record's file that is not among the study's images has none."""
+    file = PurePosixPath(_file(row, name, seed))
+    if base is None or file.parts[:1] != ("images",) or ".." in file.parts:
+        return ""
+    return base + quote(str(file))
 
 
 def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
@@ -107,7 +131,7 @@ def _read(path: Path, mask: bool = False) -> Image.Image | None:
         return None
 
 
-def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any, gain: int) -> StripCell:
+def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any) -> StripCell:
     """A trial's image with its difference, its metrics and, where it did not run as asked, its status."""
     marked, masks = row["status"] != "ok", found.study.pipeline.task == "segmentation"
     status = "NOT APPLIED" if row["status"] == "not_applied" else row["status"]
@@ -124,7 +148,7 @@ def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item:
         return StripCell(row["label"], shown, note, below="the reference", marked=marked)
     if reference is None:
         return StripCell(row["label"], shown, note, below="the baseline has no image", marked=marked)
-    apart = pixels.difference(image, reference, None if masks else gain)
+    apart = pixels.difference(image, reference, masks)
     below = "" if image.size == reference.size else f"resized from {image.width}×{image.height}"
     seen = None if masks or apart is None else pixels.seen(image, reference)
-    return StripCell(row["label"], shown, note, apart, "no difference" if apart is None else below, marked, seen)
+    return StripCell(row["label"], shown, note, apart, IDENTICAL if apart is None else below, marked, seen)

@@ -26,17 +26,35 @@ def mapped(tmp_path):
 
 def test_the_map_of_what_fits(mapped):
     _, found = mapped
-    (made,) = feasibility.maps(found)
-    assert made.table.header == (
+    made = feasibility.of(found).table()
+    assert made.header == (
         "resolution", "batch 1, precision fp32", "batch 1, precision bf16",
         "batch 2, precision fp32", "batch 2, precision bf16",
     )  # fmt: skip
-    rows = {row[0]: row[1:] for row in made.table.rows}
+    rows = {row[0]: row[1:] for row in made.rows}
     assert list(rows) == ["64", "72", "80"]
     assert rows["64"][0].startswith("64.0 MiB") and rows["64"][1] == "not measured yet"
     assert rows["80"] == ("out of memory", "out of memory", "skipped", "skipped")
-    assert feasibility.html(found).count("out of memory</td>") == 2
+    html = feasibility.html(found)
+    assert (
+        html.count('<td class="w fails">out of memory</td>') == 2
+        and html.count('<td class="w skipped">skipped</td>') == 2
+    )
+    assert html.count('<td class="w fits">64.0 MiB') == 2 and "style=" not in html and "rowgroup" not in html
     assert "out of memory" in feasibility.text(found) and "not tried" in feasibility.text(found)
+
+
+def test_what_else_varies_is_a_group_of_rows_of_the_one_table(tmp_path):
+    study = helpers.study(tiny(vary={**SIZES, "steps": [2, 3]}))
+    for trial in study.trials:
+        record.write(tmp_path, record.make(trial, "ok", timing={"latency_s": [0.5]}))
+    found = findings.read(study, tmp_path)
+    html = feasibility.html(found)
+    assert html.count("<table") == 1 and html.count("<caption") == 0
+    assert [f'colspan="3">steps {steps}</th>' in html for steps in (1, 2, 3)] == [True] * 3
+    table = feasibility.of(found).table()
+    assert table.header == ("", "resolution", "batch 1", "batch 2")
+    assert [row[:2] for row in table.rows] == [(f"steps {s}", str(side)) for s in (1, 2, 3) for side in (64, 72, 80)]
 
 
 def test_the_caption_explains_only_what_the_map_shows(tmp_path):

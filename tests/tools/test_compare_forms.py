@@ -192,7 +192,7 @@ def test_what_changed_in_pictures_is_shown_with_one_amplification(capsys, tmp_pa
     (changed,) = found.pictures
     assert (changed.changed, changed.of, changed.input, changed.seed) == (1, 1, "in0", 42)
     html = page.html(found)
-    assert html.count('src="data:image/jpeg;base64,') == 3 and "all amplified ×1:" in html
+    assert html.count('src="data:image/jpeg;base64,') == 3 and "all amplified ×16:" in html
     assert "Pictures changed in 1 of 1 trials (1 in all)." in html
     target = tmp_path / "c.md"
     command(capsys, "compare", base, head, "--markdown", target, "--html", tmp_path / "a page (1).html")

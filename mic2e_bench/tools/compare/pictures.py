@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageChops
 
 from mic2e_bench.catalog.models import sources
@@ -17,7 +16,7 @@ from mic2e_bench.report import pixels
 from mic2e_bench.run.scoring import pairs
 from mic2e_bench.tools.compare.changes import Pairing
 
-MOST_SHOWN, MOST_GAIN = 12, 32  # trials with a picture in the page; the greatest amplification
+MOST_SHOWN = 12  # trials with a picture in the page
 SIZE = (360, 720)  # pixels of a picture in the page, at most
 
 
@@ -53,11 +52,10 @@ def of(pairing: Pairing) -> Iterator[Changed]:
 def shown(changed: Sequence[Changed]) -> dict[str, Any]:
     """What the page shows of the first ``MOST_SHOWN``: ``rows``, the one ``gain`` of all differences, ``left_out``."""
     read = [(one, *map(_read, (one.base, one.head))) for one in changed[:MOST_SHOWN]]
-    gain = _gain([_difference(base, head) for _, base, head in read])
-    return {"rows": [_row(*each, gain) for each in read], "gain": gain, "left_out": len(changed) - len(read)}
+    return {"rows": [_row(*each) for each in read], "gain": pixels.GAIN, "left_out": len(changed) - len(read)}
 
 
-def _row(one: Changed, base: Image.Image | None, head: Image.Image | None, gain: int) -> dict[str, Any]:
+def _row(one: Changed, base: Image.Image | None, head: Image.Image | None) -> dict[str, Any]:
     """The addresses of the three pictures (``None``: there is none) and what is to be said of them."""
     apart = _difference(base, head)
     said = ""
@@ -68,7 +66,7 @@ def _row(one: Changed, base: Image.Image | None, head: Image.Image | None, gain:
         said = f"another size: {base.width}×{base.height} → {head.width}×{head.height} pixels"
     elif apart.getbbox() is None:
         said = "the same pixels in another file"
-    amplified = apart.point(lambda value: min(255, value * gain)) if apart else None
+    amplified = apart.point(lambda value: min(255, value * pixels.GAIN)) if apart and apart.getbbox() else None
     addresses = [pixels.address(image, SIZE) if image else None for image in (base, head, amplified)]
     return {"one": one, "base": addresses[0], "head": addresses[1], "difference": addresses[2], "said": said}
 
@@ -85,10 +83,3 @@ def _difference(base: Image.Image | None, head: Image.Image | None) -> Image.Ima
     if base is None or head is None or base.size != head.size:
         return None
     return ImageChops.difference(base, head)
-
-
-def _gain(differences: Sequence[Image.Image | None]) -> int:
-    """One amplification for all: a power of two that brings the strong differences of the middle pair near white."""
-    tops = [np.percentile(np.asarray(apart), 99.5) for apart in differences if apart and apart.getbbox()]
-    top = float(np.median([value for value in tops if value > 0] or [255]))
-    return max(power for power in (1, 2, 4, 8, 16, MOST_GAIN) if power == 1 or power * top <= 255)

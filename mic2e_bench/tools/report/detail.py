@@ -18,7 +18,8 @@ PAGE_BYTES = 12_000_000  # of all pictures in the details of one page, which sta
 HIDDEN = "notebook-only"  # a tag of cells that say nothing in a page
 _ROWS = re.compile(r"(<tbody>)(.*?)(</tbody>.*?</table>)", re.DOTALL)
 _ANCHOR = re.compile(r"""<a class="anchor-link"[^>]*>[^<]*</a>""")  # a mark behind each heading
-_PICTURE = re.compile(r"""(<img\b[^>]*?)\ssrc="data:[^"]+"([^>]*>)""")
+_PICTURE = re.compile(r"""<img\b[^>]*?\ssrc="data:[^"]+"[^>]*>""")
+_EMPTY_LINK = re.compile(r"(<a href=[^>]*>)(</a>)")
 
 
 def of_notebook(path: Path) -> Markup:
@@ -42,6 +43,11 @@ def _data(output: dict) -> dict:
 def lowered(html: Markup, by: int) -> Markup:
     """The same with its headings further down, h6 at most."""
     return Markup(re.sub(r"<(/?)h([1-6])\b", lambda tag: f"<{tag[1]}h{min(6, int(tag[2]) + by)}", html))
+
+
+def leading(html: Markup, folder: str) -> Markup:
+    """The same for a page that lies elsewhere: links to the study's pictures go by ``folder`` (quoted; "" or "x/")."""
+    return Markup(re.sub('href="images/', lambda _: f'href="{folder}images/', html))  # a Markup's replace escapes
 
 
 def credited(html: Markup, stand_ins: str) -> Markup:
@@ -81,7 +87,7 @@ def within(budget: int) -> Callable[[Markup, str], Markup]:
             gone += 1
             return ""
 
-        shown = _PICTURE.sub(kept, html)
-        return Markup(shown + (markup.render("left_out.html", count=gone, what="pictures", link=link) if gone else ""))
+        shown = _EMPTY_LINK.sub(r"\1full-size picture\2", _PICTURE.sub(kept, html))
+        return Markup(shown) + (markup.render("left_out.html", count=gone, what="pictures", link=link) if gone else "")
 
     return fitted

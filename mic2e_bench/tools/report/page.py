@@ -91,7 +91,7 @@ def _study(found: Findings, folder: Path, fitted: Any) -> dict[str, Any]:
     links = {name: quote((beside / name).as_posix()) for name in (notebook.name, "table.csv", "table.md")}
     # in the notebook the table is without links: it may lie anywhere
     base = "" if beside == Path() else f"{beside.as_posix()}/"
-    html = tables.main(short, base=base).html() + detail.of_notebook(notebook)
+    html = tables.main(short, base=base).html() + detail.leading(detail.of_notebook(notebook), quote(base))
     html = detail.credited(detail.lowered(html, 2), found.stand_ins) + detail.lowered(feasibility.html(short), 1)
     shown = said.shown.point if said.shown else None
     masks = found.study.pipeline.task == "segmentation"

@@ -28,8 +28,8 @@ def of(baseline: Point | None, other: Point | None, masks: bool, page_folder: Pa
     pictures = [_read(file, masks) for file in files]
     if len(pictures) < 2 or None in pictures:
         return None
-    gain = None if masks else pixels.gain([pictures[1]], pictures[0])
-    apart = pixels.difference(pictures[1], pictures[0], gain)
+    gain = None if masks else pixels.GAIN
+    apart = pixels.difference(pictures[1], pictures[0], masks)
     places = [quote(os.path.relpath(file, page_folder)) for file in files]
     labels = ("baseline", other.label)
     shown = [
