@@ -8,7 +8,7 @@ from pathlib import Path
 from mic2e_bench import units
 from mic2e_bench.errors import BadInput, unknown
 from mic2e_bench.records.comparable import VRAM
-from mic2e_bench.tools.recommend import candidates, recommend
+from mic2e_bench.tools.recommend import candidates, named, recommend
 from mic2e_bench.tools.recommend.candidates import Candidates
 from mic2e_bench.tools.recommend.recommend import LATENCY, MEMORY, QUALITY, Recommendation
 
@@ -45,5 +45,5 @@ def ask(
         raise BadInput("these records are of a CPU, without VRAM: ask for --max-memory or --prefer memory (peak RSS).")
     if (QUALITY in asked or prefer == "quality") and not among.metric:
         raise BadInput("no quality was scored for these records: run the study with metrics: [lpips].")
-    points = recommend.points(among.rows, among.memory, among.metric, among.records)
+    points = named.with_presets(recommend.points(among.rows, among.memory, among.metric, among.records))
     return recommend.recommend(points, asked, PREFER.get(prefer or "")), among

@@ -11,15 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from mic2e_bench.catalog.pipeline import Pipeline
 from mic2e_bench.errors import BadInput
-from mic2e_bench.plan import presets
-from mic2e_bench.plan.settings import show
 from mic2e_bench.records import record
 from mic2e_bench.report.findings import MISSING, Findings
-from mic2e_bench.tools.recommend import candidates, recommend
+from mic2e_bench.tools.recommend import candidates, named, recommend
 from mic2e_bench.tools.recommend.candidates import Candidates
 from mic2e_bench.tools.recommend.point import LATENCY, QUALITY, Point
 from mic2e_bench.tools.recommend.recommend import Recommendation
@@ -62,8 +58,7 @@ def of(found: Findings) -> Answer:
     except BadInput as error:
         why = str(error).removeprefix(f"{found.study.name}: ") if found.records else "nothing is measured yet."
         return Answer("", f"No answer: {why}", lacking)
-    points = recommend.points(among.rows, among.memory, among.metric, among.records)
-    points = _with_presets(points, _presets(found.study.pipeline))
+    points = named.with_presets(recommend.points(among.rows, among.memory, among.metric, among.records))
     made = recommend.recommend(points, {})
     base = next((point for point in points if point.is_baseline), None)
     if base is None:
@@ -169,29 +164,6 @@ def _no_baseline(found: Findings, among: Candidates) -> str:
     label = one.label
     reason = next((why for _, name, why in among.left_out if name == label), one.status)
     return f"the baseline is in no condition to be compared with ({reason})."
-
-
-def _with_presets(points: Sequence[Point], known: Mapping[str, Mapping[str, Any]]) -> list[Point]:
-    """The points, behind each label the presets whose settings it has; one that all points have tells nothing."""
-    names: dict[str, list[str]] = {point.id: [] for point in points}
-    for name, settings in known.items():
-        having = [p for p in points if all(show(p.row.get(key)) == show(value) for key, value in settings.items())]
-        if len(having) < len(points):
-            for point in having:
-                names[point.id] += [name] if name not in point.label else []
-    return [replace(p, label=f"{p.label} ({', '.join(names[p.id])})") if names[p.id] else p for p in points]
-
-
-def _presets(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
-    """The settings of every preset that says anything of a pipeline; none outside a workbench."""
-    try:
-        return {
-            name: presets.settings_of(name, pipeline, str(presets.path()))
-            for name in presets.load()
-            if presets.covers(name, pipeline)
-        }
-    except BadInput:
-        return {}
 
 
 def finished(found: Findings) -> str:
