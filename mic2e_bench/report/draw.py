@@ -26,6 +26,8 @@ GREY, RED = "#7b828e", "#d64545"
 DASHED = {"color": GREY, "lw": 1, "ls": (0, (4, 3))}
 GAP = 4  # points between the names of neighbouring ticks
 ALL_EQUAL = 1.0  # the height of identical pictures where there are no others
+MOST_TICKS = 40  # names of trials along an axis; of more every second, third ... has one
+MOST_BARS = 120  # trials side by side that are bars; more are points
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,21 @@ def points(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> No
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     seen = [(x, row) for x, row in placed if not missing(row[panel.column])]
     axes.plot([x for x, _ in seen], [panel.height(row) for _, row in seen], color=colour, lw=1.5)
+    _marks(axes, panel, seen, {"color": colour, "marker": marker, "ms": 6, "capsize": 3, "elinewidth": 1.5})
+
+
+def dots(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
+    """Points without a line: what bars are where they are too many to be seen."""
+    seen = [(x, row) for x, row in placed if not missing(row[panel.column])]
+    colour = COLOURS[index % len(COLOURS)]
+    _marks(axes, panel, seen, {"color": colour, "marker": "o", "ms": 3, "capsize": 0, "elinewidth": 0.5})
+
+
+def _marks(axes: Axes, panel: Panel, seen: list, looks: Mapping) -> None:
+    """One artist for all that ran as asked, one for the others."""
     for hollow, xs, rows in by_face(seen):
-        axes.errorbar(
-            xs, list(map(panel.height, rows)), errors(panel, rows), color=colour, marker=marker, ms=6, capsize=3,
-            mfc="white" if hollow else colour, mew=1.5, elinewidth=1.5, ls="", zorder=3,
-        )  # fmt: skip
+        heights, face = list(map(panel.height, rows)), figures.PAPER if hollow else looks["color"]
+        axes.errorbar(xs, heights, errors(panel, rows), mfc=face, mew=looks["ms"] / 4, ls="", zorder=3, **looks)
 
 
 def bars(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None:
@@ -116,12 +128,12 @@ def gaps(axes: Axes, panel: Panel, placed: list) -> None:
         failed = row["status"] not in ("ok", "not_applied")
         why = row["status"].replace("_", " ") if failed else "reference" if row["baseline"] else "no value"
         reasons.setdefault(x, {}).setdefault(why, failed)
-    for x, words in reasons.items():
-        if any(words.values()):
-            axes.plot(x, 0.03, "x", color=RED, ms=7, mew=2, transform=foot, clip_on=False)
+    failed = [x for x, words in reasons.items() if any(words.values())]
+    if failed:
+        axes.plot(failed, [0.03] * len(failed), "x", color=RED, ms=7, mew=2, transform=foot, clip_on=False)
+    for x, words in reasons.items() if len(reasons) <= MOST_TICKS else ():
         place = {"xycoords": foot, "textcoords": "offset points", "rotation": 90, "ha": "center", "va": "bottom"}
-        if len(reasons) <= 40:
-            axes.annotate(", ".join(words), (x, 0.03), (0, 8), fontsize=8, **place)
+        axes.annotate(", ".join(words), (x, 0.03), (0, 8), fontsize=8, **place)
 
 
 def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], is_line: bool, setting: str) -> None:
@@ -131,7 +143,8 @@ def axis(axes: Axes, found: Findings, panel: Panel, ticks: Mapping[float, str], 
     if is_line and min(ticks) > 0 and max(ticks) / min(ticks) >= 8:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
-    names = {x: short(text) for x, text in ticks.items()}
+    some = list(ticks.items())[:: -(-len(ticks) // MOST_TICKS)]
+    names = {x: short(text) for x, text in some}
     wide = max(figures.text_width(text, 9) for text in names.values())
     turned = {}
     if not is_line and (wide + GAP) * len(names) > 0.85 * _width(axes):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
@@ -86,6 +87,8 @@ def svg(figure: Figure, alt: str = "", sized: bool = False) -> Markup:
     """
     for line in figure.findobj(Line2D):
         line.set_rasterized(len(line.get_xdata()) > MANY)
+    for bars in figure.findobj(LineCollection):
+        bars.set_rasterized(len(bars.get_paths()) > MANY)
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     text = _saved(figure, format="svg", metadata=nothing, dpi=160).decode()
     text = text[text.index("<svg ") :].replace("*{", ".drawn *{", 1)  # its style is not the page's

@@ -28,17 +28,17 @@ def label(axes: Axes, named: Sequence[tuple[float, float, str]], others: Sequenc
         return 0
     spots = axes.transData.transform([(x, y) for x, y, _ in named])
     everyone = np.concatenate([spots, axes.transData.transform(list(others)).reshape(-1, 2)])
-    taken = [*np.hstack([everyone - POINT, everyone + POINT]), *_texts(axes)]
+    taken = np.array([*np.hstack([everyone - POINT, everyone + POINT]), *_texts(axes)])
     frame = axes.get_window_extent().extents
     left = 0
     for (x, y, text), spot in zip(named, spots, strict=True):
         text = draw.short(text, MOST)
-        place = _free(spot, figures.text_width(text, SIZE) + 2, np.array(taken), frame)
+        place = _free(spot, figures.text_width(text, SIZE) + 2, taken, frame)
         if place is None:
             left += 1
             continue
         box, (across, up), side = place
-        taken.append(box)
+        taken = np.vstack([taken, box])
         line = {"arrowstyle": "-", "color": draw.GREY, "lw": 0.6, "shrinkA": 1, "shrinkB": 3}
         far = np.hypot(across, up) > 1.9 * REACH[0]
         looks = {"ha": {1: "left", -1: "right", 0: "center"}[side], "va": "center", "fontsize": SIZE}

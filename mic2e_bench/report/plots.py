@@ -21,6 +21,8 @@ from mic2e_bench.report.metric_names import is_identical, title
 from mic2e_bench.units import missing, scale
 
 MOST_NAMED = 30  # points that all have their names; of more only the baseline and the front
+MOST_FRONT = 40  # names of the front
+MOST_COLOURS = 40  # lines that are told apart; more are points of one colour
 
 
 def panels(found: Findings) -> list[Panel]:
@@ -62,12 +64,14 @@ def overview(found: Findings) -> Figure | None:
     series, ticks, is_line = layout(found)
     wide = 3.9 if len(shown) < 4 else 5.2
     rows, columns = (2, 2) if len(shown) == 4 else (1, len(shown))
+    mark = draw.points if is_line else draw.bars if len(found.trials) <= draw.MOST_BARS else draw.dots
+    if len(series) > MOST_COLOURS:
+        series, mark = {"": [point for points in series.values() for point in points]}, draw.dots
     if len(found.trials) > 12 and not is_line:  # many bars need the whole width
         wide, rows, columns = 11, len(shown), 1
     with figures.sheet(max(5.2, wide * columns), 3.5 * rows, rows, columns) as (figure, grid):
         for axes, panel in zip(grid, shown, strict=False):
             for index, points in enumerate(series.values()):
-                mark = draw.points if is_line else draw.bars
                 mark(axes, panel, points, index, len(series))
             draw.gaps(axes, panel, list(_beside(series, is_line)))
             draw.axis(axes, found, panel, ticks, is_line, found.study.varied[0] if _axes_are_settings(found) else "")
@@ -105,7 +109,9 @@ def layout(found: Findings) -> tuple[dict[str, list[tuple[float, pandas.Series]]
         colour = ", ".join(f"{key}={show(row[key])}" for key in others)
         series.setdefault(colour, []).append((place[show(row[first])], row))
     if others:  # the baseline comes first in the frame; colours go in the order of the plan
-        series = dict(sorted(series.items(), key=lambda pair: _colour_order(found, others, pair[1][0][1])))
+        orders = {key: {text: place for place, text in enumerate(_asked(found, key))} for key in others}
+        rank = {name: [orders[key][show(one[0][1][key])] for key in others] for name, one in series.items()}
+        series = {name: series[name] for name in sorted(series, key=rank.get)}
     by_x = {name: sorted(points, key=lambda point: point[0]) for name, points in series.items()}
     return by_x, {x: text for text, x in place.items()}, numeric
 
@@ -115,11 +121,6 @@ def _asked(found: Findings, key: str) -> list[str]:
     rows = [*found.trials[key].iloc[1:], found.trials[key].iloc[0]]
     asked = found.study.params["vary"].get(key, [])
     return list(dict.fromkeys([*(show(value) for value in asked), *(show(value) for value in rows)]))
-
-
-def _colour_order(found: Findings, keys: list[str], row: pandas.Series) -> list[int]:
-    orders = [_asked(found, key) for key in keys]
-    return [order.index(show(row[key])) for key, order in zip(keys, orders, strict=True)]
 
 
 def tradeoff(found: Findings) -> Figure | None:
@@ -161,7 +162,9 @@ def _name(axes: Axes, panel: Panel, seen: list[tuple[float, pandas.Series]]) -> 
     for x, y, row in sorted(spots, key=lambda spot: (spot[0], turn * spot[1])):
         is_front, best = turn * y < best, min(best, turn * y)
         (first if is_front or row["baseline"] else rest).append((x, y, row["label"]))
-    first.sort(key=lambda one: one[2] != next((row["label"] for *_, row in spots if row["baseline"]), None))
-    named, others = (first + rest, []) if len(spots) <= MOST_NAMED else (first, rest)
+    base = next((row["label"] for *_, row in spots if row["baseline"]), None)
+    first.sort(key=lambda one: one[2] != base)
+    most = MOST_NAMED if len(spots) <= MOST_NAMED else min(MOST_FRONT, len(first))
+    named, others = (first + rest)[:most], (first + rest)[most:]
     left = placing.label(axes, named, [spot[:2] for spot in others])
     placing.unnamed(axes, left + len(others))
