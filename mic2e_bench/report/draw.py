@@ -91,7 +91,7 @@ def dots(axes: Axes, panel: Panel, placed: list, index: int, count: int) -> None
 def _marks(axes: Axes, panel: Panel, seen: list, looks: Mapping) -> None:
     """One artist for all that ran as asked, one for the others."""
     for hollow, xs, rows in by_face(seen):
-        heights, face = list(map(panel.height, rows)), figures.PAPER if hollow else looks["color"]
+        heights, face = list(map(panel.height, rows)), "white" if hollow else looks["color"]
         axes.errorbar(xs, heights, errors(panel, rows), mfc=face, mew=looks["ms"] / 4, ls="", zorder=3, **looks)
 
 

@@ -263,7 +263,7 @@ def test_the_example_of_the_readme_recommends_an_optimisation(capsys, tmp_path):
 def test_what_is_not_known_to_be_as_good_is_not_recommended_unasked(capsys, tmp_path, told, words):
     by_steps(tmp_path, {20: STEPS[20], 12: (1.43, 99.9, told)})
     out = command(capsys, "recommend", "objectclear-steps", "--results", tmp_path)[1]
-    assert "Best: baseline\n" in out and f"faster, but {words}" in out
+    assert "Best: baseline (ORIGINAL)\n" in out and f"faster, but {words}" in out
     out = command(capsys, "recommend", "objectclear-steps", "--results", tmp_path, "--prefer", "latency")[1]
     assert "Best: steps=12\n" in out
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def _shown(made: Recommendation) -> list[Point]:
 def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_names: bool = True) -> Figure | None:
     """The points over latency, the front of what is drawn as steps, what is beyond a limit shaded.
 
-    The marker of each point has the point's id as its gid. Without ``with_names`` only the best has its name beside
-    it. ``None`` without a point.
+    The marker of each point has the point's id as its gid. Without ``with_names`` only the best and the presets
+    have their names beside them. ``None`` without a point.
     """
     name, shown = vertical(made), _shown(made)
     if not shown:
@@ -68,20 +69,37 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
             axes.plot(*spots[point.id], "o", color=edge, mfc=face, gid=point.id, **looks)
         corners = [spots[point.id] for point in _corners(shown, name)]
         axes.plot(*zip(*corners, strict=True), drawstyle="steps-post", color=BLUE, lw=1, zorder=1.5)
+        noise = [(point.noise[name] if math.isfinite(point.noise[name]) else 0.0) * up for point in shown]
         axes.margins(0.12)
         _stretch(axes, *zip(*spots.values(), strict=True))
+        _upright(axes, name, [y for _, y in spots.values()], max(noise))
         _limits(axes, made, name, over, up)
-        named = [p for p in shown if p is made.best or (with_names and made.standing[p.id] == pareto.FRONT)]
-        named.sort(key=lambda p: p is not made.best)
+        is_front = {p.id: made.standing[p.id] == pareto.FRONT for p in shown}
+        named = [p for p in shown if p is made.best or p.presets or (with_names and is_front[p.id])]
+        named.sort(key=lambda p: (p is not made.best, not p.presets))
         axes.set_xlabel(f"latency of a call ({over_unit}) ↓")
         what = among.metric if name == QUALITY else recommend_text.quantity(name, among)
         axes.set_ylabel(f"{what} ({up_unit}) {'↑' if name == QUALITY else '↓'}")
         title = f"{among.rows[0]['pipeline']}: the Pareto front and the best under the limits"
         draw.heading(drawn, title, among.stand_ins)
-        _legend(drawn, bool(made.limits))
+        _legend(drawn, bool(made.limits), list(dict.fromkeys(name for p in shown for name in p.presets)))
         texts = [(*spots[point.id], point.label) for point in named[:MOST_NAMES]]
-        placing.label(axes, texts, [spot for spot in spots.values() if spot not in {one[:2] for one in texts}])
+        taken = {one[:2] for one in texts}
+        left = placing.label(axes, texts, [spot for spot in spots.values() if spot not in taken])
+        if with_names:
+            placing.unnamed(axes, left + len(shown) - len(texts))
     return drawn
+
+
+def _upright(axes: Axes, name: str, heights: Sequence[float], noise: float) -> None:
+    """Memory from zero; and of quality no less than the noise to each side, so that noise draws no mountain."""
+    if axes.get_yscale() == "log":
+        return
+    if name == MEMORY:
+        axes.set_ylim(0, 1.12 * (max(heights) + noise) or 1)
+    elif max(heights) - min(heights) < noise:
+        middle = (max(heights) + min(heights)) / 2
+        axes.set_ylim(middle - 1.5 * noise, middle + 1.5 * noise)
 
 
 def _corners(shown: list[Point], name: str) -> list[Point]:
@@ -121,12 +139,15 @@ def _limits(axes: Axes, made: Recommendation, name: str, over: float, up: float)
         axes.axhspan(y, min(y, low) if name == QUALITY else max(y, high), **shade)
 
 
-def _legend(drawn: Figure, limited: bool) -> None:
+def _legend(drawn: Figure, limited: bool, presets: Sequence[str]) -> None:
     looks = {"on the front": (BLUE, BLUE), "a tie with it": (BLUE, "white"), "behind it": (draw.GREY, draw.GREY)}
     looks |= {"recommended": (ORANGE, ORANGE)}
     made = [Line2D([], [], ls="", marker="o", color=e, mfc=f, ms=6, label=name) for name, (e, f) in looks.items()]
     if limited:
         made.append(Line2D([], [], color=draw.RED, lw=1, ls=(0, (4, 3)), label="a limit; pale: beyond it"))
+    if presets:  # a name can only be told from a label where somebody says what it is
+        words = f"presets of params/presets.yaml: {', '.join(presets)}"
+        made.append(Line2D([], [], ls="", label=words))
     draw.below(drawn, made)
 
 

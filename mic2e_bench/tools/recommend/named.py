@@ -38,8 +38,9 @@ def whole_presets(pipeline: Pipeline) -> dict[str, dict[str, str]]:
 
 
 def _named(point: Point, known: Mapping[str, Mapping[str, Any]]) -> Point:
-    names = [name for name, whole in known.items() if _is(point.row, whole) and name not in point.label]
-    return replace(point, label=f"{point.label} ({', '.join(names)})") if names else point
+    names = tuple(name for name, whole in known.items() if _is(point.row, whole))
+    unsaid = ", ".join(name for name in names if name not in point.label)
+    return replace(point, label=f"{point.label} ({unsaid})" if unsaid else point.label, presets=names)
 
 
 def _is(row: Mapping[str, Any], whole: Mapping[str, str]) -> bool:

@@ -24,7 +24,8 @@ FIELDS = {LATENCY: "latency_s", MEMORY: "memory_bytes", QUALITY: "quality_percen
 class Point:
     """One measured setting: its frame row, its values (s, bytes, %; ``None`` where not measured), their noise.
 
-    ``record`` and ``study``, its study's baseline, are there where it was read from records.
+    ``record`` and ``study``, its study's baseline, are there where it was read from records. ``presets`` are those
+    that it is, in every setting.
     """
 
     row: Mapping[str, Any] = field(compare=False, repr=False)
@@ -34,6 +35,7 @@ class Point:
     noise: Mapping[str, float]
     record: Record | None = field(default=None, compare=False, repr=False)
     study: Record | None = field(default=None, compare=False, repr=False)
+    presets: tuple[str, ...] = ()
 
     @property
     def is_baseline(self) -> bool:

@@ -189,9 +189,10 @@ def as_json(made: Recommendation, among: Candidates) -> dict[str, Any]:
     def one(point: Point | None) -> dict[str, Any] | None:
         if point is None:
             return None
-        found = {"id": point.id, "label": point.label, "study": point.row["study"]}
+        found = {"id": point.id, "label": point.row["label"], "study": point.row["study"]}
         found |= {
             "settings": paste.settings(point, among),
+            "presets": list(point.presets),
             "told": point.told,
             "disturbed": bool(point.row.get("disturbed")),
         }
