@@ -49,11 +49,10 @@ def _shown(made: Recommendation) -> list[Point]:
     return sorted(able, key=lambda p: (made.standing[p.id] == pareto.FRONT, made.best is p, p.id))
 
 
-def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_names: bool = True) -> Figure | None:
+def figure(made: Recommendation, among: Candidates, width: float = WIDTH) -> Figure | None:
     """The points over latency, the front of what is drawn as steps, what is beyond a limit shaded.
 
-    The marker of each point has the point's id as its gid. Without ``with_names`` only the best and the presets
-    have their names beside them. ``None`` without a point.
+    The marker of each point has the point's id as its gid. ``None`` without a point.
     """
     name, shown = vertical(made), _shown(made)
     if not shown:
@@ -75,7 +74,7 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
         _upright(axes, name, [y for _, y in spots.values()], max(noise))
         _limits(axes, made, name, over, up)
         is_front = {p.id: made.standing[p.id] == pareto.FRONT for p in shown}
-        named = [p for p in shown if p is made.best or p.presets or (with_names and is_front[p.id])]
+        named = [p for p in shown if p is made.best or p.presets or is_front[p.id]]
         named.sort(key=lambda p: (p is not made.best, not p.presets))
         axes.set_xlabel(f"latency of a call ({over_unit}) ↓")
         what = among.metric if name == QUALITY else recommend_text.quantity(name, among)
@@ -86,8 +85,7 @@ def figure(made: Recommendation, among: Candidates, width: float = WIDTH, with_n
         texts = [(*spots[point.id], point.label) for point in named[:MOST_NAMES]]
         taken = {one[:2] for one in texts}
         left = placing.label(axes, texts, [spot for spot in spots.values() if spot not in taken])
-        if with_names:
-            placing.unnamed(axes, left + len(shown) - len(texts))
+        placing.unnamed(axes, left + len(shown) - len(texts))
     return drawn
 
 
@@ -98,8 +96,8 @@ def _upright(axes: Axes, name: str, heights: Sequence[float], noise: float) -> N
     if name == MEMORY:
         axes.set_ylim(0, 1.12 * (max(heights) + noise) or 1)
     elif max(heights) - min(heights) < noise:
-        middle = (max(heights) + min(heights)) / 2
-        axes.set_ylim(middle - 1.5 * noise, middle + 1.5 * noise)
+        top = min((max(heights) + min(heights)) / 2 + 1.5 * noise, max(heights) + 0.5 * noise)  # not far above 100 %
+        axes.set_ylim(top - 3 * noise, top)
 
 
 def _corners(shown: list[Point], name: str) -> list[Point]:
@@ -153,7 +151,7 @@ def _legend(drawn: Figure, limited: bool, presets: Sequence[str]) -> None:
 
 def html(made: Recommendation, among: Candidates) -> Markup:
     """The figure as SVG with a card a point, shown while the point is pointed at; the best one's at first."""
-    drawn = figure(made, among, BESIDE_CARD, with_names=False)
+    drawn = figure(made, among, BESIDE_CARD)
     if drawn is None:
         return figures.html(None, "", NOTHING)
     shown, svg = _shown(made), figures.svg(drawn, sized=True)
