@@ -40,7 +40,7 @@ def lines(folder):
 
 def bars(folder):
     """Names so long that they are turned."""
-    trials = [{"steps": n, "guidance": 1 + n / 8, "scheduler": "euler"} for n in range(1, 25)]
+    trials = [{"steps": n, "guidance": 1 + n / 8, "scheduler": "euler"} for n in range(1, 17)]
     made = made_records.resolve(folder, baseline={"steps": 20}, trials=trials)
     return made, range(1, 1 + len(made.trials))
 
@@ -52,7 +52,7 @@ def gaps(folder):
 
 
 def many(folder):
-    trials = [{"steps": 1 + n % 30, "guidance": 1 + n // 30} for n in range(1, 150)]
+    trials = [{"steps": 1 + n % 30, "guidance": 1 + n // 30} for n in range(1, 125)]
     made = made_records.resolve(folder, baseline={"steps": 1, "guidance": 1.0}, trials=trials)
     return made, [1 + index * 37 % 101 for index in range(len(made.trials))]
 
@@ -89,10 +89,5 @@ def test_no_text_lies_on_another_and_none_is_cut_off(tmp_path, visit, of):
         ]
         assert not cut
         pairs = itertools.combinations(figure["texts"], 2)
-        # a line's box is taller than its letters: a fifth of it is the room between lines
-        lying = [
-            (a["text"], b["text"], round(overlap(a["corners"], b["corners"]), 1))
-            for a, b in pairs
-            if overlap(a["corners"], b["corners"]) > 1 + 0.2 * min(a["size"], b["size"])
-        ]
-        assert not lying
+        by = [(a["text"], b["text"], overlap(a["corners"], b["corners"])) for a, b in pairs]
+        assert not [one for one in by if one[2] > 1]

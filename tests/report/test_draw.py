@@ -61,13 +61,15 @@ def test_a_distance_that_floats_leave_is_zero_without_an_error_bar():
     assert np.isnan(draw.errors(panel, [row])).all()
 
 
+@pytest.mark.filterwarnings("ignore:Glyph .* missing")
 @pytest.mark.parametrize("count", [3, 30, 300])
 def test_no_name_lies_on_another_or_on_a_point(count):
     spots = np.random.default_rng(count).random((count, 2))
-    with figures.sheet(8, 5) as (_, (axes,)):
+    with figures.sheet(8, 5) as (drawn, (axes,)):
         axes.plot(*spots.T, "o")
         named = [(x, y, NAMES[index % len(NAMES)]) for index, (x, y) in enumerate(spots)]
         left = placing.label(axes, named)
+        figures.settle(drawn)
         places = axes.transData.transform(spots)
         boxes = [Text.get_window_extent(text).extents for text in axes.texts]  # without the line to the point
     assert len(boxes) == count - left >= 3
