@@ -75,7 +75,7 @@ def lives(records: Sequence[ThroughputRecord]) -> Drawn:
         for axes, label in ((memory, f"{life_told.held_where(shown[0].runs[0])} in MiB"), (latency, "latency in s")):
             axes.set_title(label, loc="left", fontsize=10)
             axes.set_xlabel("calls")
-        memory.set_ylim(bottom=0)
+        memory.set_ylim(0, 1.1 * memory.dataLim.ymax or 1)
         _logarithmic(latency)
         figure.legend(*memory.get_legend_handles_labels(), **BELOW)
         _title(figure, shown[0], "memory after each call, and what each request waited")
