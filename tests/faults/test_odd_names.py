@@ -7,6 +7,7 @@ test_compare. Here one study has such names everywhere, and goes through every f
 import csv
 import io
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -111,7 +112,8 @@ def test_comparisons_and_recommendations(odd, tmp_path, capsys):
     of, results = odd
     forms = {form: tmp_path / form for form in ("markdown", "json", "html", "junit")}
     asked = [word for form, path in forms.items() for word in (f"--{form}", path)]
-    code, out, err = command(capsys, "compare", results, results, *asked)
+    base = shutil.copytree(results, tmp_path / "base")
+    code, out, err = command(capsys, "compare", base, results, *asked)
     assert code == 0 and texts.plain(out) == out and texts.plain(err) == err
     names = {case.get("name") for case in ElementTree.parse(forms["junit"]).iter("testcase")}
     assert any(name.startswith(shown(NAMES["markup"])) for name in names)
