@@ -19,7 +19,7 @@ def pytest_addoption(parser, pluginmanager):
 LONGEST = (
     "test_fork_safety.py", "test_tune.py", "test_failures.py", "test_budget.py", "test_sixth_pipeline.py",
     "test_interruptions.py", "test_rounds.py", "test_fuzz.py", "test_pipeline.py", "test_compile.py", "test_fit.py",
-    "test_lab.py", "test_docs.py", "test_engine.py", "test_compare.py", "test_runner.py", "test_export.py",
+    "test_jupyterlab.py", "test_docs.py", "test_engine.py", "test_compare.py", "test_runner.py", "test_export.py",
     "test_ray.py", "test_pool.py",
 )  # fmt: skip
 
