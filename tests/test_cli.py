@@ -128,7 +128,8 @@ def test_run_prints_where_the_time_went(path, tmp_path, capsys):
     code, out, err = helpers.command(capsys, "run", path, "--results", tmp_path / "results", "--strict")
     assert code == 0
     assert "2 trials: 2 ok" in out and "of pipeline calls" in out and "one import of the libraries" in out
-    said = [line.partition(" [")[0] for line in err.splitlines() if not line.startswith("versions: not the locked set")]
+    before = ("versions: not the locked set", "importing torch")
+    said = [line.partition(" [")[0] for line in err.splitlines() if not line.startswith(before)]
     assert said == ["tiny 1/2 baseline: ok", "tiny 2/2 steps=2: ok"]
     for record in on_disk(tmp_path / "results").values():
         assert json.dumps(record["quality"])

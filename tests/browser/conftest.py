@@ -39,9 +39,9 @@ class Watched:
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, started once."""
+    """Chromium, for one file: Playwright's event loop would be in the way of other tests that have one."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[dev]'")
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
