@@ -377,6 +377,12 @@ def test_figures_of_different_environments_stand_in_one_table_only_if_asked(resu
     assert command(capsys, "tables", "--results", results, "--mixed")[0] == 0
 
 
+def test_evidence_of_a_processor_of_the_same_name_is_no_figure_of_this_environment(results, capsys):
+    for steps in (8, 4):
+        put(results, {"steps": steps}, study="evidence/other/any", environment={"host": "another"})
+    assert command(capsys, "tables", "--results", results)[0] == 0
+
+
 def test_a_damaged_record_is_named_and_left_out(results, capsys):
     (results / "any" / "0123456789abcdef.json").write_text("{")
     code, _, err = command(capsys, "tables", "--results", results)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files
+from mic2e_bench import files, paths
 from mic2e_bench.records import comparable
+from mic2e_bench.records.record import Record
 from mic2e_bench.report import made_from, record_page
 from mic2e_bench.tools.claims import answers, by_device, claims_file, page, score, served
 from mic2e_bench.tools.claims.judge import judge
 from mic2e_bench.tools.claims.layout import sheets
 from mic2e_bench.tools.claims.score import Entry
 from mic2e_bench.tools.claims.sheet import MeasuredCell, Sheet
+from mic2e_bench.tools.claims.stored import Stored
 
 SCHEMA = 1
 
@@ -54,11 +56,22 @@ def _judged(results: Path, mixed: bool) -> Made:
     outcomes = [judge(claim, records, said) for claim in claimed]
     made = sheets(outcomes) + by_device.sheets(claimed, records)
     if not mixed:
-        shown = (one for sheet in made for outcome in sheet.shown for one in outcome.records)
-        for of_one in by_device.grouped(shown).values():
-            names = comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME
-            comparable.require_one((one.record for one in of_one), names)
+        _require_one_environment(one for sheet in made for outcome in sheet.shown for one in outcome.records)
     return Made(made, score.entries(outcomes))
+
+
+def _require_one_environment(shown: Iterable[Stored]) -> None:
+    """Raise ``BadInput`` where the figures of one device come from different environments.
+
+    Each folder of evidence from a CPU stands for itself: a processor's name and a host called ``vm`` are many machines.
+    """
+    for of_one in by_device.grouped(shown).values():
+        places: dict[str, list[Record]] = {}
+        for one in of_one:
+            is_own_place = one.path.startswith(f"{paths.EVIDENCE}/") and not one.on_gpu
+            places.setdefault(one.path.split("/")[1] if is_own_place else "", []).append(one.record)
+        for records in places.values():
+            comparable.require_one(records, comparable.SAME_DEVICE if of_one[0].on_gpu else comparable.SAME)
 
 
 def write(results: Path, mixed: bool = False) -> list[Path]:
@@ -67,11 +80,11 @@ def write(results: Path, mixed: bool = False) -> list[Path]:
     behind = {one.path: one.record.digest for sheet in made.sheets for cell in sheet.cells for one in cell.records}
     record_page.write_some(Path(results), behind, Path(results) / "tables.html")  # first: the figures lead to them
     contents = _contents(made, results)
-    paths = [Path(results) / name for name in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
+    written = [Path(results) / name for name in contents]
+    for path, content in zip(written, contents.values(), strict=True):
         files.write_whole(path, content.encode(errors="backslashreplace"))
-    made_from.note(Path(results), paths, behind, "mic2e-bench tables")
-    return paths
+    made_from.note(Path(results), written, behind, "mic2e-bench tables")
+    return written
 
 
 def check(results: Path, mixed: bool = False) -> list[str]:
