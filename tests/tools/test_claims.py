@@ -379,7 +379,9 @@ def test_figures_of_different_environments_stand_in_one_table_only_if_asked(resu
 
 def test_evidence_of_a_processor_of_the_same_name_is_no_figure_of_this_environment(results, capsys):
     for steps in (8, 4):
-        put(results, {"steps": steps}, study="evidence/other/any", environment={"host": "another"})
+        put(results, {"steps": steps}, study="elsewhere", environment={"host": "another"})
+    (results / "evidence" / "other").mkdir(parents=True)
+    (results / "elsewhere").rename(results / "evidence" / "other" / "elsewhere")
     assert command(capsys, "tables", "--results", results)[0] == 0
 
 
