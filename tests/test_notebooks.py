@@ -144,7 +144,7 @@ def test_the_start_page_is_whole_without_a_person_and_makes_a_page(tmp_path):
     content = nbformat.read(out, as_version=4)
     outputs = [each for cell in content.cells for each in cell.get("outputs", [])]
     html = "\n".join(each.data.get("text/html", "") for each in outputs if "data" in each)
-    assert "trials run on" in html and "../params/demo/01-objectclear-steps.yaml" in html
+    assert "trials run on" in html and "../params/demo/02-objectclear-steps.yaml" in html
     assert not any("widget" in kind for each in outputs for kind in each.get("data", {}))
     from nbconvert import HTMLExporter
 
