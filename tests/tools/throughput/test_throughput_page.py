@@ -1,9 +1,14 @@
 """Throughput studies in pages and in their notebook: every kind drawn, evidence too, and nothing of a record acts."""
 
+import subprocess
+import sys
+
+import helpers
 import numpy as np
 import pytest
 
 from mic2e_bench.plan.trial import fingerprint, identifying
+from mic2e_bench.report import papermill_run
 from mic2e_bench.tools import verify
 from mic2e_bench.tools.throughput import page, plots, record, study
 
@@ -125,3 +130,22 @@ def test_unknown_kinds_and_models_are_said(tmp_path):
 
 def test_a_study_without_runs_has_no_figure(tmp_path):
     assert list(plots.of(stored(tmp_path, "life", runs=[]))) == []
+
+
+def test_the_notebook_under_papermill_shows_what_is_measured_already(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    given = {**SERVED, "study": "kept", "kind": "life", "life": {"calls": 40, "restart_after": ["never"], "cold": 1}}
+    made = study.resolve(given)
+    for point in made.points:
+        content = {"kind": "life", "id": record.identity(made, point), "study": "kept", "label": point.label}
+        content |= {"status": "ok", "reason": "", "asked": dict(point.asked), "trial": made.study.baseline.content}
+        environment = {"host": "h", "device": "a CPU"}
+        record.write(tmp_path, {**content, "environment": environment, "runs": [life_run([0])]})
+    file, out = helpers.file(tmp_path / "kept.yaml", given), tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", str(helpers.ROOT / "notebooks" / "throughput.ipynb"), str(out)]
+    with papermill_run.surroundings() as environment:
+        words = ["-f", str(file), "-p", "results", str(tmp_path)]
+        done = subprocess.run([*command, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    outputs = [each for cell in nbformat.read(out, as_version=4).cells for each in cell.get("outputs", [])]
+    assert "<svg " in "\n".join(each.data.get("text/html", "") for each in outputs if "data" in each)
