@@ -12,9 +12,7 @@ import traitlets
 from PIL import Image
 
 from mic2e_bench import paths
-from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import open_picture
-from mic2e_bench.report import pixels
+from mic2e_bench.report import pixels, strips
 from mic2e_bench.report.findings import Findings
 from mic2e_bench.report.metric_names import worded
 from mic2e_bench.units import missing
@@ -58,13 +56,9 @@ def of(found: Findings) -> Slider | None:
 
 def _file(found: Findings, row: Any, name: str, seed: int) -> tuple[Image.Image, Path] | None:
     """A trial's picture of an input and seed with its file, where it is there still."""
-    for entry in row["images"] if isinstance(row["images"], list) else []:
-        if (entry["input"], entry["seed"]) == (name, seed):
-            try:
-                return open_picture(found.folder / entry["file"], mask=False), found.folder / entry["file"]
-            except BadInput:
-                return None
-    return None
+    file = strips.file_of(row, name, seed)
+    image = pixels.read(found.folder / file) if file else None
+    return (image, found.folder / file) if image else None
 
 
 def _shown(found: Findings, row: Any, image: Image.Image, file: Path) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from mic2e_bench.catalog.metrics import flip
-from mic2e_bench.errors import Unavailable
+from mic2e_bench.errors import BadInput, Unavailable
+from mic2e_bench.pictures import open_picture
 from mic2e_bench.report import markup
 
 STORED_PX = 264  # width of an image of a strip as the page stores it
@@ -16,6 +18,14 @@ GAIN = 16  # of every difference picture on every page, so that they can be comp
 OUTLINE = (255, 59, 48)
 MASK = (0, 114, 178)
 ADDED, LOST = (0, 158, 115), (213, 94, 0)
+
+
+def read(path: Path, mask: bool = False) -> Image.Image | None:
+    """A stored picture, if it is one still: a page shows what there is."""
+    try:
+        return open_picture(path, mask=mask)
+    except BadInput:
+        return None
 
 
 def outlined(image: Image.Image, mask: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""A readable page for each record, ``ID.html`` beside its JSON: ``record_facts`` says what is on it.
+"""A readable page for each record, ``ID.html`` beside its JSON, of ``record_facts`` and ``record_tables``.
 
 A page is written anew only where what it is made of has changed: it states the hash of that in its head.
 """

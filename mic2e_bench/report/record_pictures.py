@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import open_picture
 from mic2e_bench.records.record import Record
 from mic2e_bench.report import pixels
 
@@ -50,7 +48,5 @@ def _shown(folder: Path, image: Mapping[str, Any], label: str) -> dict[str, str]
 
 @lru_cache(64)  # a baseline's are on every page of its study
 def _small(path: Path, _sha256: str) -> str | None:
-    try:
-        return pixels.address(open_picture(path))
-    except BadInput:
-        return None
+    image = pixels.read(path)
+    return pixels.address(image) if image else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +14,6 @@ from PIL import Image
 from mic2e_bench.catalog.models import sources
 from mic2e_bench.catalog.pipeline import Item
 from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import open_picture
 from mic2e_bench.plan import inputs
 from mic2e_bench.report import markup, pixels
 from mic2e_bench.report.findings import Findings
@@ -88,7 +87,7 @@ def _item(found: Findings, name: str) -> Item | None:
         return None
 
 
-def _file(row: pandas.Series, name: str, seed: int) -> str:
+def file_of(row: pandas.Series, name: str, seed: int) -> str:
     """The file of the trial's first image of that input and seed, from the study's folder; empty where none is."""
     for entry in row["images"] if isinstance(row["images"], list) else []:
         if (entry["input"], entry["seed"]) == (name, seed):
@@ -98,13 +97,13 @@ def _file(row: pandas.Series, name: str, seed: int) -> str:
 
 def _stored(found: Findings, row: pandas.Series, name: str, seed: int) -> Image.Image | None:
     """That image; ``None`` where there is none or its file is gone."""
-    file = _file(row, name, seed)
-    return _read(found.folder / file) if file else None
+    file = file_of(row, name, seed)
+    return pixels.read(found.folder / file) if file else None
 
 
 def _link(row: pandas.Series, name: str, seed: int, base: str | None) -> str:
     """Where that image lies, seen from the page; a record's file that is not among the study's images has none."""
-    file = PurePosixPath(_file(row, name, seed))
+    file = PurePosixPath(file_of(row, name, seed))
     if base is None or file.parts[:1] != ("images",) or ".." in file.parts:
         return ""
     return base + quote(str(file))
@@ -119,16 +118,8 @@ def _input_cell(found: Findings, name: str, item: Item | None) -> StripCell:
     # what a perfect result looks like, where it lies beside the input
     answers = inputs.answers(found.study.baseline.inputs, name)
     path = answers.get("mask" if found.study.pipeline.task == "segmentation" else "truth")
-    truth = _read(path, mask=path == answers.get("mask")) if path else None
+    truth = pixels.read(path, mask=path == answers.get("mask")) if path else None
     return StripCell("input", image, note, *([truth, "the known answer"] if truth else []))
-
-
-def _read(path: Path, mask: bool = False) -> Image.Image | None:
-    """A picture, if it is one still: the page shows what there is."""
-    try:
-        return open_picture(path, mask=mask)
-    except BadInput:
-        return None
 
 
 def _cell(found: Findings, row: pandas.Series, image: Any, reference: Any, item: Any) -> StripCell:

@@ -10,8 +10,6 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from mic2e_bench.catalog.models import sources
-from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import open_picture
 from mic2e_bench.report import pixels
 from mic2e_bench.run.scoring import pairs
 from mic2e_bench.tools.compare.changes import Pairing
@@ -51,7 +49,7 @@ def of(pairing: Pairing) -> Iterator[Changed]:
 
 def shown(changed: Sequence[Changed]) -> dict[str, Any]:
     """What the page shows of the first ``MOST_SHOWN``: ``rows``, the one ``gain`` of all differences, ``left_out``."""
-    read = [(one, *map(_read, (one.base, one.head))) for one in changed[:MOST_SHOWN]]
+    read = [(one, *(pixels.read(Path(path)) for path in (one.base, one.head))) for one in changed[:MOST_SHOWN]]
     return {"rows": [_row(*each) for each in read], "gain": pixels.GAIN, "left_out": len(changed) - len(read)}
 
 
@@ -69,14 +67,6 @@ def _row(one: Changed, base: Image.Image | None, head: Image.Image | None) -> di
     amplified = apart.point(lambda value: min(255, value * pixels.GAIN)) if apart and apart.getbbox() else None
     addresses = [pixels.address(image, SIZE) if image else None for image in (base, head, amplified)]
     return {"one": one, "base": addresses[0], "head": addresses[1], "difference": addresses[2], "said": said}
-
-
-def _read(path: str) -> Image.Image | None:
-    """A picture, if it is one still."""
-    try:
-        return open_picture(Path(path))
-    except BadInput:
-        return None
 
 
 def _difference(base: Image.Image | None, head: Image.Image | None) -> Image.Image | None:

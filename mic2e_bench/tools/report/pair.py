@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
-
-from mic2e_bench.errors import BadInput
-from mic2e_bench.pictures import open_picture
 from mic2e_bench.report import pixels
 from mic2e_bench.tools.recommend.point import Point
 
@@ -25,7 +21,7 @@ def of(baseline: Point | None, other: Point | None, masks: bool, page_folder: Pa
     key = (first["input"], first["seed"])
     second = next((one for one in other.record.images if (one["input"], one["seed"]) == key), None)
     files = [_file(point, image) for point, image in ((baseline, first), (other, second)) if image]
-    pictures = [_read(file, masks) for file in files]
+    pictures = [pixels.read(file, masks) for file in files]
     if len(pictures) < 2 or None in pictures:
         return None
     gain = None if masks else pixels.GAIN
@@ -42,10 +38,3 @@ def of(baseline: Point | None, other: Point | None, masks: bool, page_folder: Pa
 
 def _file(point: Point, image: dict[str, Any]) -> Path:
     return Path(point.row["path"]).parent / image["file"]
-
-
-def _read(path: Path, masks: bool) -> Image.Image | None:
-    try:
-        return open_picture(path, mask=masks)
-    except (BadInput, OSError):
-        return None
