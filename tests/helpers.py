@@ -29,6 +29,8 @@ from mic2e_bench.run import child, forkserver, runner, worker
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
+STARTED_WITH = dict(os.environ)  # before any test changed the environment of this process
+
 TINY = {
     "study": "tiny",
     "pipeline": "objectclear",

@@ -45,6 +45,7 @@ def command(port: int | None, browser: bool) -> list[str]:
         f"--LabApp.default_url=/lab/tree/{copies.FOLDER}/{START}",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",  # the other one asks the package index
     ]
     if port is not None:
         options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
