@@ -13,15 +13,15 @@ ABOUT = "what got better or worse from one set of records to another; exits with
 
 RULE = (
     "worse: all of a change's 95 % interval is a loss beyond the threshold; better: all of it is a gain beyond it; "
-    "same: all of it lies within; inconclusive: neither, or fewer than six rounds; missing: one side measured the "
-    "trial and the other has no record of it. Everything is listed worst first. Measure both sides in turns, six "
-    "rounds or more, each into a folder of its own under BASE and HEAD: then a drift of the machine is no change. Look "
-    "as often as you like: the interval is that of whoever looks again after each round. --power says beforehand, from "
-    "three rounds of BASE, what so many rounds find. The JSON (schema 1) has summary, counts, exit (code and reason), "
-    "verdicts (change, ci95, unit, threshold, word, fails), missing, pictures and power; the page shows the ratios "
-    "with their intervals and the pictures that changed. Exit codes: 0; 1 something that is checked is worse, a trial "
-    "no longer runs, or one was measured on one side only (unless --allow-missing); 2 bad input; 3 inconclusive (on "
-    "request)."
+    "same: all of it lies within; inconclusive: neither, or fewer than six rounds; missing: one side measured a trial, "
+    "or the base a metric of it, and the other did not. Everything is listed worst first. Measure both sides in turns, "
+    "six rounds or more, each into a folder of its own under BASE and HEAD: then a drift of the machine is no change. "
+    "Look as often as you like: the interval is that of whoever looks again after each round. --power says beforehand, "
+    "from three rounds of BASE, what so many rounds find. The JSON (schema 1) has summary, counts, exit (code and "
+    "reason), verdicts (change, ci95, unit, threshold, word, fails), missing, pictures and power; the page shows the "
+    "ratios with their intervals and the pictures that changed. Exit codes: 0; 1 something that is checked is worse, a "
+    "trial no longer runs, or something was measured on one side only (unless --allow-missing); 2 bad input; 3 "
+    "inconclusive (on request)."
 )
 
 
@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--across-machines", action="store_true", help="compare ratios to each side's own baseline")
     parser.add_argument(
-        "--allow-missing", action="store_true", help="trials without a record on one side do not fail the check"
+        "--allow-missing", action="store_true", help="what only one side measured does not fail the check"
     )
     parser.add_argument(
         "--strict-inconclusive", action="store_true", help="exit with 3 where a checked metric is inconclusive"

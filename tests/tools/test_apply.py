@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import helpers
 import numpy as np
 import pytest
 import toggling
@@ -89,6 +91,16 @@ def test_a_preset_by_name_sets_the_call_and_the_pipeline():
     assert applied.receipts["precision"]["applied"] is None  # what the VAE decodes in shows in a call
     late = applied.receipts["low_cpu_mem_usage"]
     assert late["applied"] is False and "loaded before" in late["reason"]
+
+
+def test_the_lines_of_the_page_run():
+    """Those of docs/python.md, on a pipeline, an image and a mask as a service has them."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (helpers.ROOT / "docs/python.md").read_text(), re.M | re.S)
+    (lines,) = [text for text in blocks if "apply(" in text]
+    item = toggling.ITEM
+    here = {"mic2e_bench": mic2e_bench, "pipe": live("objectclear"), "image": item.image, "mask": item.mask}
+    exec(compile(lines, "docs/python.md", "exec"), here)
+    assert here["applied"].receipts["guidance"]["applied"] is True
 
 
 def test_what_cannot_be_applied_says_why():

@@ -73,6 +73,25 @@ def test_a_trial_of_one_side_only_fails_on_either_side_unless_that_is_allowed(ca
     assert command(capsys, "compare", *sides, "--allow-missing")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("lost", "threshold", "values"),
+    [("memory", "memory>5%", {"memory": {"weights_bytes": 10**7}}), ("quality", "quality<-1%", {"quality": {}})],
+)
+def test_a_metric_that_only_the_base_has_fails_unless_that_is_allowed(
+    capsys, tmp_path, made, unscored, lost, threshold, values
+):
+    sides = put_rounds(tmp_path, made, {"steps=2": 2.0}, {"steps=2": 2.0}, rounds=1)
+    for one in helpers.on_disk(sides[1] / "00").values():
+        helpers.store(sides[1] / "00", {**one, **values})
+    code, out, err = command(capsys, "compare", *sides, "--fail-on", threshold)
+    assert code == 1 and f"MISSING at the head: tiny steps=2: {lost}" in err and "∅ missing" in out
+    assert outcome.of(compare.compare(*sides, [threshold])).reason == (
+        "1 metric is not at the head (--allow-missing accepts that)"
+    )
+    assert command(capsys, "compare", *sides, "--fail-on", "latency>5%")[0] == 0  # nobody asked for it
+    assert command(capsys, "compare", *sides, "--fail-on", threshold, "--allow-missing")[0] == 0
+
+
 def test_a_trial_that_neither_side_measured_is_not_missing(tmp_path, made):
     put(tmp_path / "base", made, {"baseline": 1.0})
     put(tmp_path / "base", made, {"steps=2": 1.0}, status="oom")

@@ -82,10 +82,18 @@ def of(pairing: Pairing, ratios: Sequence[str], keys: Sequence[str], scored: Map
 
 
 def quality_keys(pairing: Pairing, named: Sequence[str]) -> list[str]:
-    """The keys of ``quality`` that a trial is judged by: quality and IoU, and those asked for by name."""
-    mine, theirs = (trial.record.quality for trial in (pairing.match.base, pairing.match.head))
-    both = [key for key in mine if key in theirs and (key in USUAL_QUALITY or key in named)]
-    return [key for key in both if not (pairing.across and ".truth" in key)]
+    """The keys of ``quality`` that a trial is judged by: quality and IoU, and those asked for by name, of the base."""
+    asked = [key for key in pairing.match.base.record.quality if key in USUAL_QUALITY or key in named]
+    return [key for key in asked if not (pairing.across and ".truth" in key)]
+
+
+def worded(trial: Rounds, metric: str) -> str:
+    """A trial's value of a ratio or of a key of ``quality`` in words; empty where it has none."""
+    if metric in KINDS:
+        found = samples(trial, metric)
+        return units.write(statistics.middle(found), KINDS[metric]) if found else ""
+    value = trial.record.quality.get(metric, {}).get("value")
+    return "" if value is None else f"{digits(value)} {thresholds.unit_of(metric)}".strip()
 
 
 def _ratio(metric: str, pairing: Pairing) -> Change | None:
@@ -154,11 +162,11 @@ def _noise(metric: str, *trials: Rounds) -> float | None:
 
 def _stored(key: str, pairing: Pairing, scored: Mapping[str, Values]) -> Change | None:
     """The change of a stored metric: none where the pictures are the same, else by picture where they are at hand."""
-    entries = [trial.record.quality[key] for trial in (pairing.match.base, pairing.match.head)]
-    if any(entry["value"] is None for entry in entries):
+    trials = (pairing.match.base, pairing.match.head)
+    words = [worded(trial, key) for trial in trials]
+    if not all(words):
         return None
-    unit = thresholds.unit_of(key)
-    words = [f"{digits(entry['value'])} {unit}".strip() for entry in entries]
+    entries, unit = [trial.record.quality[key] for trial in trials], thresholds.unit_of(key)
     if pairing.same_everything or (pairing.same_images and ".truth" in key):
         made = Change(key, 0.0, None, unit, *words, note=SAME_PICTURES)
     elif key in scored:

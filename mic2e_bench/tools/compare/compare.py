@@ -55,9 +55,14 @@ class Comparison:
         return [verdict for verdict in self.verdicts if verdict.is_open]
 
     @property
-    def missing(self) -> list[Verdict]:
-        """One of each trial that one side measured and the other has no record of."""
+    def absent(self) -> list[Verdict]:
+        """One of each trial that only one side measured, and of each metric that only the base has."""
         return [verdict for verdict in self.verdicts if verdict.word == MISSING]
+
+    @property
+    def missing(self) -> list[Verdict]:
+        """Those of trials."""
+        return [verdict for verdict in self.absent if verdict.metric == STATUS]
 
     def counts(self) -> Counter[str]:
         return Counter(verdict.word for verdict in self.verdicts)
@@ -81,7 +86,11 @@ def compare(
     asked = thresholds.read(fail_on, known) if fail_on else thresholds.by_default(known)
     pairings = [Pairing(match, one, other, across_machines) for match in matches.matches]
     scored, problems = _scored(pairings, asked)
-    verdicts = [verdict for at, pairing in enumerate(pairings) for verdict in _of(pairing, asked, scored.get(at, {}))]
+    verdicts = [
+        verdict
+        for at, pairing in enumerate(pairings)
+        for verdict in _of(pairing, asked, scored.get(at, {}), allow_missing)
+    ]
     verdicts = worst_first([*verdicts, *missing.verdicts(matches, allow_missing)])
     remarks = [*_remarks(one, other, matches, across_machines), *problems]
     shown = [match.head.record for match in matches.matches]
@@ -132,7 +141,7 @@ def _scored(
         match = pairing.match
         measured = match.base.measured and match.head.measured and match.head.record.images
         if measured and not pairing.across and not pairing.same_everything:
-            keys = changes.quality_keys(pairing, _named(asked))
+            keys = [key for key in changes.quality_keys(pairing, _named(asked)) if key in match.head.record.quality]
             jobs.append(images.job(number, match, pairing.base, pairing.head, keys))
     return images.score(jobs, paths.cache() / "logs" / "compare.log")
 
@@ -141,7 +150,9 @@ def _named(asked: Sequence[Threshold]) -> list[str]:
     return [threshold.metric for threshold in asked]
 
 
-def _of(pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Values]) -> list[Verdict]:
+def _of(
+    pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Values], allow_missing: bool
+) -> list[Verdict]:
     """The verdicts of one trial; where a side did not measure it, one of its status."""
     base, head = pairing.match.base, pairing.match.head
     if not base.measured or not head.measured:
@@ -151,9 +162,15 @@ def _of(pairing: Pairing, asked: Sequence[Threshold], scored: Mapping[str, Value
         gated, took = word == WORSE, missing.took(head)
         return [Verdict(head.study, head.label, STATUS, word, **words, unit="", gated=gated, note=note, **took)]
     ratios = [name for name in RATIOS if name in changes.USUAL_RATIOS or name in _named(asked)]
-    found = changes.of(pairing, ratios, changes.quality_keys(pairing, _named(asked)), scored)
+    keys = changes.quality_keys(pairing, _named(asked))
+    found = [_judged(pairing, change, asked) for change in changes.of(pairing, ratios, keys, scored)]
+    found += missing.metrics(pairing.match, [*ratios, *keys], lambda name: not allow_missing and _is_gated(name, asked))
     took = missing.took(head)
-    return [replace(_judged(pairing, change, asked), **took) for change in found]
+    return [replace(verdict, **took) for verdict in found]
+
+
+def _is_gated(metric: str, asked: Sequence[Threshold]) -> bool:
+    return any(one.covers(metric) for one in asked)
 
 
 def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Verdict:
@@ -164,7 +181,7 @@ def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Ver
     threshold = max(least, change.noise)
     exact = change.metric.partition(".")[0] not in RATIOS
     word = judge(change.value, change.ci95, threshold, thresholds.lower_is_better(change.metric), exact)
-    gated = any(one.covers(change.metric) for one in asked)
+    gated = _is_gated(change.metric, asked)
     head = pairing.match.head
     return Verdict(
         head.study, head.label, change.metric, word, change.value, change.ci95, threshold, change.unit, change.base,

@@ -1,14 +1,15 @@
-"""Trials that one side measured and the other has no record of: nothing can be said of them, so the check fails."""
+"""What one side measured and the other has not, trials and metrics: nothing can be said of it, so the check fails."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from mic2e_bench.tools.compare.match import Matches, Rounds
+from mic2e_bench.tools.compare import changes
+from mic2e_bench.tools.compare.match import Match, Matches, Rounds
 from mic2e_bench.tools.compare.verdict import MISSING, STATUS, Verdict
 
-NO_RECORD = "no record"
+NO_RECORD, NO_VALUE = "no record", "no value"
 
 
 def verdicts(matches: Matches, allowed: bool) -> Iterator[Verdict]:
@@ -20,6 +21,15 @@ def verdicts(matches: Matches, allowed: bool) -> Iterator[Verdict]:
                 note = f"measured at the {name}, missing at the {other}: {reason}"
                 yield Verdict(trial.study, trial.label, STATUS, MISSING, unit="", gated=not allowed, note=note,
                               **words, **took(trial))  # fmt: skip
+
+
+def metrics(match: Match, names: Iterable[str], is_checked: Callable[[str], bool]) -> Iterator[Verdict]:
+    """A verdict for each of these metrics that only the base has, of a trial that both sides measured."""
+    for name in names:
+        if (words := changes.worded(match.base, name)) and not changes.worded(match.head, name):
+            note = "measured at the base, and not at the head"
+            yield Verdict(match.head.study, match.head.label, name, MISSING, unit="", base=words, head=NO_VALUE,
+                          gated=is_checked(name), note=note)  # fmt: skip
 
 
 def took(trial: Rounds) -> dict[str, float | str]:

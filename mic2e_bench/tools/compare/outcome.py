@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mic2e_bench.tools.compare.compare import Comparison
-from mic2e_bench.tools.compare.verdict import MISSING, WORSE
+from mic2e_bench.tools.compare.verdict import MISSING, STATUS, WORSE
 
 PASSED, FAILED, OPEN = 0, 1, 3
 
@@ -21,11 +21,14 @@ class Outcome:
 def of(made: Comparison, strict: bool = False) -> Outcome:
     """``strict``: what was asked and cannot be answered is 3 and not 0."""
     worse = sum(verdict.word == WORSE for verdict in made.failures)
-    missing = sum(verdict.word == MISSING for verdict in made.failures)
+    missing = [verdict for verdict in made.failures if verdict.word == MISSING]
     if worse or missing:
         reasons = [f"{_counted(worse, 'checked verdict')} worse"] if worse else []
-        one_sided = f"{_counted(missing, 'trial')} measured on one side only (--allow-missing accepts that)"
-        return Outcome(FAILED, "; ".join([*reasons, *([one_sided] if missing else [])]))
+        trials = sum(verdict.metric == STATUS for verdict in missing)
+        kinds = (("trial", trials, "measured on one side only"), ("metric", len(missing) - trials, "not at the head"))
+        lost = [f"{_counted(count, what)} {where}" for what, count, where in kinds if count]
+        accepts = " (--allow-missing accepts that)" if missing else ""
+        return Outcome(FAILED, f"{'; '.join([*reasons, *lost])}{accepts}")
     if strict and made.open_questions:
         return Outcome(OPEN, f"{_counted(len(made.open_questions), 'checked verdict')} inconclusive")
     return Outcome(PASSED, "nothing that is checked got worse")

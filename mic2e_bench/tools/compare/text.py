@@ -8,8 +8,8 @@ from mic2e_bench import texts
 from mic2e_bench.report.tabular import Table
 from mic2e_bench.tools.compare import power
 from mic2e_bench.tools.compare.compare import Comparison
-from mic2e_bench.tools.compare.missing import NO_RECORD
-from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, SAME, WORDS, WORSE, Verdict
+from mic2e_bench.tools.compare.missing import NO_RECORD, NO_VALUE
+from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, SAME, STATUS, WORDS, WORSE, Verdict
 from mic2e_bench.units import NONE, digits
 
 MARKS = {WORSE: "✗", BETTER: "✓", SAME: "=", INCONCLUSIVE: "?", MISSING: "∅"}
@@ -17,7 +17,7 @@ CLASSES = {WORSE: "error", INCONCLUSIVE: "not_applied", BETTER: "better", SAME: 
 RULE = (
     "worse: all of the 95 % interval is a loss beyond the threshold; better: all of it is a gain beyond it; same: all "
     "of it lies within the threshold; inconclusive: neither, or fewer than six rounds. The interval of rounds holds "
-    "however often more are added and looked at. missing: one side measured the trial, the other has no record of it. "
+    "however often more are added and looked at. missing: one side measured what the other did not. "
     "* fails the check where it is worse or missing."
 )
 MOST_ROWS = 200  # in a terminal
@@ -82,24 +82,29 @@ def summary(made: Comparison) -> str:
         parts.append(f"{said}.")
     if not worse:
         beside = [f"{len(made.open_questions)} inconclusive"] if made.open_questions else []
-        beside += [f"{len(made.missing)} trials measured on one side only"] if made.missing else []
+        beside += [f"{len(made.absent)} measured on one side only"] if made.absent else []
         so_far = f", as far as can be said: {', '.join(beside)}" if beside else ""
         parts.append(f"Nothing that is checked got worse{so_far}.")
     return f"{' '.join(parts)} ({counts})"
 
 
 def absent(made: Comparison) -> str:
-    """The trials that one side measured and the other has no record of, on one line; empty where there are none."""
+    """The trials and metrics that only one side measured, on one line; empty where there are none."""
     found = []
     for side in ("head", "base"):
-        names = [f"{v.study} {v.label}" for v in made.missing if _lacks(v) == side]
+        names = [_what(v) for v in made.absent if _lacks(v) == side]
         if names:
             found.append(f"MISSING at the {side}: {_names(names)}")
     return "; ".join(found)
 
 
 def _lacks(verdict: Verdict) -> str:
-    return "head" if verdict.head == NO_RECORD else "base"
+    return "head" if verdict.head in (NO_RECORD, NO_VALUE) else "base"
+
+
+def _what(verdict: Verdict) -> str:
+    name = f"{verdict.study} {verdict.label}"
+    return name if verdict.metric == STATUS else f"{name}: {verdict.metric}"
 
 
 def _names(names: list[str]) -> str:

@@ -6,7 +6,7 @@ worse          ``low > t``: all that the interval holds is a loss that matters
 better         ``high < -t``
 same           ``-t <= low`` and ``high <= t``: nothing in it matters
 inconclusive   neither: the interval is too wide, or lies across a threshold; more rounds tell
-missing        one side measured the trial, and the other has no record of it
+missing        one side measured the trial, or the base the metric, and the other did not
 
 Where there is no interval a ratio is inconclusive; a difference between pictures is what it is on these pictures.
 """
