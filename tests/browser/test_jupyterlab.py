@@ -116,6 +116,7 @@ def test_a_person_plans_measures_stops_and_goes_on(lab, visit):
         opened(page, lab, "start.ipynb")
         run_all(page, "trials to measure")
         page.locator(".jp-Notebook >> text=trials run on").wait_for()
+        assert page.locator(".Toastify__toast").all_inner_texts() == []  # no question about news
 
         page.get_by_role("link", name="Sweep", exact=True).click()
         page.locator(".jp-NotebookPanel:visible p:text('One or more settings of a pipeline')").wait_for()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
@@ -16,6 +17,7 @@ from mic2e_bench.tools.lab import copies
 
 HOST = "127.0.0.1"
 START = "start.ipynb"
+DEFAULTS = Path(__file__).parent / "jupyter"  # JupyterLab does not ask whether to fetch news; a person's settings hold
 
 
 def check(port: int | None) -> None:
@@ -65,8 +67,10 @@ def run(port: int | None, browser: bool, say: Callable[[str], None]) -> int:
     for line in copies.make():
         say(line)
     signal.signal(signal.SIGTERM, _as_interrupt)
+    folders = filter(None, (os.environ.get("JUPYTER_CONFIG_PATH"), str(DEFAULTS)))
+    here = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(folders)}
     # in a session of its own: Ctrl-C comes here alone, and Jupyter does not ask whether it is meant
-    with subprocess.Popen(command(port, browser), cwd=paths.root(), start_new_session=True) as server:
+    with subprocess.Popen(command(port, browser), cwd=paths.root(), env=here, start_new_session=True) as server:
         try:
             return server.wait()
         except KeyboardInterrupt:
