@@ -355,7 +355,7 @@ def test_a_real_rerun_has_the_same_pictures_and_a_real_loss_of_quality_is_caught
 
 def test_a_slowdown_is_inside_the_timed_call(tmp_path):
     given = tiny(vary=None, metrics=[])
-    with faults.injected(faults.slower(4.0)):
+    with faults.injected(faults.slower(3.0)):
         slow = run(given, tmp_path / "slow")
     fast = run(given, tmp_path / "fast")
     (one,), (other,) = slow.records.values(), fast.records.values()
@@ -363,12 +363,11 @@ def test_a_slowdown_is_inside_the_timed_call(tmp_path):
     assert one.latency_s[0] > 2 * other.latency_s[0]
 
 
-def test_the_gate_reports_what_it_caught(monkeypatch, capsys):
+def test_the_gate_reports_what_it_caught(monkeypatch, capsys, tmp_path):
     huge = {gate.BASE: None, "10 % slower": faults.slower(1.0), "noisier pictures": faults.noisier(40)}
     monkeypatch.setattr(gate, "VARIANTS", huge)
-    small = ["--set", "baseline.resolution=64", "--set", "baseline.steps=1", "--set", "vary=", "--set",
-             "protocol.repeats=1"]  # fmt: skip
-    gate.main(["--times", "1", "--rounds", "2", "--most", "2", *small])
+    small = ["baseline.resolution=64", "baseline.steps=1", "vary=", "protocol.repeats=1", f"inputs={inputs(tmp_path)}"]
+    gate.main(["--times", "1", "--rounds", "1", "--most", "2", *[word for key in small for word in ("--set", key)]])
     out = capsys.readouterr().out
-    assert "| noisier pictures | 1 of 1 caught |" in out
-    assert "| 10 % slower | 0 of 1 caught | nothing | 1 |" in out  # two rounds say nothing of time
+    assert "| noisier pictures | 1 of 1 caught | quality.base 1x | 0 | 1 to 1 |" in out
+    assert "| 10 % slower | 0 of 1 caught | nothing | 1 | 2 to 2 |" in out  # two rounds say nothing of time
