@@ -246,7 +246,7 @@ def test_rounds_do_not_begin_without_time_for_all(running, tmp_path):
 
 
 def test_the_command_ends_in_time(tmp_path):
-    """Minutes of work, 18 s for everything: import of the libraries, measuring, table.
+    """Minutes of work, 24 s for everything: import of the libraries, measuring, table.
 
     A record says that the import takes 4 s: where nothing is known, 20 s are assumed, and such a run would not begin.
     """
@@ -255,11 +255,11 @@ def test_the_command_ends_in_time(tmp_path):
     timing = {**one.raw["timing"], "import_s": 4.0}
     record.write(tmp_path, record.make(one.trial, "ok", timing=timing, environment=one.environment))
     path = helpers.file(tmp_path / "study.yaml", content)
-    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path), "--budget", "18s"]
+    command = [sys.executable, "-m", "mic2e_bench", "run", str(path), "--results", str(tmp_path), "--budget", "24s"]
     begin = time.monotonic()
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 26
     assert ended.returncode == 0, ended.stderr
     last = ended.stdout.splitlines()[-1]
-    assert last.startswith("budget of 18 s used up: ") and " of 39 trials are measured; " in last
+    assert last.startswith("budget of 24 s used up: ") and " of 39 trials are measured; " in last
     assert helpers.whole(tmp_path)
