@@ -1,15 +1,18 @@
 """An NVIDIA driver that is not there: NVML's answers for cards that a test makes up, and a recorder of who starts CUDA.
 
-As a script, ``python pretended.py MODULE ARGUMENT... [+ ARGUMENT...]`` runs the module's ``main`` in a process whose
-driver shows one card, once for each list of arguments, and prints on standard error, last, each start of CUDA as JSON.
+As a script, ``python pretended.py FILE`` does in one process, on a machine whose driver shows one card, what each
+command does in its own: the doctor, the process that forks for each library, and then the lists of arguments in this
+JSON file. Who has started CUDA is the last line on standard error, as JSON: a list for each, one for the fork server.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
+import multiprocessing.forkserver
+import os
 import sys
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import pynvml
@@ -93,19 +96,31 @@ def recorder(put, starts):
     put(torch.cuda, "_get_device_properties", lambda device: properties)
 
 
-def main(module, *arguments):
-    """Run a module's ``main`` as a machine with one card would; the exit code is the last one's."""
-    starts, code = [], 0
+def into_server(told):
+    """The fork server of this process has such a driver while it imports, and writes who started CUDA to this file."""
+    real = multiprocessing.forkserver.set_forkserver_preload
+    multiprocessing.forkserver.set_forkserver_preload = lambda names: real([*names[:-1], "pretended_server", names[-1]])
+    os.environ["STARTS_IN_SERVER"] = str(told)
+    # Python 3.11's server does not get this process's sys.path
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+
+
+def main(file):
+    from mic2e_bench import cli
+    from mic2e_bench.tools.doctor import doctor, libraries
+
+    commands, told, starts, found = json.loads(Path(file).read_text()), Path(f"{file}.starts"), [], {}
     driver(setattr, [card()])
     recorder(setattr, starts)
-    try:
-        found = importlib.import_module(module)
-        for given in "\0".join(arguments).split("\0+\0") if hasattr(found, "main") else ():
-            code = found.main(given.split("\0"))
-        return code
-    finally:
-        print(json.dumps(starts), file=sys.stderr)
+    into_server(told)
+    print(doctor.text(doctor.examine(call_libraries=False)), flush=True)
+    found["doctor"], starts[:] = starts[:], []
+    libraries.main(["torch"])  # from here on, what is printed goes to standard error
+    found["libraries"], starts[:] = starts[:], []
+    found["codes"] = [cli.main(one) for one in commands]
+    found |= {"commands": starts, "server": json.loads(told.read_text())}
+    print(json.dumps(found), file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(sys.argv[1])

@@ -10,6 +10,8 @@ from typing import Any
 
 import helpers
 import numpy as np
+import torch
+from diffusers import Transformer2DModel
 from PIL import Image
 
 from mic2e_bench.catalog import registry
@@ -57,6 +59,30 @@ def trial(name: str, **settings: Any) -> Trial:
 def build(name: str, **settings: Any) -> tuple[Build, Trial]:
     planned = trial(name, **settings)
     made, _ = assemble.make_build(planned)
+    return made, planned
+
+
+class Passes(torch.nn.Module):
+    """In place of a transformer of a UNet: what goes in comes out."""
+
+    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor]:
+        return (hidden_states,)
+
+
+def short(name: str, **settings: Any) -> tuple[Build, Trial]:
+    """A build whose denoiser has one block of each kind: what traces or exports it takes time by the block.
+
+    Of a UNet that is the first transformer, whose cross-attention ObjectClear looks at; nothing was called yet.
+    """
+    made, planned = build(name, **settings)
+    for kind in ("transformer_blocks", "single_transformer_blocks"):
+        if hasattr(made.denoiser, kind):
+            setattr(made.denoiser, kind, getattr(made.denoiser, kind)[:1])
+    if made.pipeline.family == "unet":
+        kept = next(module for module in made.denoiser.modules() if isinstance(module, Transformer2DModel))
+        for block in [*made.denoiser.down_blocks, made.denoiser.mid_block, *made.denoiser.up_blocks]:
+            for index, one in enumerate(getattr(block, "attentions", ())):
+                block.attentions[index] = one if one is kept else Passes()
     return made, planned
 
 

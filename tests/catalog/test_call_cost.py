@@ -70,8 +70,7 @@ def test_the_ceilings_are_of_this_process():
 
 
 def test_it_is_counted_where_the_protocol_asks(tmp_path):
-    protocol = {"warmup": 1, "repeats": 2, "cost": True}
-    helpers.run(tiny(protocol=protocol), tmp_path)
+    helpers.run(tiny(protocol={**tiny()["protocol"], "cost": True}), tmp_path)
     one, two = (helpers.records(tmp_path)[label] for label in ("baseline", "steps=2"))
     parts = one.cost["component_flops"]
     assert not one.cost["reason"] and one.cost["flops"] > 1e8

@@ -33,13 +33,27 @@ print(json.dumps([applied.build.pipeline.name, applied.receipts]))
 COMMANDS = """
 import contextlib, io, json, sys
 from mic2e_bench import cli
-for arguments in json.loads(sys.argv[1]):
+def printed(act, *arguments):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = cli.main(arguments)
-    print(json.dumps([code, out.getvalue()]))
+        result = act(*arguments)
+    return [result, out.getvalue()]
+for arguments in json.loads(sys.argv[1]):
+    print(json.dumps(printed(cli.main, arguments)))
 """
-RUN = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
+# a record's code by its label, and what that prints as a script
+EXPORT_AND_RUN = """
+import runpy
+from pathlib import Path
+results = Path(sys.argv[3])
+ids = {one["label"]: one["id"] for one in map(json.loads, map(Path.read_text, (results / "sixth").glob("*.json")))}
+for label in sys.argv[4:]:
+    code, text = printed(cli.main, ["export", f"sixth/{ids[label]}", "--results", str(results)])
+    script = results / f"{label}.py"
+    script.write_text(text)
+    print(json.dumps([code, text, printed(runpy.run_path, str(script))[1]]))
+"""
+EXPORTED = ("bf16", "fused")
 
 
 class Checkout:
@@ -54,18 +68,13 @@ class Checkout:
         for name in ("params", "notebooks"):
             (folder / name).symlink_to(ROOT / name)
 
-    def python(self, *arguments: str | Path) -> str:
-        """What such a process printed; it must end well."""
+    def python(self, *arguments: str | Path) -> list:
+        """What such a process printed, a line of JSON each; it must end well."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
         command = [sys.executable, *map(str, arguments)]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
-        return done.stdout
-
-    def commands(self, *commands: list[str], before: str = "", weights: str | Path = "") -> list[list]:
-        """What ``before`` prints as JSON, then exit code and text of each of these commands; all in one process."""
-        given = json.dumps([[str(argument) for argument in one] for one in commands])
-        return [json.loads(line) for line in self.python("-c", before + COMMANDS, given, weights).splitlines()]
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
@@ -79,9 +88,10 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(checkout):
-    """Commands on one study, by name: exit code and text.
+    """Commands on one study, by name: exit code and text. All in one process, which imports the libraries once.
 
     ``live`` is what ``apply`` found on the pipeline of the folder ``weights``, which it leaves: its name, the receipts.
+    Those of ``EXPORTED`` have what the exported code printed as well.
     """
     study = {
         "study": "sixth", "pipeline": NAME, "model": str(checkout.folder / "weights"),
@@ -106,8 +116,10 @@ def done(checkout):
         "fit a folder": ["fit", NAME, "--model", checkout.folder / "weights", "--vram", "1GiB", "--json", *results],
     }
     weights, asked["report"] = checkout.folder / "weights", ["report", path, *results]
-    found = checkout.commands(*asked.values(), before=SAVE_AND_APPLY, weights=weights)
-    return dict(zip(("live", *asked), found, strict=True))
+    given = json.dumps([[str(argument) for argument in one] for one in asked.values()])
+    code = SAVE_AND_APPLY + COMMANDS + EXPORT_AND_RUN
+    found = checkout.python("-c", code, given, weights, results[1], *EXPORTED)
+    return dict(zip(("live", *asked, *EXPORTED), found, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -146,15 +158,12 @@ def test_its_memory_is_estimated(done):
     assert estimated["pipeline"] == NAME
 
 
-def test_exported_code_makes_the_images_of_its_records(checkout, records, tmp_path):
-    labels, results = ("bf16", "fused"), checkout.folder / "results"
-    exports = [["export", f"sixth/{records[label]['id']}", "--results", results] for label in labels]
-    files = []
-    for label, (code, text) in zip(labels, checkout.commands(*exports), strict=True):
+def test_exported_code_makes_the_images_of_its_records(done):
+    for label in EXPORTED:
+        code, text, printed = done[label]
         assert code == 0 and "from diffusers import StableDiffusionPipeline" in text
         assert ("mic2e_bench.apply" in text) == (label == "fused")  # guidance_stop has no plain form
-        files.append(helpers.file(tmp_path / f"{label}.py", text))
-    assert checkout.python("-c", RUN, *files).count("the image of the record") == 2
+        assert printed.count("the image of the record") == 1
 
 
 def test_a_live_one_is_recognised(done):

@@ -16,46 +16,39 @@ from pretended import card
 from mic2e_bench.machine import fork_safety, nvidia
 from mic2e_bench.run import forkserver, runner, worker
 
-HERE = helpers.TESTS
 
-
-def starts(*arguments, **environment):
-    """Who starts CUDA in a process of this kind, on a machine whose driver shows one card."""
-    command = [sys.executable, HERE / "pretended.py", *map(str, arguments)]
-    variables = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", **environment}
-    done = subprocess.run(command, capture_output=True, text=True, env=variables)
-    lines = done.stderr.strip().splitlines()
-    assert lines and "Traceback" not in done.stderr, done.stderr
-    return json.loads(lines[-1])
-
-
-def test_importing_the_libraries_starts_nothing():
-    """bitsandbytes and xFormers ask for the device's capability on import; the driver answers."""
-    assert starts("mic2e_bench.run.preload") == []
-
-
-def test_no_command_starts_cuda_in_its_own_process(tmp_path):
-    path = helpers.file(tmp_path / "x.yaml", tiny(baseline={**tiny()["baseline"], "device": "cpu"}, vary=None))
-    where = ("--results", tmp_path)
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Who starts CUDA on a machine whose driver shows one card; what the doctor and the commands say there."""
+    folder = tmp_path_factory.mktemp("commands")
+    path = helpers.file(folder / "x.yaml", tiny(baseline={**tiny()["baseline"], "device": "cpu"}, vary=None))
+    where = ("--results", folder)
     fit = ("fit", "sdxl-inpaint", "--model", "bundled", "--settings", "resolution=64", "--gpu", "T4", *where)
     export = ("export", "BALANCED", "--pipeline", "objectclear")
     commands = [("plan", path), ("run", path, "--dry-run"), ("list", "toggles"), ("verify", *where), ("tables", *where)]
     commands += [export, fit, ("run", path, *where), ("recommend", "tiny", *where)]
-    commands += [("compare", tmp_path, tmp_path / "tiny")]
-    together = [argument for one in commands for argument in ("+", *one)][1:]
-    assert starts("mic2e_bench.cli", *together) == []
+    commands += [("compare", folder, folder / "tiny")]
+    asked = helpers.file(folder / "commands.json", json.dumps([[str(word) for word in one] for one in commands]))
+    command = [sys.executable, helpers.TESTS / "pretended.py", asked]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    return {**json.loads(done.stderr.splitlines()[-1]), "doctor's text": done.stdout}
 
 
-def test_the_doctor_asks_in_children_that_were_forked_before():
+def test_importing_the_libraries_starts_nothing(started):
+    """bitsandbytes and xFormers ask for the device's capability on import; the driver answers."""
+    assert started["server"] == []
+
+
+def test_no_command_starts_cuda_in_its_own_process(started):
+    assert started["commands"] == [] and started["codes"][:8] == [0] * 8
+
+
+def test_the_doctor_asks_in_children_that_were_forked_before(started):
     """Its own process, the one that forks for each library, and the library of the child alone."""
-    assert starts("mic2e_bench.tools.doctor.libraries", "torch") == []
-    script = "from mic2e_bench.tools.doctor import doctor; print(doctor.text(doctor.examine(call_libraries=False)))"
-    code = f"import runpy, sys; sys.path.insert(0, {str(HERE)!r}); import pretended; starts = []\n"
-    code += (
-        f"pretended.driver(setattr, [pretended.card()]); pretended.recorder(setattr, starts)\n{script}\nprint(starts)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "trials   on NVIDIA H100 80GB HBM3" in done.stdout and done.stdout.splitlines()[-1] == "[]"
+    assert started["doctor"] == started["libraries"] == []
+    assert "trials   on NVIDIA H100 80GB HBM3" in started["doctor's text"]
 
 
 def test_the_driver_answers_and_who_asks_cuda_itself_is_noted(monkeypatch):
@@ -87,6 +80,8 @@ def forgets(monkeypatch):
 
 def test_a_server_that_has_started_cuda_is_ended(forgets, monkeypatch, capsys):
     """The first child says so; the server, whose context takes memory of the card, goes."""
+    # one that is started for this, to be ended at once, need not import the libraries
+    monkeypatch.setattr(forkserver.forkserver, "set_forkserver_preload", lambda names: None)
     seen = []
 
     def receive(pipe):

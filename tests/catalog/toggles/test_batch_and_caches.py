@@ -42,25 +42,32 @@ def test_a_batch_that_was_split_is_no_batch():
     assert (seen.applied, seen.reason) == (False, "the denoiser did not see the 2 images together")
 
 
-def test_batch_in_a_study(tmp_path):
-    helpers.run(helpers.tiny(vary={"batch": [2]}), tmp_path)
-    record = helpers.on_disk(tmp_path)["batch=2"]
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """One study for both tests; a warm-up is a process of its own as well."""
+    folder = tmp_path_factory.mktemp("results")
+    protocol = {"warmup": 1, "repeats": 1, "seeds": [42]}
+    helpers.run(helpers.tiny(vary=None, protocol=protocol, trials=[{"process": "per_call"}, {"batch": 2}]), folder)
+    return folder
+
+
+def test_batch_in_a_study(results):
+    record = helpers.on_disk(results)["batch=2"]
     assert [image["index"] for image in record["images"]] == [0, 1]
-    first, second = helpers.pictures(tmp_path, "tiny", record)
+    first, second = helpers.pictures(results, "tiny", record)
     assert first.tobytes() != second.tobytes()
     per_call = record["timing"]["latency_s"][0]
-    assert throughput.THROUGHPUT.compute(helpers.records(tmp_path)["batch=2"]) == pytest.approx(2 / per_call)
+    assert throughput.THROUGHPUT.compute(helpers.records(results)["batch=2"]) == pytest.approx(2 / per_call)
 
 
-def test_a_process_for_every_call(tmp_path):
-    study = helpers.tiny(**ONE, trials=[{"process": "per_call"}])
-    helpers.run(study, tmp_path)
-    records = helpers.on_disk(tmp_path)
+def test_a_process_for_every_call(results):
+    records = helpers.on_disk(results)
     kept, fresh = records["baseline"], records["process=per_call"]
     assert (kept["status"], fresh["status"]) == ("ok", "ok")
     parts = fresh["timing"]["restarts"]
     assert len(set(parts["pid"])) == 2
-    for waited, load, call in zip(fresh["timing"]["latency_s"], parts["load_s"], parts["call_s"], strict=True):
+    samples = fresh["timing"]["warmup_s"] + fresh["timing"]["latency_s"]
+    for waited, load, call in zip(samples, parts["load_s"], parts["call_s"], strict=True):
         assert waited > load + call > 0
     assert kept["receipts"]["process"]["seen"] == "kept"
     assert fresh["receipts"]["process"]["how"].startswith("2 timed calls by 2 processes")

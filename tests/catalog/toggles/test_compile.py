@@ -4,7 +4,7 @@ import helpers
 import pytest
 import torch
 import torch._inductor.config as inductor
-from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
+from toggling import baseline, build, fresh_is_untouched, run, shoot, short, tolerance, trial
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import paying_off, preparation
@@ -53,32 +53,32 @@ def test_regional_with_inductor_and_its_cold_cache():
 
 
 def test_whole_denoiser_recompiles_for_a_new_size_and_not_for_the_witness(eager):
-    made, planned = build("flux-schnell", compile="default")
+    made, planned = short("flux-schnell", compile="default")
     first, again = shoot(made, planned), shoot(made, planned)
     larger = shoot(made, trial("flux-schnell", compile="default", resolution=96))
     how = [shot.receipts["compile"]["how"].partition("in this trial: ")[2] for shot in (first, again, larger)]
     assert how[0] == "1 graphs compiled, 0 graph breaks; 0 recompilations"
     assert how[1] == "0 graphs compiled, 0 graph breaks; 0 recompilations"
     assert "1 graphs compiled, 0 graph breaks; 1 recompilations; first because" in how[2]
-    assert len(again.build.witness.denoiser) == 2  # seen through the compiled call
+    assert len(again.build.witness.denoiser) == 2  # steps, seen through the compiled call
     assert first.receipts["compile"]["seen"] == "default"
-    assert first.off_by(baseline("flux-schnell")) <= tolerance("compile")
+    assert first.off_by(shoot(*short("flux-schnell"))) <= tolerance("compile")
 
 
 def test_objectclear_in_one_graph_with_fusion_on(eager):
-    shot = run("objectclear", compile="default", compile_fullgraph=True, compile_dynamic=False)
+    shot = shoot(*short("objectclear", compile="default", compile_fullgraph=True, compile_dynamic=False))
     assert [key for key in shot.receipts if not shot.applied(key)] == []
     assert shot.receipts["compile_fullgraph"]["how"].endswith("0 graph breaks in this trial")
     assert shot.receipts["compile_dynamic"]["seen"] is False
-    assert shot.off_by(baseline("objectclear")) <= tolerance("compile")
+    assert shot.off_by(shoot(*short("objectclear"))) <= tolerance("compile")
     assert shot.build.pipe.config.apply_attention_guided_fusion
 
 
 def test_objectclear_regional_while_guidance_stops(eager):
     settings = {"guidance_stop": 0.5, "steps": 2}
-    shot = run("objectclear", compile="regional", **settings)
+    shot = shoot(*short("objectclear", compile="regional", **settings))
     assert [key for key in shot.receipts if not shot.applied(key)] == []
-    assert shot.off_by(baseline("objectclear", **settings)) <= tolerance("compile")
+    assert shot.off_by(shoot(*short("objectclear", **settings))) <= tolerance("compile")
 
 
 @pytest.mark.parametrize("name", ("sdxl-inpaint", "sam3"))

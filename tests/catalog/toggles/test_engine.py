@@ -6,7 +6,7 @@ import types
 
 import pytest
 import torch
-from toggling import baseline, build, fresh_is_untouched, run, shoot, tolerance, trial
+from toggling import baseline, build, fresh_is_untouched, run, shoot, short, tolerance, trial
 
 from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.toggles import engine
@@ -27,29 +27,21 @@ def refused(name, **settings):
     return conflicts.find(trial(name, **settings).settings, registry.pipeline(name))
 
 
-def short_flux(**settings):
-    """FLUX with one block of each kind: exporting takes time by the block."""
-    made, planned = build("flux-schnell", **settings)
-    for name in ("transformer_blocks", "single_transformer_blocks"):
-        setattr(made.denoiser, name, getattr(made.denoiser, name)[:1])
-    return made, planned
-
-
 def test_objectclear_in_onnx_runtime_with_fusion_on():
-    shot = run("objectclear", engine=ONNX)
+    shot = shoot(*short("objectclear", engine=ONNX))
     assert [key for key in shot.receipts if not shot.applied(key)] == []
     assert shot.receipts["engine"]["how"].startswith("1 sessions on CPUExecutionProvider, 2 runs; 1 graphs exported")
-    assert shot.off_by(baseline("objectclear")) <= tolerance("engine")
+    assert shot.off_by(shoot(*short("objectclear"))) <= tolerance("engine")
     assert shot.build.pipe.config.apply_attention_guided_fusion
 
 
 def test_flux_is_exported_once_for_each_shape(cache):
-    plain = shoot(*short_flux())
-    made, planned = short_flux(engine=ONNX)
+    plain = shoot(*short("flux-schnell"))
+    made, planned = short("flux-schnell", engine=ONNX)
     first = shoot(made, planned)
     assert first.off_by(plain) <= tolerance("engine")
     assert (made.notes["engine"].exported, len(list(cache.iterdir()))) == (1, 1)
-    again = short_flux(engine=ONNX, grad_mode="inference_mode")
+    again = short("flux-schnell", engine=ONNX, grad_mode="inference_mode")
     assert shoot(*again).off_by(first) == 0
     assert again[0].notes["engine"].exported == 0  # read from the cache
     two = trial("flux-schnell", engine=ONNX, batch=2)
@@ -59,13 +51,13 @@ def test_flux_is_exported_once_for_each_shape(cache):
 
 
 def test_other_weights_or_shapes_are_another_graph():
-    made, _ = short_flux()
+    made, _ = short("flux-schnell")
     leaves = [torch.zeros(1, 4), None]
     first = onnx.identity(made.denoiser, leaves)
     assert first == onnx.identity(made.denoiser, [torch.ones(1, 4), None])
     assert first != onnx.identity(made.denoiser, [torch.zeros(2, 4), None])
     assert first != onnx.identity(made.denoiser, [torch.zeros(1, 4), False])
-    other, same = short_flux()[0].denoiser, short_flux()[0].denoiser
+    other, same = short("flux-schnell")[0].denoiser, short("flux-schnell")[0].denoiser
     with torch.no_grad():
         other.x_embedder.weight.mul_(1.01)
     assert onnx.identity(other, leaves) != first == onnx.identity(same, leaves)
