@@ -34,4 +34,6 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # read on import, and inherited by every worker
+# read on import, and inherited by every worker
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests have a process for each processor; threads of each only wait
