@@ -183,6 +183,19 @@ def workers(monkeypatch, target, *arguments):
     monkeypatch.setattr(child, "start", start)
 
 
+def with_one_peak(trials, images, pipe):
+    """The worker's process, for tests that do not look at how far a baseline's peak of memory repeats."""
+    one_peak()
+    worker.main(trials, images, pipe)
+
+
+def one_peak():
+    """In this process, a worker's, the baseline is not loaded twice again to repeat its peak of main memory."""
+    from mic2e_bench.run import own_peaks  # with torch
+
+    own_peaks.REPEATS = 0
+
+
 def put(name="objectclear", **changes):
     """In this process, a worker's, the pipeline of that name is one with these changes."""
     found = {**registry.pipelines(), name: dataclasses.replace(registry.pipeline(name), **changes)}
@@ -251,12 +264,15 @@ def _leave_a_heir():
     os.abort()
 
 
+IN_CALLS = {
+    "abort": os.abort,
+    "exit": lambda: os._exit(3),
+    "memory": _memory_error,
+    "allocation": _allocate,
+    "raise": _raise,
+    "hang": _hang,
+}
 FAULTS = {
-    "abort": _second_trial(os.abort),
-    "exit": _second_trial(lambda: os._exit(3)),
-    "memory": _second_trial(_memory_error),
-    "allocation": _second_trial(_allocate),
-    "raise": _second_trial(_raise),
     "hang": _second_trial(_hang),
     "abort at load": _at_load(os.abort),
     "hang at load": _at_load(_hang),

@@ -2,12 +2,11 @@
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
+import faulty_workers
 import helpers
 import psutil
 import pytest
@@ -18,79 +17,14 @@ from mic2e_bench.errors import Unavailable
 from mic2e_bench.machine import memory_left
 from mic2e_bench.records import record
 from mic2e_bench.report import findings, frame
-from mic2e_bench.run import failures, worker
+from mic2e_bench.run import failures
 from mic2e_bench.run import forkserver as run_forkserver
 from mic2e_bench.tools.claims import answers
 from mic2e_bench.workshop.proof import kills
 
-SIZES = {"resolution": [64, 72, 80], "batch": [1, 2]}
-
-
-def grid(**changes):
-    return tiny(vary=SIZES, metrics=[], **changes)
-
-
-# ---- faults inside a worker, put in by name because they are sent to another process
-
 
 def child_with(fault, monkeypatch):
-    helpers.workers(monkeypatch, faulty, fault)
-
-
-def faulty(fault, trials, images, pipe):
-    helpers.before_calls(lambda build: FAULTS[fault](build.call, images.parent))
-    worker.main(trials, images, pipe)
-
-
-def _little_memory(call, folder):
-    if call["resolution"] == 72:
-        raise MemoryError
-
-
-def _flaky(call, folder):
-    """Fails twice, then works: what was counted is on the disk, because each attempt is another process."""
-    counter = folder / "attempts"
-    tried = len(counter.read_text()) if counter.exists() else 0
-    if call["steps"] == 2 and tried < 2:
-        counter.write_text("x" * (tried + 1))
-        if tried:
-            os.abort()
-        raise ArithmeticError("not yet")
-
-
-def _spoilt(call, folder):
-    """After the first error every call of this process fails, as CUDA's do."""
-    if call["steps"] == 2 or os.environ.get("SPOILT"):
-        os.environ["SPOILT"] = "1"
-        raise RuntimeError("CUDA error: unspecified launch failure")
-
-
-def _gone(call, folder):
-    if call["steps"] == 2:
-        (folder / "gone").touch()
-    if (folder / "gone").exists():
-        what = "unspecified" if call["steps"] == 2 else "no CUDA-capable device is detected"
-        raise RuntimeError(f"CUDA error: {what}")
-
-
-def _address_space(call, folder):
-    """From the second trial on this process may have 100 MB more than it has."""
-    if call["steps"] == 2:
-        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20), resource.RLIM_INFINITY))
-        import torch
-
-        hungry = torch.nn.Conv2d(64, 64, 3)
-        hungry(torch.zeros(4, 64, 512, 512))
-
-
-def _bad_alloc(call, folder):
-    if call["steps"] == 2:
-        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
-        os.abort()
-
-
-FAULTS = {f.__name__: f for f in (_little_memory, _flaky, _spoilt, _gone, _address_space, _bad_alloc)}
+    helpers.workers(monkeypatch, faulty_workers.with_fault, fault)
 
 
 # ---- skipping
@@ -98,21 +32,21 @@ FAULTS = {f.__name__: f for f in (_little_memory, _flaky, _spoilt, _gone, _addre
 
 def test_what_cannot_fit_is_skipped_and_can_be_forced(tmp_path, monkeypatch):
     child_with("_little_memory", monkeypatch)
-    helpers.run(grid(), tmp_path)
+    sizes = [{"resolution": 72}, {"batch": 2}, {"resolution": 72, "batch": 2}, {"resolution": 80}]
+    helpers.run(tiny(vary=None, trials=sizes), tmp_path)
     records = on_disk(tmp_path)
     got = {label: one["status"] for label, one in records.items()}
     assert got == {
-        "baseline": "ok", "resolution=64, batch=2": "ok",
-        "resolution=72, batch=1": "oom", "resolution=72, batch=2": "skipped",
-        "resolution=80, batch=1": "skipped", "resolution=80, batch=2": "skipped",
+        "baseline": "ok", "resolution=72": "oom", "batch=2": "ok",
+        "resolution=72, batch=2": "skipped", "resolution=80": "skipped",
     }  # fmt: skip
-    small = records["resolution=72, batch=1"]
-    assert records["resolution=80, batch=2"]["reason"].startswith(
+    small = records["resolution=72"]
+    assert records["resolution=80"]["reason"].startswith(
         f"resolution 72, batch 1 ran out of memory (record {small['id']}), and this is larger; --force"
     )
-    helpers.run(grid(), tmp_path, force=True)
+    helpers.run(tiny(vary=None, trials=sizes), tmp_path, force=True)
     forced = {label: one["status"] for label, one in on_disk(tmp_path).items()}
-    assert forced["resolution=72, batch=2"] == "oom" and forced["resolution=80, batch=1"] == "ok"
+    assert forced["resolution=72, batch=2"] == "oom" and forced["resolution=80"] == "ok"
 
 
 # ---- retries
@@ -132,9 +66,8 @@ def test_retries_only_where_declared(tmp_path, monkeypatch):
     logs = [*(one["log"] for one in attempts), records["steps=2"]["environment"]["log"]]
     assert len(set(logs)) == 3 and all((tmp_path / "tiny" / log).is_file() for log in logs)
 
-    shutil.rmtree(tmp_path / "tiny")
-    helpers.run(tiny(), tmp_path)
-    assert on_disk(tmp_path)["steps=2"]["status"] == "error"  # none were declared
+    helpers.run(tiny(baseline={**tiny()["baseline"], "steps": 2}, vary=None), tmp_path / "other")
+    assert on_disk(tmp_path / "other")["baseline"]["status"] == "error"  # none were declared
     assert helpers.study(content).baseline.id == helpers.study(tiny(vary={"steps": [1, 2, 3]})).baseline.id
 
 
@@ -161,15 +94,14 @@ def test_a_device_that_vanishes(tmp_path, monkeypatch):
 
 def test_a_limit_of_memory_is_a_row(tmp_path, monkeypatch):
     child_with("_address_space", monkeypatch)
-    helpers.run(tiny(), tmp_path)
-    assert [one["status"] for one in on_disk(tmp_path).values()].count("oom") == 1
-    assert on_disk(tmp_path)["steps=2"]["status"] == "oom"
+    helpers.run(tiny(vary=None), tmp_path)
+    assert on_disk(tmp_path)["baseline"]["status"] == "oom"
 
 
 def test_the_last_words_of_a_library(tmp_path, monkeypatch):
     child_with("_bad_alloc", monkeypatch)
-    helpers.run(tiny(), tmp_path)
-    failed = on_disk(tmp_path)["steps=2"]
+    helpers.run(tiny(vary=None), tmp_path)
+    failed = on_disk(tmp_path)["baseline"]
     assert failed["status"] == "oom" and failed["reason"].endswith("its last words: std::bad_alloc")
 
 
@@ -240,17 +172,17 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(small_disk, tmp_path, capsys):
-    path = helpers.file(tmp_path / "study.yaml", tiny(vary={"steps": [1, 2, 3, 4, 5, 6]}, metrics=[]))
+    path = helpers.file(tmp_path / "study.yaml", tiny(vary={"steps": [1, 2, 3, 4]}, metrics=[]))
     code, out, err = helpers.command(capsys, "run", path, "--results", small_disk)
     said = [line for line in err.splitlines() if line.startswith("mic2e-bench: ")]
     assert code == 2 and out == "" and len(said) == 1 and "Traceback" not in err
     assert "No space left on device" in said[0] and "--results DIR" in said[0]
     old = helpers.frozen(small_disk)
-    assert 0 < len(old) < 6 and helpers.whole(small_disk)
+    assert 0 < len(old) < 4 and helpers.whole(small_disk)
     assert all(one["status"] == "ok" for one in on_disk(small_disk).values())
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     assert helpers.command(capsys, "run", path, "--results", small_disk)[0] == 0
-    assert old.items() <= helpers.frozen(small_disk).items() and len(on_disk(small_disk)) == 6
+    assert old.items() <= helpers.frozen(small_disk).items() and len(on_disk(small_disk)) == 4
 
 
 def test_a_read_only_disk_is_one_line(small_disk, tmp_path, capsys):
@@ -258,14 +190,6 @@ def test_a_read_only_disk_is_one_line(small_disk, tmp_path, capsys):
     path = helpers.file(tmp_path / "study.yaml", tiny())
     line = helpers.refusal(capsys, "run", path, "--results", small_disk)
     assert "Read-only file system" in line and "--results DIR" in line
-
-
-def _no_room(call, folder):
-    if call["steps"] == 2:
-        raise OSError(28, "No space left on device")
-
-
-FAULTS["_no_room"] = _no_room
 
 
 def test_a_disk_that_is_full_in_the_worker_ends_the_run(tmp_path, monkeypatch):
@@ -279,13 +203,15 @@ def test_a_disk_that_is_full_in_the_worker_ends_the_run(tmp_path, monkeypatch):
 
 
 def test_a_damaged_record_is_set_aside_and_named(tmp_path, capsys):
-    helpers.run(tiny(), tmp_path)
-    path = record.path_of(tmp_path, "tiny", helpers.study(tiny()).baseline.id)
+    content = tiny(vary=None)
+    (trial,) = helpers.study(content).trials
+    path = record.path_of(tmp_path, "tiny", trial.id)
+    record.write(tmp_path, record.make(trial, "ok"))
     for number in range(2):
         torn = path.read_bytes()[: 100 + number]
         path.write_bytes(torn)
         capsys.readouterr()
-        assert helpers.run(tiny(), tmp_path).measured == 1
+        assert helpers.run(content, tmp_path).measured == 1
         (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("set aside: "))
         aside = path.parent / "damaged" / (f"{path.stem}.2.json" if number else path.name)
         assert str(path) in line and "is damaged" in line and str(aside) in line
@@ -294,21 +220,22 @@ def test_a_damaged_record_is_set_aside_and_named(tmp_path, capsys):
 
 
 def test_a_newer_record_is_left_alone(tmp_path, capsys):
-    study = helpers.study(tiny())
+    content = tiny(vary=None)
+    study = helpers.study(content)
     path = helpers.store(tmp_path, {**record.make(study.baseline, "ok").raw, "schema": record.SCHEMA + 1})
     newer = path.read_bytes()
-    helpers.run(tiny(), tmp_path)
+    assert helpers.run(content, tmp_path).measured == 0
     assert path.read_bytes() == newer
     assert f"left alone, and not measured: {path} has schema {record.SCHEMA + 1}" in capsys.readouterr().err
     found = findings.read(study, tmp_path)
     assert found.baseline["status"] == "missing" and "a newer mic2e-bench wrote" in found.baseline["reason"]
-    helpers.run(tiny(), tmp_path, rerun=True)
+    helpers.run(content, tmp_path, rerun=True)
     assert (path.parent / "damaged" / path.name).read_bytes() == newer
     assert on_disk(tmp_path)["baseline"]["status"] == "ok"
 
 
 def test_foreign_files_are_survived(tmp_path):
-    helpers.run(tiny(vary=None), tmp_path)
+    record.write(tmp_path, record.make(helpers.study(tiny(vary=None)).baseline, "ok"))
     folder = tmp_path / "tiny"
     (folder / "notes.json").write_text("[]")
     (folder / "deep.json").write_text("[" * 100_000)
@@ -349,7 +276,12 @@ def test_ctrl_c_before_the_commands_are_read(tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    return kills.undisturbed(tmp_path_factory.mktemp("quiet"))
+    """Of the benchmark's study three trials: its two builds, and two visits of the baseline."""
+    small = {**kills.CONTENT, "vary": None, "trials": [{"steps": 2}, {"attention": "math"}]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kills, "CONTENT", {key: value for key, value in small.items() if value})
+        helpers.workers(patch, helpers.with_one_peak)
+        yield kills.undisturbed(tmp_path_factory.mktemp("quiet"))
 
 
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")

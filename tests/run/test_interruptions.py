@@ -51,7 +51,7 @@ def run_until(moment, results, act=lambda: os.kill(os.getpid(), signal.SIGKILL))
     helpers.run(CONTENT, results)
 
 
-@pytest.mark.parametrize("moment", ["repeat", "image", "before the record", "after the record"])
+@pytest.mark.parametrize("moment", ["image", "before the record", "after the record"])
 def test_a_killed_runner_goes_on_where_it_was(moment, tmp_path):
     with process(run_until, moment, tmp_path) as killed:
         killed.join(60)
@@ -70,12 +70,12 @@ def test_a_runner_killed_while_loading(tmp_path):
     with process(run_until_load, tmp_path) as killed:
         killed.join(60)
     assert on_disk(tmp_path) == {}
-    assert helpers.run(CONTENT, tmp_path).measured == 3
+    assert helpers.run(tiny(vary=None), tmp_path).measured == 1
 
 
 def run_until_load(results):
     runner.Progress.at = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-    helpers.run(CONTENT, results)
+    helpers.run(tiny(vary=None), results)
 
 
 def test_two_runners_on_one_study(tmp_path):
@@ -84,13 +84,13 @@ def test_two_runners_on_one_study(tmp_path):
         for runner_ in (one, other):
             runner_.join(120)
             assert runner_.exitcode == 0
-    assert sorted([counts.get(), counts.get()]) == [0, 3]
-    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
+    assert sorted([counts.get(), counts.get()]) == [0, 2]
+    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 2
     assert helpers.whole(tmp_path)
 
 
 def count(results, counts):
-    counts.put(helpers.run(CONTENT, results).measured)
+    counts.put(helpers.run(tiny(), results).measured)
 
 
 def command(path, results):
@@ -109,7 +109,7 @@ def command(path, results):
 
 
 def test_ctrl_c_ends_at_once_and_is_resumed(tmp_path, capfd):
-    path = helpers.file(tmp_path / "study.yaml", tiny(protocol={**CONTENT["protocol"], "repeats": 500}))
+    path = helpers.file(tmp_path / "study.yaml", tiny(vary=None, protocol={**CONTENT["protocol"], "repeats": 500}))
     with process(command, path, tmp_path) as interrupted:
         interrupted.join(60)
         end = time.monotonic()
@@ -117,7 +117,7 @@ def test_ctrl_c_ends_at_once_and_is_resumed(tmp_path, capfd):
     assert end - float((tmp_path / "interrupted").read_text()) < 5  # measuring on would take far longer
     assert "interrupted. The same command goes on where it stopped" in capfd.readouterr().err
     assert on_disk(tmp_path) == {}
-    assert helpers.run(tiny(), tmp_path).measured == 2
+    assert helpers.run(tiny(vary=None), tmp_path).measured == 1
 
 
 def test_ctrl_c_while_the_libraries_are_imported(tmp_path):
@@ -139,10 +139,10 @@ def test_ctrl_c_while_the_libraries_are_imported(tmp_path):
 
 def test_the_real_command_killed_then_finished(tmp_path, capsys):
     """``python -m mic2e_bench run`` with its own fork server: killed, no process stays; then the same again."""
-    path = helpers.file(tmp_path / "study.yaml", CONTENT)
+    path = helpers.file(tmp_path / "study.yaml", tiny())
     arguments = ["run", str(path), "--results", str(tmp_path)]
     log = (tmp_path / "output").open("w")
-    first = record.path_of(tmp_path, "tiny", helpers.study(CONTENT).baseline.id)
+    first = record.path_of(tmp_path, "tiny", helpers.study(tiny()).baseline.id)
     with subprocess.Popen([sys.executable, "-m", "mic2e_bench", *arguments], stdout=log, stderr=log) as started:
         deadline = time.monotonic() + 120
         while not first.exists() and started.poll() is None and time.monotonic() < deadline:
@@ -155,8 +155,8 @@ def test_the_real_command_killed_then_finished(tmp_path, capsys):
     old = helpers.frozen(tmp_path)
     assert first.name in old and helpers.whole(tmp_path)
     code, out, _ = helpers.command(capsys, *arguments)
-    assert code == 0 and "3 ok" in out
-    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 3
+    assert code == 0 and "2 ok" in out
+    assert [r.status for r in helpers.records(tmp_path).values()] == ["ok"] * 2
     for name, (content, _) in old.items():  # scoring adds to a record what was not scored yet, and nothing else
         before, after = json.loads(content), json.loads((tmp_path / "tiny" / name).read_text())
         kept = {"quality": before["quality"], "content_sha256": before["content_sha256"]}
@@ -173,15 +173,15 @@ print([r.status for r in summary.records.values()])
 
 def test_a_script_without_a_guard(tmp_path, capsys):
     """And what it measured, the command line knows."""
-    path = helpers.file(tmp_path / "study.yaml", CONTENT)
+    path = helpers.file(tmp_path / "study.yaml", tiny(vary=None))
     (tmp_path / "script.py").write_text(SCRIPT)
     ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines() == ["top level", "['ok', 'ok', 'ok']"]
+    assert ended.stdout.splitlines() == ["top level", "['ok']"]
     ours = ("tiny ", "importing torch")
     assert all(line.startswith(ours) for line in ended.stderr.splitlines()), ended.stderr  # no library's noise
     code, out, _ = helpers.command(capsys, "plan", path, "--results", tmp_path / "results")
-    assert code == 0 and out.count("  ok") == 3
+    assert code == 0 and out.count("  ok") == 1
     assert helpers.run(yaml.safe_load(path.read_text()), tmp_path / "results").measured == 0
     assert paths.results() != tmp_path / "results"
 

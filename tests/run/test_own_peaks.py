@@ -8,16 +8,17 @@ from helpers import tiny
 
 from mic2e_bench.catalog.metrics.memory import above_loaded
 from mic2e_bench.records.comparable import memory_noise
+from mic2e_bench.run import visits
 
-SMALL, LARGE = {"resolution": 64}, {"resolution": 256}
+SMALL, LARGE = {"resolution": 64}, {"resolution": 192}
 PHOTO = {"source": "bundled", "limit": 1}
-PLAIN = {"resolution": 256, "guidance": 1.0}
+PLAIN = {"resolution": 192, "guidance": 1.0}
 
 
 def in_order(folder, repeats, *order):
     """The records, by resolution and guidance, of a study that measures these in this order."""
     first, *others = ({"guidance": 2.5, **each} for each in order)
-    content = tiny(baseline={"steps": 2, "threads": 2, **first}, vary=None, trials=others, inputs=PHOTO)
+    content = tiny(baseline={"steps": 1, "threads": 2, **first}, vary=None, trials=others, inputs=PHOTO)
     content["protocol"]["repeats"] = repeats
     summary = helpers.run(content, folder)
     assert not summary.failed
@@ -27,7 +28,9 @@ def in_order(folder, repeats, *order):
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     orders = (2, SMALL, PLAIN, LARGE), (1, LARGE, PLAIN, SMALL)
-    return [in_order(tmp_path_factory.mktemp("results"), *order) for order in orders]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visits, "FEWEST", 4)  # that the baseline is timed again is no part of this
+        return [in_order(tmp_path_factory.mktemp("results"), *order) for order in orders]
 
 
 def test_peaks_do_not_depend_on_the_order_of_trials(measured):
@@ -36,7 +39,7 @@ def test_peaks_do_not_depend_on_the_order_of_trials(measured):
         peaks = [each[key].memory["peak_rss_bytes"] for each in measured]
         assert peaks[0] == pytest.approx(peaks[1], rel=0.01)  # the artefact of the order was up to 30 %
     for found in measured:
-        small, plain, large = (found[key].memory["peak_rss_bytes"] for key in ((64, 2.5), (256, 1.0), (256, 2.5)))
+        small, plain, large = (found[key].memory["peak_rss_bytes"] for key in ((64, 2.5), (192, 1.0), (192, 2.5)))
         assert small < min(plain, large) and plain < 1.01 * large
 
 
@@ -51,7 +54,7 @@ def test_every_record_knows_the_noise_of_its_study(measured):
 def test_a_setting_shows_above_the_loaded_pipeline(measured):
     for found in measured:
         above = {key: above_loaded(one) for key, one in found.items()}
-        assert 0 < above[64, 2.5] < above[256, 2.5] < 100 << 20
+        assert 0 < above[64, 2.5] < above[192, 2.5] < 100 << 20
         for one, phases in ((one, one.memory["phases"]) for one in found.values()):
             assert list(phases) == ["load", "encode", "denoise", "decode"]
             calls = itertools.islice(phases.values(), 1, None)

@@ -1,14 +1,15 @@
 """The runner on real workers: statuses, resuming, and workers that break."""
 
-import json
 import os
 import signal
 
+import faulty_workers
 import helpers
 import pytest
 from helpers import on_disk, tiny
 
 from mic2e_bench.machine import environment
+from mic2e_bench.records import record
 from mic2e_bench.run import forkserver, runner
 
 
@@ -20,14 +21,14 @@ def measured(tmp_path_factory):
 
 def test_an_ok_record(measured):
     results, summary = measured
-    for record in on_disk(results).values():
-        assert record["status"] == "ok" and record["reason"] == ""
-        assert all(receipt["applied"] for receipt in record["receipts"].values())
-        assert set(record["receipts"]) == set(record["trial"]["settings"])
-        assert len(record["timing"]["latency_s"]) == 1 and record["timing"]["latency_s"][0] > 0
-        assert record["memory"]["peak_rss_bytes"] > record["memory"]["weights_bytes"] > 20e6
-        assert {"host", "device", "python", "packages", "started", "finished"} <= set(record["environment"])
-        assert (results / "tiny" / record["environment"]["log"]).is_file()
+    for one in on_disk(results).values():
+        assert one["status"] == "ok" and one["reason"] == ""
+        assert all(receipt["applied"] for receipt in one["receipts"].values())
+        assert set(one["receipts"]) == set(one["trial"]["settings"])
+        assert len(one["timing"]["latency_s"]) == 1 and one["timing"]["latency_s"][0] > 0
+        assert one["memory"]["peak_rss_bytes"] > one["memory"]["weights_bytes"] > 20e6
+        assert {"host", "device", "python", "packages", "started", "finished"} <= set(one["environment"])
+        assert (results / "tiny" / one["environment"]["log"]).is_file()
     assert helpers.whole(results)
     assert summary.measured == 2 and not summary.failed
     assert summary.wall_s > summary.calls_s > 0 and summary.import_s > 0
@@ -83,17 +84,10 @@ def test_what_was_disturbed_is_measured_again_alone(measured):
 
 def test_of_trials_that_took_turns_all_are_measured_again(tmp_path):
     content = tiny(protocol={"warmup": 1, "repeats": 1, "seeds": [42], "interleave": True})
-    helpers.run(content, tmp_path)
+    for trial in helpers.study(content).trials:
+        record.write(tmp_path, record.make(trial, "ok"))
     disturb(tmp_path, "steps=2")
     assert helpers.run(content, tmp_path, rerun="disturbed").measured == 2
-
-
-def test_a_damaged_record_is_measured_anew(measured):
-    results, _ = measured
-    path = runner.record.path_of(results, "tiny", helpers.study(tiny()).baseline.id)
-    path.write_bytes(path.read_bytes()[:100])
-    helpers.run(tiny(), results)
-    assert json.loads(path.read_text())["status"] == "ok"
 
 
 def test_what_cannot_be_had_is_a_row(tmp_path):
@@ -120,7 +114,8 @@ def test_a_conflict_is_refused_and_can_be_forced(tmp_path):
         "study": "tiny", "pipeline": "sam3", "inputs": helpers.photos(), "vary": {"attention": ["sliced:auto"]},
         "protocol": {"warmup": 0, "repeats": 1},
     }  # fmt: skip
-    helpers.run(content, tmp_path)
+    record.write(tmp_path, record.make(helpers.study(content).baseline, "ok"))
+    assert helpers.run(content, tmp_path).measured == 0
     refused = on_disk(tmp_path)["attention=sliced:auto"]
     assert refused["status"] == "refused" and "no attention slicing" in refused["reason"]
     old = helpers.frozen(tmp_path)
@@ -134,35 +129,39 @@ def test_a_conflict_is_refused_and_can_be_forced(tmp_path):
 
 
 def test_a_killed_worker_costs_its_trial_only(tmp_path, monkeypatch):
-    helpers.at_stage(monkeypatch, "repeat", lambda pid: os.kill(pid, signal.SIGKILL))
-    content = tiny(protocol={**tiny()["protocol"], "repeats": 5})  # so that it is not done before it is killed
-    helpers.run(content, tmp_path)
+    # the image is made six times more before the trial is done
+    helpers.at_stage(monkeypatch, "image", lambda pid: os.kill(pid, signal.SIGKILL))
+    helpers.run(tiny(), tmp_path)
     records = on_disk(tmp_path)
     assert records["baseline"]["status"] == "error" and records["steps=2"]["status"] == "ok"
-    assert records["baseline"]["reason"].startswith("the process was ended by SIGKILL in stage: repeat ")
-    assert helpers.run(content, tmp_path).measured == 1  # failures are tried again
+    assert records["baseline"]["reason"].startswith("the process was ended by SIGKILL in stage: image ")
+    assert helpers.run(tiny(), tmp_path).measured == 1  # failures are tried again
 
 
-@pytest.mark.parametrize(
-    "fault, status, reason",
-    [
-        ("abort", "error", "the process was ended by SIGABRT in stage: repeat 1/1"),
-        ("exit", "error", "the process exited with code 3 in stage: repeat 1/1"),
-        ("memory", "oom", "MemoryError"),
-        ("allocation", "oom", "RuntimeError: "),
-        ("raise", "error", "ArithmeticError: a toggle that breaks (helpers.py:"),
-        ("hang", "timeout", "longer than 8 s, in stage: repeat 1/1"),
-    ],
-)
-def test_a_fault_in_one_trial(fault, status, reason, tmp_path, monkeypatch):
-    helpers.with_fault(monkeypatch, fault)
-    helpers.run(
-        tiny(vary={"steps": [1, 2, 3]}, protocol={**tiny()["protocol"], "timeout_s": 8 if fault == "hang" else 120}),
-        tmp_path,
-    )
+IN_A_TRIAL = {
+    "abort": ("error", "the process was ended by SIGABRT in stage: repeat 1/1"),
+    "exit": ("error", "the process exited with code 3 in stage: repeat 1/1"),
+    "memory": ("oom", "MemoryError"),
+    "allocation": ("oom", "RuntimeError: "),
+    "raise": ("error", "ArithmeticError: a toggle that breaks (helpers.py:"),
+    "hang": ("timeout", "longer than 8 s, in stage: repeat 1/1"),
+}
+
+
+def test_a_fault_costs_its_trial_only(tmp_path, monkeypatch):
+    """Each fault in the calls of a trial of its own, between trials without."""
+    faults = dict(enumerate(IN_A_TRIAL, 5))  # a trial is looked at in a call of at most four steps
+    helpers.workers(monkeypatch, faulty_workers.failing_by_steps, faults)
+    content = tiny(vary={"steps": [1, 5, 6, 2, *range(7, 11), 3]}, protocol={**tiny()["protocol"], "timeout_s": 8})
+    helpers.run(content, tmp_path)
     records = on_disk(tmp_path)
-    assert [records[label]["status"] for label in ("baseline", "steps=2", "steps=3")] == ["ok", status, "ok"]
-    assert records["steps=2"]["reason"].startswith(reason)
+    for steps, fault in faults.items():
+        broken = records.pop(f"steps={steps}")
+        status, reason = IN_A_TRIAL[fault]
+        assert broken["status"] == status and broken["reason"].startswith(reason)
+    assert {label: one["status"] for label, one in records.items()} == dict.fromkeys(
+        ("baseline", "steps=2", "steps=3"), "ok"
+    )
     assert helpers.whole(tmp_path)
 
 
