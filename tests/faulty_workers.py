@@ -91,6 +91,18 @@ def black_in_two_calls(trials, images, pipe):
     helpers.with_one_peak(trials, images, pipe)
 
 
+def second_is_black(trials, images, pipe):
+    """The trial of two steps paints black."""
+    real = registry.pipeline("objectclear").call
+
+    def call(build, item, seed):
+        made = real(build, item, seed)
+        return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 else made
+
+    helpers.put(call=call)
+    worker.main(trials, images, pipe)
+
+
 def always_black(trials, images, pipe):
     real = registry.pipeline("objectclear").call
     helpers.put(call=lambda build, item, seed: [Image.new("RGB", one.size) for one in real(build, item, seed)])

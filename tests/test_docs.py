@@ -165,10 +165,15 @@ def test_the_tutorial_runs(workbench, capsys):
     for words, out in zip(expected, outputs, strict=True):
         assert words in out
     compile(list(said.values())[4], "exported.py", "exec")
+    (lines,) = [text for text in blocks("docs/python.md", "python") if "load(" in text]
+    here = {}
+    exec(lines.replace("params/my-study.yaml", "first.yaml").replace("objectclear-steps", "first"), here)
+    assert here["summary"].measured == 0 and len(here["frame"]) == 2  # the same identities: nothing is measured twice
 
 
 @pytest.mark.parametrize("page", DOCS)
 def test_python_in_a_page_compiles_and_names_what_there_is(page):
+    """That of docs/python.md runs: in the tutorial's test, and in tests/tools/test_apply.py."""
     for text in blocks(page, "python"):
         compile(text, page, "exec")
         for name in re.findall(r"\bmic2e_bench\.(\w+)\(", text):

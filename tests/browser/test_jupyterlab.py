@@ -84,11 +84,12 @@ def opened(page, lab, name):
 def run_all(page, text):
     """Run all cells of the notebook in front until its widgets show ``text``; they are returned.
 
-    What is asked before the kernel has an ear is lost, and so are widgets that it made before JupyterLab listened to
-    them: after half a minute all is asked again, as a person would.
+    What is asked before the kernel has an ear is lost, some cells or all of them, and so are widgets that it made
+    before JupyterLab listened to them: it is asked again, as a person would.
     """
     panel = page.locator(".jp-NotebookPanel:visible .mic2e-panel").first
-    for _ in range(4):
+    begun = page.locator(".jp-NotebookPanel:visible .jp-InputPrompt:text-matches('[0-9*]')").first
+    for _ in range(8):
         page.wait_for_timeout(500)
         with contextlib.suppress(sync_api.TimeoutError):
             page.locator(".jp-NotebookPanel:visible [data-status=idle]").first.wait_for(timeout=30_000)
@@ -97,6 +98,7 @@ def run_all(page, text):
                 dialog.first.click(timeout=2_000)
             for item in ("Run", "Run All Cells"):
                 page.get_by_role("menuitem", name=item, exact=True).click(timeout=2_000)
+            begun.wait_for(timeout=5_000)
             panel.locator(f"text={text}").wait_for(timeout=30_000)
             return panel
     raise AssertionError(f"no widgets with: {text}")

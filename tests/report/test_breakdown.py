@@ -3,18 +3,16 @@
 import copy
 import json
 
+import faulty_workers
 import helpers
 import numpy as np
 import pytest
 from helpers import on_disk, tiny
-from PIL import Image
 
-from mic2e_bench.catalog import registry
 from mic2e_bench.catalog.metrics import components, memory, startup
 from mic2e_bench.catalog.metrics.latency import quartiles
 from mic2e_bench.records import record
 from mic2e_bench.report import breakdown, findings
-from mic2e_bench.run import worker
 
 NEW = {  # what records of before do not have
     "timing": ("witnessed_s", "import_s", "load_parts_s", "ended_by", "outliers", "warnings", "energy_j"),
@@ -91,21 +89,9 @@ def test_records_of_before_are_read(measured, tmp_path):
     assert [table.header[1] for table in breakdown.all_of(found)] == ["load"]
 
 
-def blackened(trials, images, pipe):
-    """The worker's process, in which the second trial paints black."""
-    real = registry.pipeline("objectclear").call
-
-    def call(build, item, seed):
-        made = real(build, item, seed)
-        return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 else made
-
-    helpers.put(call=call)
-    worker.main(trials, images, pipe)
-
-
 def test_black_pictures_are_a_status(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        helpers.workers(patch, blackened)
+        helpers.workers(patch, faulty_workers.second_is_black)
         summary = helpers.run(tiny(), tmp_path)
     black = on_disk(tmp_path)["steps=2"]
     assert (black["status"], black["reason"]) == ("invalid", "image in0 seed 42 is black")
