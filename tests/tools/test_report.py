@@ -14,7 +14,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.records import record
 from mic2e_bench.report import findings, papermill_run
-from mic2e_bench.tools.report import answer, detail, page
+from mic2e_bench.tools.report import answer, claim, detail, page
 
 EVIL = "<script>alert(1)</script> a|b $x_"
 
@@ -46,6 +46,8 @@ def test_memory_counts_outside_its_noise_alone(tmp_path):
     assert less.sentence == "33 % less peak RSS, the baseline's very pictures."
     near = said(tmp_path / "near", (8, 10.0, "same", 100.0), memory={"peak_rss_bytes": 880 * 2**20})
     assert near.head == "the baseline" and near.sentence == "no setting is faster outside the noise."
+    saved = {share: claim.Claim(None, None, share, None).saves_memory for share in (None, -0.2, 0.0015, 0.02)}
+    assert saved == {None: False, -0.2: False, 0.0015: False, 0.02: True}  # 1 MiB of 693 is no reason to set anything
 
 
 def test_nothing_is_claimed_without_an_interval(tmp_path):

@@ -14,6 +14,7 @@ from mic2e_bench.units import NONE, digits
 PICTURES = {"same": "the baseline's very pictures", "rounding": "pictures that cannot be told from the baseline's",
             "visible": "its pictures differ visibly", "too few": "too few pictures to tell",
             "unknown": "nobody knows how good its pictures are"}  # fmt: skip
+LEAST_SAVED = 0.01  # of the memory: for less nobody sets anything, however exactly it was measured
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Claim:
 
     @property
     def saves_memory(self) -> bool:
-        """Outside the noise."""
-        return self.fewer_bytes is not None and self.fewer_bytes > 0
+        """Outside the noise, and enough to matter."""
+        return self.fewer_bytes is not None and self.fewer_bytes >= LEAST_SAVED
 
     @property
     def ratio(self) -> str:
