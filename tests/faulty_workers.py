@@ -78,34 +78,37 @@ def crowded(trials, images, pipe):
     helpers.with_one_peak(trials, images, pipe)
 
 
-def black_in_two_calls(trials, images, pipe):
-    """The fourth and the fifth call of a trial with two steps are black."""
-    real, calls = registry.pipeline("objectclear").call, []
+def _paint_black(is_black):
+    """The pictures of a call are black where ``is_black(build)``, which is asked once after each call."""
+    real = registry.pipeline("objectclear").call
 
     def call(build, item, seed):
         made = real(build, item, seed)
-        calls.append(build.call["steps"])
-        return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 and calls.count(2) in (4, 5) else made
+        return [Image.new("RGB", one.size) for one in made] if is_black(build) else made
 
     helpers.put(call=call)
+
+
+def black_in_two_calls(trials, images, pipe):
+    """The fourth and the fifth call of a trial with two steps are black."""
+    calls = []
+
+    def is_black(build):
+        calls.append(build.call["steps"])
+        return build.call["steps"] == 2 and calls.count(2) in (4, 5)
+
+    _paint_black(is_black)
     helpers.with_one_peak(trials, images, pipe)
 
 
 def second_is_black(trials, images, pipe):
     """The trial of two steps paints black."""
-    real = registry.pipeline("objectclear").call
-
-    def call(build, item, seed):
-        made = real(build, item, seed)
-        return [Image.new("RGB", made[0].size)] if build.call["steps"] == 2 else made
-
-    helpers.put(call=call)
+    _paint_black(lambda build: build.call["steps"] == 2)
     worker.main(trials, images, pipe)
 
 
 def always_black(trials, images, pipe):
-    real = registry.pipeline("objectclear").call
-    helpers.put(call=lambda build, item, seed: [Image.new("RGB", one.size) for one in real(build, item, seed)])
+    _paint_black(lambda build: True)
     worker.main(trials, images, pipe)
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from mic2e_bench import paths
 from mic2e_bench.errors import BadInput
-from mic2e_bench.records.comparable import disturbed
 from mic2e_bench.report import frame
-from mic2e_bench.tools.compare import changes, images, missing, pictures, power, thresholds
+from mic2e_bench.tools.compare import changes, images, missing, pictures, power, remarks, thresholds
 from mic2e_bench.tools.compare import match as compare_match
 from mic2e_bench.tools.compare.changes import Change, Pairing
 from mic2e_bench.tools.compare.images import Values
@@ -24,7 +23,6 @@ from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, MISSING, STA
 from mic2e_bench.units import digits
 
 MACHINE = ("host", "device", "driver")
-MOST_NAMED = 10  # remarks of one kind; trials that are missing are among the verdicts, too
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def compare(
         for verdict in _of(pairing, asked, scored.get(at, {}), allow_missing)
     ]
     verdicts = worst_first([*verdicts, *missing.verdicts(matches, allow_missing)])
-    remarks = [*_remarks(one, other, matches, across_machines), *problems]
+    said = (*remarks.of(one, other, matches, across_machines), *problems)
     shown = [match.head.record for match in matches.matches]
     stand_ins = dict.fromkeys(filter(None, (frame.stand_ins(one.model, frame.backbones(one)) for one in shown)))
     powers = [found for pairing in pairings for found in power.of(pairing, asked)]
@@ -103,7 +101,7 @@ def compare(
     )
     host = str(other.trials[0].record.environment.get("host") or "")
     return Comparison(
-        str(base), str(head), machine, tuple(verdicts), tuple(remarks), len(matches.gone), "; ".join(stand_ins),
+        str(base), str(head), machine, tuple(verdicts), said, len(matches.gone), "; ".join(stand_ins),
         tuple(powers), tuple(changed), host,
     )  # fmt: skip
 
@@ -187,30 +185,3 @@ def _judged(pairing: Pairing, change: Change, asked: Sequence[Threshold]) -> Ver
         head.study, head.label, change.metric, word, change.value, change.ci95, threshold, change.unit, change.base,
         change.head, gated, "; ".join(filter(None, notes)),
     )  # fmt: skip
-
-
-def _remarks(one: Results, other: Results, matches: Matches, across: bool) -> list[str]:
-    """Trials of one side only, versions that differ, disturbed rounds, damaged files."""
-    found = [f"only in the base: {trial.study} {trial.label} ({reason})" for trial, reason in matches.gone]
-    found += [f"only in the head: {trial.study} {trial.label}" for trial, _ in matches.new]
-    found = _first(found, "trials of one side only")
-    mine, theirs = (_versions(side) for side in (one, other))
-    if moved := [f"{n} {mine.get(n)} → {theirs.get(n)}" for n in {**mine, **theirs} if mine.get(n) != theirs.get(n)]:
-        found.append(f"other versions: {', '.join(moved)}")
-    for name, side in (("base", one), ("head", other)):
-        runs = [run for trial in side.trials for run in trial.runs]
-        if said := [text for run in runs if (text := "; ".join(disturbed(run.record)))]:
-            found.append(f"{name}: {len(said)} of {len(runs)} records were disturbed (such as: {said[0]})")
-        found += [f"{name}: left out: {text}" for text in _first(side.damaged, "damaged files")]
-    return [*found, "each trial is a ratio to its own side's baseline"] if across else found
-
-
-def _first(texts: Sequence[str], what: str) -> list[str]:
-    """As many as are read, and how many more there are."""
-    more = len(texts) - MOST_NAMED
-    return [*texts[:MOST_NAMED], *([f"and {more} more {what}"] if more > 0 else [])]
-
-
-def _versions(side: Results) -> dict[str, str]:
-    here = side.trials[0].record.environment
-    return {"Python": here.get("python"), **here.get("packages", {})}

@@ -1,7 +1,8 @@
 """What to set in a study: the recommendation without limits, in a sentence, and how sure it is.
 
 A setting is only recommended for what it gains outside the noise: speed by an interval that leaves out 1, memory by
-more than its repeats differ. What is faster and not known to be as good is named beside it, above a floor of quality.
+more than its repeats differ and enough to matter. What is faster and not known to be as good is named beside it, above
+a floor of quality.
 """
 
 from __future__ import annotations

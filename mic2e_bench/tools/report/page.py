@@ -18,7 +18,7 @@ from mic2e_bench.tools.recommend import figure, paste
 from mic2e_bench.tools.recommend.point import KIND, LATENCY
 from mic2e_bench.tools.report import answer, detail, pair
 from mic2e_bench.tools.report.answer import FLOOR, Answer
-from mic2e_bench.tools.report.claim import Claim
+from mic2e_bench.tools.report.claim import LEAST_SAVED, Claim
 from mic2e_bench.tools.throughput import page as throughput
 from mic2e_bench.units import write as written
 
@@ -77,6 +77,7 @@ def _page(all_found: Sequence[Findings], served: Sequence[Mapping[str, Any]], fo
     stand_ins = dict.fromkeys(part for found in all_found for part in found.stand_ins.split("; ") if part)
     return markup.render(
         "report.html", title=title, groups=groups, machine=usual, several=len(machines) > 1, floor=f"{FLOOR:g}",
+        least_saved=f"{LEAST_SAVED * 100:g}",
         stand_ins=list(stand_ins), finished=max(map(answer.finished, all_found), default="")[:16].replace("T", " "),
         tables="../" * (folder != results) + "tables.html" if (results / "tables.html").is_file() else "",
         all_studies="../report.html" if folder != results and (results / "report.html").is_file() else "",
