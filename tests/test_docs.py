@@ -42,6 +42,7 @@ NOT_RUN = {  # why, by how the line begins
     "mic2e-bench recommend objectclear-": "needs the records of `make demo` or of the study before it",
     "mic2e-bench export my-study/": "needs a record; the tutorial exports one",
     "mic2e-bench compare": "needs rounds of both sides; the tutorial compares one",
+    "mic2e-bench bisect": "two environments and minutes; tests/tools/test_bisect.py has tiny ones",
     "mic2e-bench tables": "tests/tools/test_claims.py runs it; it would write into this checkout",
     "mic2e-bench pack": "minutes, and an index of packages; tests/tools/test_pack.py packs less",
     "mic2e-bench collect": "needs what another machine packed",

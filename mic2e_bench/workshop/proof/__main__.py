@@ -21,7 +21,7 @@ from mic2e_bench.workshop.command import one_line, parser
 
 ORDER = (
     "fidelity", "coverage", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading",
-    "kills", "distributed", "pool", "http_load", "gate", "landscape",
+    "kills", "distributed", "pool", "http_load", "gate", "bisect", "landscape",
 )  # fmt: skip
 PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench

@@ -1,0 +1,1 @@
+"""`bisect`: slower after an update; which package, or which commit, did it?"""
