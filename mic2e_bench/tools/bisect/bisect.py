@@ -15,12 +15,14 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mic2e_bench import paths
+from mic2e_bench import files, paths
 from mic2e_bench.errors import BadInput
+from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
 from mic2e_bench.records import folder as record_folder
-from mic2e_bench.tools.bisect import commits, contest, lock, search, sides
+from mic2e_bench.tools.bisect import answers, commits, contest, lock, search, sides
 from mic2e_bench.tools.bisect.contest import Contest, Step
 from mic2e_bench.tools.bisect.measured import Asked, Side
 from mic2e_bench.tools.bisect.outcome import Blamed, Outcome
@@ -56,7 +58,7 @@ def of_locks(request: Request, good: Path, bad: Path) -> Outcome:
     moves = {move.name: move for move in lock.moves(*both)}
     if not moves:
         raise BadInput(f"bisect: {good} and {bad} pin the same packages: nothing changed.")
-    with _place(request, _harness(), [lock.written(pins) for pins in both]) as (kept, work):
+    with _place(request, [_harness(), *(lock.written(pins) for pins in both)]) as (kept, work):
         made = request.contest(kept, lambda: packages.good())
         packages = sides.Packages(*both, work, made.say)
         made.say(f"{len(moves)} of {len({*both[0], *both[1]})} packages changed: {', '.join(map(str, moves.values()))}")
@@ -64,12 +66,12 @@ def of_locks(request: Request, good: Path, bad: Path) -> Outcome:
         whole = made.step("all", "BAD", packages.bad)
         if whole.answer.word != search.DIFFERS:
             return Outcome.without(whole, made)
-        packages.found = contest.stored(kept, "groups.json", packages.look)
+        packages.found = _stored(kept / "groups.json", packages.look)
         return _search(made, whole, packages, moves)
 
 
 def _search(made: Contest, whole: Step, packages: sides.Packages, moves: dict[str, lock.Move]) -> Outcome:
-    groups, followed = packages.found["groups"], contest.differing(whole.made)[0]
+    groups, followed = packages.found["groups"], answers.differing(whole.made)[0]
     remarks = [*packages.found["reasons"]]
     for side, lines in packages.found["complaints"].items():
         remarks += [f"{side}'s own packages do not fit each other: {lines[0]}"] if lines else []
@@ -97,7 +99,8 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
     """Which commit, of this repository or of another checkout. Raises ``BadInput``."""
     checkout = sides.toplevel(repo or paths.PACKAGE.parent)
     first, after = commits.between(checkout, good, bad)
-    with _place(request, "" if repo is None else _harness(), [first, after[-1]]) as (kept, work):
+    here = [] if repo is None else [_harness()]
+    with _place(request, [*here, first, after[-1], json.dumps(environment.packages())]) as (kept, work):
         at = sides.Commits(checkout, repo is None, work)
         made = request.contest(kept, lambda: at.side("good", first))
         titles = lambda number: commits.titled(checkout, after[number - 1])  # noqa: E731
@@ -106,7 +109,7 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
         whole = made.step("all", "BAD", lambda: at.other(after[-1]))
         if whole.answer.word != search.DIFFERS:
             return Outcome.without(whole, made)
-        followed = contest.differing(whole.made)[0]
+        followed = answers.differing(whole.made)[0]
         known = {len(after): whole}
 
         def ask(number: int) -> Answer:
@@ -120,17 +123,25 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
         return Outcome.of(whole, followed, [blamed], made, [])
 
 
+def _stored(path: Path, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What both environments told, where that was written down; else they tell it."""
+    if not path.exists():
+        files.write_whole(path, files.as_json(look()))
+    return files.read_json(path)
+
+
 @contextlib.contextmanager
-def _place(request: Request, harness: str, parts: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+def _place(request: Request, parts: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     """The folder of the rounds, for this process alone, and the working folder, which is removed."""
     if not 6 <= request.most <= 48:
         raise BadInput(f"bisect: --most-rounds {request.most}: six rounds tell something, and no more than 48 count.")
     study = request.asked().study
     results = paths.results_of(request.results)
-    every = [study.name, *(trial.id for trial in study.trials), lock.HERE, harness, *parts]
+    every = [study.name, *(trial.id for trial in study.trials), lock.HERE, *parts]
     id = hashlib.sha256(json.dumps(every).encode()).hexdigest()[:12]
     kept = paths.of_study(results, study.name) / "bisect" / id
-    work = (request.work.absolute() if request.work else paths.cache() / "bisect") / id
+    of_results = hashlib.sha256(str(results.resolve()).encode()).hexdigest()[:6]
+    work = (request.work.absolute() if request.work else paths.cache() / "bisect") / f"{id}-{of_results}"
     made = [place for folder in (kept, work) for place in folder.parents if not place.exists()]
     try:
         with record_folder.locked(kept):
@@ -139,7 +150,7 @@ def _place(request: Request, harness: str, parts: Sequence[str]) -> Iterator[tup
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     finally:
-        if not any(kept.glob("*/*/*/done.json")):  # nothing was measured
+        if not any(kept.glob("*/other/*/done.json")):  # nothing that could be compared
             shutil.rmtree(kept, ignore_errors=True)
         for place in (*made, *(folder.parent for folder in (kept, work))):
             with contextlib.suppress(OSError):  # it is not empty

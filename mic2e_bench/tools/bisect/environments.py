@@ -155,6 +155,9 @@ def freeze(folder: Path) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(paths.PACKAGE, part / paths.PACKAGE.name, symlinks=True, ignore=ignored)
+        for name in ("params", "notebooks"):  # by which a workbench is known; the params file may name presets there
+            if (paths.PACKAGE.parent / name).is_dir():
+                (part / name).symlink_to(paths.PACKAGE.parent / name)
         (part / "COMMIT").write_text(f"{environment.git() or 'unknown'}\n")
         part.rename(made)
     return made

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mic2e_bench import files
-from mic2e_bench.tools.bisect import contest, search
+from mic2e_bench.tools.bisect import answers, search
 from mic2e_bench.tools.bisect.contest import Contest, Step
 from mic2e_bench.tools.bisect.search import Answer
 from mic2e_bench.tools.compare import text as compare_text
@@ -87,7 +87,7 @@ def text(made: Outcome) -> str:
         lines.append(f"GOOD to BAD: {_change(made.followed)} ({made.followed.study} {made.followed.label})")
     for one in made.culprits:
         lines += [f"it also changed {_change(other)} ({other.label})" for other in also(one, made.followed)]
-    lines += [f"{step.title}: {step.answer.word}{contest.said(step.answer, made.followed)}" for step in made.steps[1:]]
+    lines += [f"{step.title}: {step.answer.word}{answers.said(step.answer, made.followed)}" for step in made.steps[1:]]
     counted = f"steps after that of GOOD with BAD: {made.mixes}; {made.rounds} rounds of both sides"
     return "\n".join([*lines, *made.remarks, counted])
 
@@ -111,13 +111,13 @@ def said(made: Outcome) -> str:
 def _blamed(one: Blamed, followed: Verdict) -> str:
     what = (" and " if one.is_sure else ", ").join(one.what)
     if one.answer.change is None:
-        return f"{what}: {followed.label} no longer runs ({one.answer.note or followed.note})"
-    return f"{what}: {contest.said(one.answer, followed).removeprefix(', ')} of {followed.label}"
+        return f"{what}: {followed.label} no longer runs ({one.answer.note})"
+    return f"{what}: {answers.said(one.answer, followed).removeprefix(', ')} ({followed.label})"
 
 
 def also(one: Blamed, followed: Verdict) -> list[Verdict]:
     """What else got worse or better with a culprit."""
-    found = contest.differing(one.made) if one.made else []
+    found = answers.differing(one.made) if one.made else []
     return [other for other in found if (other.label, other.metric) != (followed.label, followed.metric)]
 
 
@@ -135,7 +135,7 @@ def _checked(made: Comparison) -> list[str]:
 
 
 def _open(made: Comparison) -> list[str]:
-    return [f"{one.metric} {compare_text.change(one)} of {one.label}" for one in made.open_questions]
+    return [f"{one.metric} {compare_text.change(one)} ({one.label})" for one in made.open_questions]
 
 
 def _more(made: Outcome) -> str:
