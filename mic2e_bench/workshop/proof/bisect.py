@@ -38,8 +38,8 @@ STUDY = {
     "pipeline": "flux-schnell",
     "model": "bundled",
     "inputs": proof.ONE_INPUT,
-    "baseline": {"steps": 4, "resolution": 128, "threads": 1},
-    "protocol": {"warmup": 1, "repeats": 7, "seeds": [42]},
+    "baseline": {"steps": 2, "resolution": 128, "threads": 1},
+    "protocol": {"warmup": 1, "repeats": 21, "seeds": [42]},
     "metrics": ["lpips"],
 }
 SLOW_CALL = """
