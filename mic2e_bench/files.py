@@ -50,13 +50,13 @@ def read_bytes(path: Path, most: int) -> bytes:
         return content
 
 
-def read_text(path: Path, where: str = "", advice: str = "") -> str:
-    """What a UTF-8 file of at most 1 MiB says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no
+def read_text(path: Path, where: str = "", advice: str = "", most: int = MOST_TEXT) -> str:
+    """What a UTF-8 file of at most ``most`` bytes (1 MiB) says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no
     such file.
     """
     place = f"{where}: {path}" if where else str(path)
     try:
-        return read_bytes(path, MOST_TEXT).decode().replace("\r\n", "\n")
+        return read_bytes(path, most).decode().replace("\r\n", "\n")
     except FileNotFoundError:
         raise BadInput(f"{place}: cannot be read: no such file.{advice and f' {advice}'}") from None
     except OSError as error:  # a folder, no permission

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mic2e_bench import files, paths
+from mic2e_bench import files, paths, within
 from mic2e_bench.errors import BadInput
 from mic2e_bench.machine import environment
 from mic2e_bench.plan import params
@@ -140,6 +140,8 @@ def _place(request: Request, parts: Sequence[str]) -> Iterator[tuple[Path, Path]
     every = [study.name, *(trial.id for trial in study.trials), lock.HERE, *parts]
     id = hashlib.sha256(json.dumps(every).encode()).hexdigest()[:12]
     kept = paths.of_study(results, study.name) / "bisect" / id
+    if within.is_outside(kept, results):
+        raise BadInput(f"bisect: {kept} is a link out of {results}: nothing is written there.")
     of_results = hashlib.sha256(str(results.resolve()).encode()).hexdigest()[:6]
     work = (request.work.absolute() if request.work else paths.cache() / "bisect") / f"{id}-{of_results}"
     made = [place for folder in (kept, work) for place in folder.parents if not place.exists()]

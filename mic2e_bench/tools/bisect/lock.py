@@ -19,6 +19,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from mic2e_bench import files, paths
 from mic2e_bench.errors import BadInput
 
+MOST = 16 * files.MIB  # bytes of a lock: it has many hashes
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 _HASH = re.compile(r"\s--hash[=\s]\s*(sha(?:256|384|512):[0-9a-f]{64,128})(?=\s|$)")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
@@ -61,7 +62,7 @@ Pins = Mapping[str, Pin]
 
 def read(path: Path) -> dict[str, Pin]:
     """The pins of a lock that are for this machine and this Python, by name. Raises ``BadInput``."""
-    text = files.read_text(path, "bisect")
+    text = files.read_text(path, "bisect", most=MOST)
     found: dict[str, Pin] = {}
     for number, line in _lines(text):
         pin = _pin(line, f"bisect: {path}, line {number}", path.parent)
