@@ -51,8 +51,8 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_text(path: Path, where: str = "", advice: str = "", most: int = MOST_TEXT) -> str:
-    """What a UTF-8 file of at most ``most`` bytes (1 MiB) says. Raises ``BadInput``: after ``where``, with ``advice`` where there is no
-    such file.
+    """What a UTF-8 file of at most ``most`` bytes (1 MiB) says. Raises ``BadInput``: after ``where``, with ``advice``
+    where there is no such file.
     """
     place = f"{where}: {path}" if where else str(path)
     try:
