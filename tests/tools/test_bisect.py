@@ -109,6 +109,16 @@ def test_only_together(place):
 
 
 @needs_uv
+def test_two_by_themselves(place):
+    made = ask(
+        place, lambda seen: 0.1 * (1.15 if seen["alpha"] == "2.0" else 1) * (1.2 if seen["gamma"] == "2.0" else 1)
+    )
+    assert (made.word, made.exit) == (outcome.SEVERAL, 1)
+    assert [one.what for one in made.culprits] == [("alpha 1.0 → 2.0",), ("gamma 1.0 → 2.0",)]
+    assert outcome.said(made).startswith("2 by themselves: alpha 1.0 → 2.0: latency +1")
+
+
+@needs_uv
 def test_no_difference_a_gain_and_what_is_within_the_noise(place):
     made = ask(place, lambda seen: 0.1)
     assert (made.word, made.exit, made.mixes) == (outcome.NONE, 0, 0)
