@@ -66,7 +66,7 @@ def place(tmp_path, monkeypatch):
     """Two locks of three tiny wheels, and the params file of a study."""
     for side, version in (("good", "1.0"), ("bad", "2.0")):
         lock_of(tmp_path / f"{side}.lock", *(wheel(tmp_path / "wheels", name, version) for name in NAMES))
-    monkeypatch.setattr(bisect, "_harness", lambda: "")  # of a checkout that is being worked on
+    monkeypatch.setattr(bisect, "harness", lambda: "")  # of a checkout that is being worked on
     monkeypatch.setattr(environments, "freeze", lambda folder: folder)  # nothing is run
     file(tmp_path / "study.yaml", tiny())
     return tmp_path
@@ -230,7 +230,7 @@ def of_side(side):
 
 @pytest.fixture
 def request_of(tmp_path, monkeypatch):
-    monkeypatch.setattr(bisect, "_harness", lambda: "")
+    monkeypatch.setattr(bisect, "harness", lambda: "")
     file(tmp_path / "study.yaml", tiny())
     made = Made(tiny(), lambda seconds: seconds, of_side)
     return Request(tmp_path / "study.yaml", results=tmp_path / "results", work=tmp_path / "work", measure=made)

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT, refusal
@@ -181,8 +182,7 @@ def test_a_package_without_a_wheel_or_with_another_hash_is_one_line(tmp_path, mo
 
 @needs_uv
 def test_no_room_is_said_before_anything_is_installed(tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     uv = Uv(shutil.which("uv"), tmp_path)
     with pytest.raises(BadInput, match=r"no room: two environments in .*; 0.0 GiB are free. Another place: --work DIR"):
         environments.room(pins(a="1"), [], uv)

@@ -58,7 +58,7 @@ def of_locks(request: Request, good: Path, bad: Path) -> Outcome:
     moves = {move.name: move for move in lock.moves(*both)}
     if not moves:
         raise BadInput(f"bisect: {good} and {bad} pin the same packages: nothing changed.")
-    with _place(request, [_harness(), *(lock.written(pins) for pins in both)]) as (kept, work):
+    with _place(request, [harness(), *(lock.written(pins) for pins in both)]) as (kept, work):
         made = request.contest(kept, lambda: packages.good())
         packages = sides.Packages(*both, work, made.say)
         made.say(f"{len(moves)} of {len({*both[0], *both[1]})} packages changed: {', '.join(map(str, moves.values()))}")
@@ -99,7 +99,7 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
     """Which commit, of this repository or of another checkout. Raises ``BadInput``."""
     checkout = sides.toplevel(repo or paths.PACKAGE.parent)
     first, after = commits.between(checkout, good, bad)
-    here = [] if repo is None else [_harness()]
+    here = [] if repo is None else [harness()]
     with _place(request, [*here, first, after[-1], json.dumps(environment.packages())]) as (kept, work):
         at = sides.Commits(checkout, repo is None, work)
         made = request.contest(kept, lambda: at.side("good", first))
@@ -159,7 +159,7 @@ def _place(request: Request, parts: Sequence[str]) -> Iterator[tuple[Path, Path]
                 place.rmdir()
 
 
-def _harness() -> str:
+def harness() -> str:
     """The hash of this package's code, which measures all sides."""
     found = hashlib.sha256()
     for path in sorted(paths.PACKAGE.rglob("*.py")):
