@@ -87,9 +87,15 @@ def text(made: Outcome) -> str:
         lines.append(f"GOOD to BAD: {_change(made.followed)} ({made.followed.study} {made.followed.label})")
     for one in made.culprits:
         lines += [f"it also changed {_change(other)} ({other.label})" for other in also(one, made.followed)]
+    lines += disturbed(made)
     lines += [f"{step.title}: {step.answer.word}{answers.said(step.answer, made.followed)}" for step in made.steps[1:]]
     counted = f"steps after that of GOOD with BAD: {made.mixes}; {made.rounds} rounds of both sides"
     return "\n".join([*lines, *made.remarks, counted])
+
+
+def disturbed(made: Outcome) -> list[str]:
+    """What other work did to the rounds of GOOD and BAD: more of them are needed then, or a quieter machine."""
+    return [line for line in made.whole.made.remarks if " disturbed " in line]
 
 
 def said(made: Outcome) -> str:
@@ -169,6 +175,6 @@ def as_json(made: Outcome) -> bytes:
         ],
         "steps": [step.as_json() for step in made.steps],
         "rounds": made.rounds,
-        "remarks": list(made.remarks),
+        "remarks": [*disturbed(made), *made.remarks],
     }  # fmt: skip
     return files.as_json(content)

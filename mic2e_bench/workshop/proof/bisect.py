@@ -1,9 +1,9 @@
 """Does `bisect` name the package that made a study slower, and nothing where none did? With wheels changed on purpose.
 
-``python -m mic2e_bench.workshop.proof.bisect [--case NAME] [--share 0.2]`` compares this repository's lock with one in which three
-packages are other builds of the same: all harmless (``same``), diffusers 20 % slower (``slow``), or tqdm slow only
-beside the other filelock (``together``). ``killed`` is ``slow``, killed (SIGKILL, the whole process group) among its
-rounds, and then run again. The environments are real ones of uv, with all packages, and the study is measured in them.
+``python -m mic2e_bench.workshop.proof.bisect [--case NAME] [--share 0.2]`` compares this repository's lock with one in
+which three packages are other builds of the same: all harmless (``same``), diffusers 20 % slower (``slow``), or tqdm
+slow only beside the other filelock (``together``). ``killed`` is ``slow``, killed (SIGKILL, the whole process
+group) among its rounds, and then run again. The environments are real ones of uv, with all packages.
 Prints Markdown for BENCHMARKS.md; exits with 1 where an answer is not as it must be. About an hour on a quiet machine;
 on a busy one a larger ``--share``, of which a quarter is the threshold, still tells whether it finds what it must.
 """
@@ -214,8 +214,9 @@ def rebuilt(name: str, folder: Path, patched: str = "", added: str = "") -> Path
 def report(cases: list[Case], share: float) -> str:
     """The figures as a Markdown section."""
     about = (
-        f"This repository's lock against one with other builds of {', '.join(CHANGED)}, slower by {share:.0%} where they are; {STUDY['pipeline']} (bundled) "
-        f"at 128 px, one trial, a fresh process a round, in whole environments of uv; {proof.place()}."
+        f"This repository's lock against one with other builds of {', '.join(CHANGED)}, slower by {share:.0%} where "
+        f"they are; {STUDY['pipeline']} (bundled) at 128 px, one trial, a fresh process a round, in whole "
+        f"environments of uv; {proof.place()}."
     )
     rows = []
     for case in cases:
