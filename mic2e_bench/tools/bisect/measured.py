@@ -1,4 +1,8 @@
-"""One round of one side: ``mic2e-bench run`` in that side's own process and environment."""
+"""One round of one side: ``mic2e-bench run`` in that side's own process and environment.
+
+Each round has a fresh process, though that imports the libraries again: what a process draws when it starts (where its
+code and memory lie) moves its speed by some percent, and would count as a change between two that stay.
+"""
 
 from __future__ import annotations
 
