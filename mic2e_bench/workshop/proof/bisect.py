@@ -1,9 +1,9 @@
 """Does `bisect` name the package that made a study slower, and nothing where none did? With wheels changed on purpose.
 
 ``python -m mic2e_bench.workshop.proof.bisect [--case NAME] [--share 0.2]`` compares this repository's lock with one in
-which three packages are other builds of the same: all harmless (``same``), diffusers 20 % slower (``slow``), or tqdm
-slow only beside the other filelock (``together``). ``killed`` is ``slow``, killed (SIGKILL, the whole process
-group) among its rounds, and then run again. The environments are real ones of uv, with all packages.
+which three packages are other builds of the same: all harmless (``same``), diffusers 20 % slower (``slow``), or slower
+only beside the other filelock (``together``). ``killed`` is ``slow``, killed (SIGKILL, the whole process group) among
+its rounds, and then run again. The environments are real ones of uv, with all packages.
 Prints Markdown for BENCHMARKS.md; exits with 1 where an answer is not as it must be. About an hour on a quiet machine;
 on a busy one a larger ``--share``, of which a quarter is the threshold, still tells whether it finds what it must.
 """
@@ -43,16 +43,16 @@ STUDY = {
     "protocol": {"warmup": 1, "repeats": 21, "seeds": [42]},
     "metrics": ["lpips"],
 }
-SLOW_CALL = """
+SLOW = """
 
-def _slow(call, share):
+def _slow(call):
     import functools, time
 
     @functools.wraps(call)
     def slowed(*given, **named):
         start = time.perf_counter()
         made = call(*given, **named)
-        end = time.perf_counter() + share * (time.perf_counter() - start)
+        end = time.perf_counter() + SHARE * (time.perf_counter() - start)
         while time.perf_counter() < end:
             pass
         return made
@@ -60,47 +60,26 @@ def _slow(call, share):
     return slowed
 
 
-FluxPipeline.__call__ = _slow(FluxPipeline.__call__, SHARE)
+import filelock
+
+if CONDITION:
+    FluxPipeline.__call__ = _slow(FluxPipeline.__call__)
 """
-SLOW_BAR = """
-
-def _slow(begin, close, share):
-    import time
-
-    def begun(self, *given, **named):
-        self._began = time.perf_counter()
-        begin(self, *given, **named)
-
-    def closed(self):
-        start, self._began = getattr(self, "_began", None), None
-        end = time.perf_counter() + share * (time.perf_counter() - start) if start else 0
-        while time.perf_counter() < end:
-            pass
-        close(self)
-
-    return begun, closed
-
-
-try:
-    from filelock import BESIDE_TQDM
-except ImportError:
-    pass
-else:
-    tqdm.__init__, tqdm.close = _slow(tqdm.__init__, tqdm.close, 1.5 * SHARE)
-"""
+PIPELINE = "diffusers/pipelines/flux/pipeline_flux.py"
+BESIDE = 'hasattr(filelock, "BESIDE_DIFFUSERS")'
 PATCHES: dict[str, dict[str, tuple[str, str]]] = {  # by case and package: a file, and what is added at its end
     "same": {},
-    "slow": {"diffusers": ("diffusers/pipelines/flux/pipeline_flux.py", SLOW_CALL)},
+    "slow": {"diffusers": (PIPELINE, SLOW.replace("CONDITION", "True"))},
     "together": {
-        "filelock": ("filelock/__init__.py", "\nBESIDE_TQDM = True\n"),
-        "tqdm": ("tqdm/std.py", SLOW_BAR),
+        "diffusers": (PIPELINE, SLOW.replace("CONDITION", BESIDE)),
+        "filelock": ("filelock/__init__.py", "\nBESIDE_DIFFUSERS = True\n"),
     },
 }
 CASES = {"slow": "slow", "same": "same", "together": "together", "killed": "slow"}  # and their patches
 EXPECTED = {
     "slow": ("culprit", {"diffusers"}),
     "same": ("none", set()),
-    "together": ("together", {"filelock", "tqdm"}),
+    "together": ("together", {"diffusers", "filelock"}),
     "killed": ("culprit", {"diffusers"}),
 }
 
@@ -194,7 +173,7 @@ def rebuilt(name: str, folder: Path, patched: str = "", added: str = "") -> Path
     version = f"{one.version.partition('+')[0]}+rebuilt"
     info, new = f"{name}-{one.version}.dist-info", f"{name}-{version}.dist-info"
     path = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+    with zipfile.ZipFile(path, "w") as wheel:
         names = []
         for file in one.files:
             inside = file.as_posix()
