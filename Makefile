@@ -36,7 +36,7 @@ lab: setup  ## JupyterLab, with the start page open
 	$(PYTHON) -m mic2e_bench lab
 
 lock:  ## compile the lock anew from pyproject.toml
-	$(UV) pip compile -q --universal --python-version 3.11 $(EXTRAS) --generate-hashes --no-header pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 $(EXTRAS) --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
 
 lint: setup
 	.venv/bin/ruff check .

@@ -116,4 +116,4 @@ def landscape(name: str, seed: int = 0) -> Landscape:
     study = params.resolve_study({"pipeline": "objectclear"})
     space = Known(registry.pipeline("objectclear"), study.baseline.settings, axes, values)
     about = {"stand_ins": "formulas, not measured", "environment": {"device": "none", "finished": "2000-01-01"}}
-    return Landscape(name, space, ("latency", "memory", "quality"), about)
+    return Landscape.whole(name, space, ("latency", "memory", "quality"), about)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from made_records import STAND_INS, measured, resolve
 
+from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
 
 nbformat, papermill = pytest.importorskip("nbformat"), pytest.importorskip("papermill")
@@ -165,10 +166,18 @@ def test_a_parameter_that_does_not_exist_is_one_clear_line(tmp_path):
 
 
 def test_what_papermill_gave_is_told_from_what_a_person_wrote():
-    from mic2e_bench.errors import BadInput
-
     cells = ["", "study = None\nvary = {}", "# Parameters\nvary = {'steps': [1]}\n", "check"]
     notebook.check_parameters(cells)
     notebook.check_parameters(["study = None", "nosuch = 1"])
     with pytest.raises(BadInput, match="unknown parameter 'vry'"):
         notebook.check_parameters([*cells[:2], "# Parameters\nvry = 1\n"])
+
+
+def test_the_notebook_of_a_search_tells_a_missing_one_in_one_line(tmp_path):
+    content = nbformat.read(FOLDER / "tune.ipynb", as_version=4)
+    nbformat.validate(content)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert set(papermill.inspect_notebook(FOLDER / "tune.ipynb")) == {"study", "results"}
+    with pytest.raises(BadInput, match="no search is stored there"):
+        notebook.searched("nosuch", str(tmp_path))

@@ -28,7 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="end after so many without a movement of the front",
     )
     parser.add_argument("--finalists", default="8", metavar="N", help="measured again at the end (default: 8)")
-    parser.add_argument("--no-proxies", action="store_true", help="the full protocol for every trial")
+    parser.add_argument("--no-race", action="store_true", help="the full protocol for every trial, and no cheap looks")
+    parser.add_argument(
+        "--sampler", default="nsga2", metavar="NAME", help="of Optuna: nsga2, tpe, gp or random (default: nsga2)"
+    )
     parser.add_argument(
         "--lpips-weights", type=given.path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS"
     )
@@ -49,7 +52,7 @@ def execute(options: argparse.Namespace) -> int:
         return commands.OK
     text, fits = tune.tune(
         study, space, commands.results(options), spend, asked,
-        patience=patience or tune.PATIENCE, finalists=finalists, proxies=not options.no_proxies,
+        patience=patience or tune.PATIENCE, finalists=finalists, races=not options.no_race, sampler=options.sampler,
         lpips_weights=options.lpips_weights,
     )  # fmt: skip
     print(text)

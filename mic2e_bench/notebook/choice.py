@@ -1,4 +1,4 @@
-"""What the notebooks of choosing and of throughput call."""
+"""What the notebooks of choosing, of searching and of throughput call."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from mic2e_bench.tools.recommend.candidates import Candidates
 from mic2e_bench.tools.recommend.recommend import Recommendation
 from mic2e_bench.tools.recommend.request import ask
 from mic2e_bench.tools.throughput import measure, page, study
+from mic2e_bench.tools.tune import figure as tune_figure
+from mic2e_bench.tools.tune import story
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,43 @@ def choice(studies: str | Sequence[str], results: str | None = None, **asked: An
     names = studies if isinstance(studies, (list, tuple)) else [studies]
     names = [documents.named(name, "parameters: studies") for name in names]
     return Choice(*ask(names, results_of(results), **asked))
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search that ``mic2e-bench tune`` has stored, ready to be displayed; nothing is measured."""
+
+    read: story.Story
+    folder: Path
+
+    def fronts(self) -> HTML:
+        """The front at stages of the search, among what was tried until then."""
+        return HTML(figures.html(tune_figure.stages(self.read), "the front at stages of the search", ""))
+
+    def counts(self) -> HTML:
+        """How many points were tried, were left in the race and were on the front, over the seconds."""
+        return HTML(figures.html(tune_figure.counts(self.read), "points in the race over the seconds", ""))
+
+    def visits(self) -> HTML:
+        """Every visit, with what was dropped from there on and why."""
+        return HTML(self.read.table().html())
+
+    def beaten(self) -> HTML:
+        """What fell out of the race, and what beats it."""
+        return HTML(self.read.beaten().html())
+
+    def finalists(self) -> HTML:
+        """The finalists as they were measured again; a line where the search has not come so far."""
+        table = story.finalists(self.folder)
+        if table is None:
+            return HTML(markup.render("answer.html", text="The search has not ended: there are no finalists yet."))
+        return HTML(table.html())
+
+
+def searched(name: str, results: str | None = None) -> Searched:
+    """The stored search of a study, named as its folder under the results. Raises ``BadInput``."""
+    folder = results_of(results) / documents.named(name, "parameters: study")
+    return Searched(story.read(folder), folder)
 
 
 @dataclass(frozen=True)

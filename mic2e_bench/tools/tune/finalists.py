@@ -6,7 +6,7 @@ A search looks at many noisy values and keeps the best, so the best are partly l
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Remeasured:
 
 
 def finish(search: Search, full: Measuring, why: str) -> Remeasured:
-    """Measure what survives; what was measured so in an earlier call is not measured once more."""
+    """Measure the finalists again; what was measured so in an earlier call is not measured once more."""
     _say(f"the search ended: {why}")
     baseline = full.baseline()
     columns = Columns.of(baseline)
@@ -65,7 +65,7 @@ def finish(search: Search, full: Measuring, why: str) -> Remeasured:
     points.sort(key=lambda one: one.values[LATENCY])
     standing = recommend.standings(points, columns.names)
     reference = columns.point(baseline)
-    return Remeasured(tuple(points), settings, standing, before, reference, columns, why, dict(search.limits))
+    return Remeasured(tuple(points), settings, standing, before, reference, columns, why, dict(search.bench.limits))
 
 
 def _say(text: str) -> None:
@@ -73,34 +73,20 @@ def _say(text: str) -> None:
 
 
 def _chosen(search: Search, full: Measuring, columns: Columns) -> list[GridPoint]:
-    """The finalists: of the trials so far chosen once, and then kept."""
+    """The finalists, of what was looked at under the full protocol; of the trials so far chosen once, and then kept."""
     kept = search.study.user_attrs.get("finalists", {})
     if kept.get("of") == search.tried:
-        return [point_of(search.space, params) for params in kept["params"]]
-    cheap = search.measuring
-    values = {point: search.columns.point(cheap.read(cheap.trial(point))) for point in search.points()}
-    survivors = _best(values, search.columns, search.limits, 2 * search.most, (front.FRONT, front.TIE))
-    if full is not cheap:
-        _say(f"{len(survivors)} survive; now the full protocol")
-        measured = full.measure(survivors).items()
-        values = {point: columns.point(found) for point, found in measured if found.status == "ok"}
-    left = {point: values[point] for point in survivors if point in values}
-    chosen = _best(left, columns, search.limits, search.most, (front.FRONT,))
-    params = [params_of(search.space, point) for point in chosen]
+        return [point_of(full.space, params) for params in kept["params"]]
+    looked = [point for point in search.race.alive() if search.bench.rungs - 1 in search.race.looks[point]]
+    values = {point: columns.point(full.read(full.trial(point))) for point in looked}
+    fitting = {point: one for point, one in values.items() if not one.beyond(search.bench.limits)} or values
+    standing = recommend.standings(list(fitting.values()), columns.names)
+    there = [point for point, one in fitting.items() if standing[one.id] == front.FRONT]
+    costs = np.array([[fitting[point].cost(name) for name in columns.names] for point in there])
+    chosen = [there[index] for index in spanning(costs, search.most)]
+    params = [params_of(full.space, point) for point in chosen]
     search.study.set_user_attr("finalists", {"of": search.tried, "params": params})
     return chosen
-
-
-def _best(
-    values: Mapping[GridPoint, recommend.Point], columns: Columns, limits: Mapping[str, float], most: int,
-    places: Sequence[str],
-) -> list[GridPoint]:  # fmt: skip
-    """At most ``most`` points of the front (within the limits where any is), those that span most of its volume."""
-    fitting = {point: one for point, one in values.items() if not one.beyond(limits)} or dict(values)
-    standing = recommend.standings(list(fitting.values()), columns.names)
-    there = [point for point, one in fitting.items() if standing[one.id] in places]
-    costs = np.array([[fitting[point].cost(name) for name in columns.names] for point in there])
-    return [there[index] for index in spanning(costs, most)]
 
 
 def spanning(costs: np.ndarray, most: int) -> list[int]:

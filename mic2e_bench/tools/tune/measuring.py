@@ -1,4 +1,4 @@
-"""From points of a space to records: cheap proxies while searching, the full protocol for what is left."""
+"""From points of a space to records under one protocol."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from mic2e_bench.run import runner
 from mic2e_bench.run.scoring import score
 from mic2e_bench.tools.recommend import candidates, recommend
 from mic2e_bench.tools.tune.space import GridPoint, Space
-
-PROXY_REPEATS = 3  # timed calls of a proxy, at most
 
 
 @dataclasses.dataclass
@@ -97,22 +95,3 @@ class Columns:
     def point(self, one: Record, path: str = "") -> recommend.Point:
         """A record with its values and their noise."""
         return recommend.points([frame.row(one, path)], self.memory, self.metric, {one.id: one})[0]
-
-
-def proxy(study: Study) -> Study:
-    """The same study with one input, one seed and few repeats; itself where that is what it has."""
-    base = study.baseline
-    items, protocol = base.inputs["items"], dict(base.protocol)
-    first = dict(list(items.items())[:1])
-    chosen = {**base.inputs, "items": first}
-    if "order" in chosen:
-        chosen["order"] = list(first)
-    protocol["seeds"] = protocol["seeds"][:1]
-    if not isinstance(protocol["repeats"], int) or protocol["repeats"] > PROXY_REPEATS:
-        protocol["repeats"] = PROXY_REPEATS
-    cheap = dataclasses.replace(base, inputs=chosen, protocol=protocol)
-    if cheap.id == base.id:
-        return study
-    name = f"{study.name}-proxy"
-    cheap = dataclasses.replace(cheap, study=name)
-    return dataclasses.replace(study, name=name, baseline=cheap, trials=(cheap,))

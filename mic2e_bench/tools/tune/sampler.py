@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from mic2e_bench.errors import unknown
 from mic2e_bench.tools.tune.space import OFF, Axis, GridPoint, Space
 
-START = 10  # trials, first guesses among them, before the sampler looks at what was measured
+POPULATION, MUTATION = 24, 0.25  # trials of a generation; how often a child has a value that neither parent has
 ASKS = 25  # proposals for one trial; a sampler knows nothing of what was tried, or of what conflicts
-CHANCES = 2  # failures of a value that never worked, after which it is left alone
+CHANCES = 2  # errors of a value that never worked, after which it is left alone; a receipt says it at once
 
 Blame = Mapping[str, Collection[Any]]  # by axis the values that do not work here
 
@@ -24,36 +25,38 @@ class Exhausted(Exception):
     """Every point of the space was tried."""
 
 
-def sampler(seed: int = 0) -> optuna.samplers.BaseSampler:
-    """Optuna's tree-structured Parzen estimator, for settings that act together and depend on each other."""
+SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, mutation_prob=MUTATION, seed=seed),
+    "tpe": lambda seed: optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+BY_DEFAULT = "nsga2"  # children of the front so far; the benchmark of searches has its rivals beside it
+
+
+def sampler(name: str = BY_DEFAULT, seed: int = 0) -> optuna.samplers.BaseSampler:
+    """One of Optuna's samplers. Raises ``BadInput`` for a name that is none of ``SAMPLERS``."""
+    if name not in SAMPLERS:
+        raise unknown("sampler", name, SAMPLERS, "--sampler")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            n_startup_trials=START, multivariate=True, group=True, constant_liar=True, seed=seed
-        )
+        return SAMPLERS[name](seed)
 
 
-def propose(study: optuna.Study, space: Space, taken: Collection[GridPoint], bad: Blame) -> tuple[Trial, GridPoint]:
-    """The next trial that can be measured and was not yet.
+def propose(study: optuna.Study, space: Space, worth: Collection[GridPoint]) -> tuple[Trial, GridPoint]:
+    """The next trial whose point is ``worth`` a look.
 
-    After ``ASKS`` proposals that are ``taken``, that conflict or that have a ``bad`` value, any point that is left.
-    Raises ``Exhausted`` where none is.
+    After ``ASKS`` proposals that are not, any point that is. Raises ``Exhausted`` where there is none.
     """
-
-    def useful(point: GridPoint) -> bool:
-        if point in taken or space.why_not(point):
-            return False
-        return not any(value in bad.get(name, ()) for name, value in params_of(space, point).items())
-
+    if not worth:
+        raise Exhausted
     for _ in range(ASKS):
         trial = study.ask()
-        if useful(point := suggest(trial, space)):
+        if (point := suggest(trial, space)) in worth:
             return trial, point
         study.tell(trial, state=TrialState.FAIL)
-    left = [point for point in space.points if useful(point)]
-    if not left:
-        raise Exhausted
-    point = left[np.random.default_rng(len(taken)).integers(len(left))]
+    left = sorted(worth)
+    point = left[np.random.default_rng(len(study.get_trials(deepcopy=False))).integers(len(left))]
     study.enqueue_trial(params_of(space, point))
     trial = study.ask()
     return trial, suggest(trial, space)
@@ -88,7 +91,7 @@ def point_of(space: Space, params: Mapping[str, Any]) -> GridPoint:
 
 
 def bad_values(trials: Sequence[FrozenTrial]) -> Blame:
-    """The values that failed ``CHANCES`` times and never worked.
+    """The values that never worked: a receipt says that they did nothing, or they failed ``CHANCES`` times.
 
     A trial's attribute ``blamed`` names the axes that its receipts blame. Where a trial raised instead, attribute
     ``raised``, no receipt tells whose fault it was: a value is blamed where it is the only one that worked nowhere.
@@ -96,7 +99,8 @@ def bad_values(trials: Sequence[FrozenTrial]) -> Blame:
     worked = {pair for trial in trials if trial.state is TrialState.COMPLETE for pair in trial.params.items()}
     failures: Counter[tuple[str, Any]] = Counter()
     for trial in trials:
-        failures.update(pair for pair in trial.params.items() if pair[0] in trial.user_attrs.get("blamed", ()))
+        blamed = trial.user_attrs.get("blamed", ())
+        failures.update({pair: CHANCES for pair in trial.params.items() if pair[0] in blamed})
         unproven = trial.params.items() - worked
         if trial.user_attrs.get("raised") and len(unproven) == 1:
             failures.update(unproven)

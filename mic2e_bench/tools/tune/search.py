@@ -1,178 +1,191 @@
-"""The search: ask the sampler for points, measure them, tell it what they are worth, until the budget is spent.
+"""The search: proposals wait until a build is worth its seconds, are looked at cheaply, and the front is then raced.
 
-Optuna keeps every trial in ``results/<study>/tune/journal.log``, so that the same command goes on where it stopped.
+First come the baseline, the guides' presets (under every protocol of the ladder, so that it is known what a cheap look
+is worth), and what differs from the baseline in one word; then what Optuna's sampler proposes, without what was
+dropped. When the front stands still, or only the race's share of the budget is left, what may be on the front climbs
+the ladder rung by rung. Optuna keeps every trial, and what became of it, in the study: the same command goes on there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from mic2e_bench.plan.trial import fingerprint, identifying
-from mic2e_bench.records import comparable
-from mic2e_bench.records.record import Record
-from mic2e_bench.tools.recommend.recommend import QUALITY
+from mic2e_bench.tools.tune import diary
 from mic2e_bench.tools.tune.budget import Allowance, still
-from mic2e_bench.tools.tune.guesses import guesses
-from mic2e_bench.tools.tune.measuring import Columns, Measuring
-from mic2e_bench.tools.tune.sampler import START, Exhausted, bad_values, params_of, point_of, propose, sampler
-from mic2e_bench.tools.tune.space import GridPoint, Space
+from mic2e_bench.tools.tune.guesses import around, guesses
+from mic2e_bench.tools.tune.proposals import Bench, Pair, Proposals
+from mic2e_bench.tools.tune.race import Race
+from mic2e_bench.tools.tune.sampler import bad_values
+from mic2e_bench.tools.tune.space import GridPoint
 
-BATCH = 4  # points that are asked for at once, so that those of one build share a process
+NO_END = 10**9  # trials
+POOL = 24  # proposals that wait at once
+CLIMBS = 0.6  # of the points that climb to a rung, those that climb to the next: for the reserve of time only
+RESERVE = 0.4  # of the budget, at most, for the race up the ladder and the finalists
 
 
 @dataclass
 class Search:
-    """One search over a space. ``limits`` maps quantities to what is still of use (s, bytes, %).
+    """One search. ``clock`` tells seconds; ``final_s`` what the finalists take at the end, for each."""
 
-    A quality below 0 % is of no use in any case: it is worse than a picture without information.
-    """
-
-    measuring: Measuring
-    space: Space
-    columns: Columns
-    limits: Mapping[str, float]
+    bench: Bench
+    study: optuna.Study
     budget: Allowance
     patience: int
-    folder: Path  # of the journal
-    final_cost: float = 1.0  # of a finalist, in trials: an estimate from the work of both protocols
     most: int = 8  # finalists
-    study: optuna.Study = field(init=False)
+    final_looks: float = 0.0  # of the full protocol, for each finalist
+    clock: Callable[[], float] = lambda: monotonic()
+    quiet: bool = False
+    races: bool = True  # else the sampler alone proposes, from the first guesses on, and nothing is dropped
+    race: Race = field(init=False)
+    numbers: dict[GridPoint, int] = field(init=False, default_factory=dict)  # of the trial of each point tried
+    before_s: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        if QUALITY in self.columns.names:
-            self.limits = {QUALITY: 0.0, **self.limits}
-        worst = [_cost(name, self.limits[name]) if name in self.limits else np.inf for name in self.columns.names]
-        self.worst = np.array(worst)
-        self.study = self._open()
-
-    def _open(self) -> optuna.Study:
-        """The search's trials so far: those of the same space, baseline, protocol and limits."""
-        base = identifying(self.measuring.study.baseline.content)
-        axes = [[a.name, a.choices, {n: list(map(str, v)) for n, v in a.when.items()}] for a in self.space.axes]
-        name = fingerprint([base, axes, self.columns.names, self.columns.metric, dict(self.limits)])
-        self.folder.mkdir(parents=True, exist_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        ways = ["maximize" if quantity == QUALITY else "minimize" for quantity in self.columns.names]
-        return optuna.create_study(
-            study_name=name, storage=storage, sampler=sampler(), directions=ways, load_if_exists=True
-        )
+        bench = self.bench
+        self.race = Race(bench.space, bench.names, bench.rungs, bench.worst, self.races)
+        self.begin, self.first = self.clock(), list(guesses(bench.space).values())
+        self.proposals = Proposals(bench, self.study, self.first)
 
     def run(self) -> str:
-        """Search until something ends it; returns what did."""
-        self._start()
+        """Search until something ends it, then race what is left; returns what ended it."""
+        want = self._start()
         while not (why := self._over()):
-            begin = monotonic()
-            batch = self._ask()
-            if not batch:
-                return "every point of the space that works was measured"
-            records = self.measuring.measure([point for _, point in batch])
-            comparable.require_one([self.measuring.read(self.measuring.study.baseline), *records.values()])
-            for trial, point in batch:
-                self._tell(trial, records[point])
-            self.study.set_user_attr("spent_s", self.spent_s + monotonic() - begin)
-            self._say()
+            left = (self.budget.trials or NO_END) - self.tried
+            self.proposals.gather(min(want, left), self.numbers, self.dropped[0], self.race.promising)
+            want = POOL
+            if batch := self.proposals.visit(left):
+                self._measure(batch)
+            elif not self._climb():
+                return "no point that is left is forecast on the front"
+        self._climb()
         return why
 
-    def _start(self) -> None:
-        """First guesses in a new search; in one that goes on, what was in flight when it stopped."""
-        if not self.study.get_trials(deepcopy=False):
-            for name, point in guesses(self.space).items():
-                self.study.enqueue_trial(params_of(self.space, point), user_attrs={"guess": name}, skip_if_exists=True)
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self.study.tell(trial.number, state=TrialState.FAIL)
-            if trial.params:
-                self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+    def _start(self) -> int:
+        """First proposals in a new search; in one that goes on, what it knew. Returns how many wait at first."""
+        space = self.bench.space
+        self.study.set_user_attr("quantities", list(self.bench.names))
+        if self.study.get_trials(deepcopy=False):
+            self.before_s = self.study.user_attrs.get("spent_s", 0.0)
+            self.numbers = diary.recall(self.study, space, self.race)
+            return POOL
+        star = around(space, self.first[:2]) if self.races else ()
+        first = list(dict.fromkeys([*self.first, *(point for point in star if not space.why_not(point))]))
+        if self.budget.trials:  # of a small budget no more than half is for what nobody proposed
+            first = first[: max(len(self.first), self.budget.trials // 2)]
+        diary.enqueue(self.study, space, first)
+        return len(first)
 
     def _over(self) -> str:
         """What ends the search now; empty while it goes on."""
-        tried = self.tried
-        if self.budget.trials and tried >= self.budget.trials:
+        if self.budget.trials and self.tried >= self.budget.trials:
             return f"the budget of {self.budget} is spent"
-        if self.budget.seconds and tried and self.spent_s * (1 + 1 / tried) + self.reserve_s > self.budget.seconds:
+        reserve_s = min(self.reserve_s, RESERVE * (self.budget.seconds or 0))
+        if self.budget.seconds and self.tried and self.spent_s + reserve_s > self.budget.seconds:
             return f"of the budget of {self.budget} only the finalists' share is left"
-        names = self.columns.names
-        found = [[_cost(*pair) for pair in zip(names, trial.values, strict=True)] for trial in self.measured]
-        return f"the front has not moved for {self.patience} trials" if still(found, self.patience, self.worst) else ""
+        found = [looks[0].costs for looks in self.race.looks.values() if 0 in looks]
+        if len(found) > self.patience and still(np.array(found), self.patience, self.bench.worst):
+            return f"the front has not moved for {self.patience} trials"
+        return ""
 
-    def _ask(self) -> list[tuple[Trial, GridPoint]]:
-        """The next points, first guesses before others; within a number of trials all initial points at once."""
-        count = BATCH
-        if self.budget.trials:
-            count = min(max(BATCH, START - self.tried), self.budget.trials - self.tried)
-        tried = [*self.measured, *self.failed]
-        taken, bad = {point_of(self.space, trial.params) for trial in tried}, bad_values(tried)
-        batch: list[tuple[Trial, GridPoint]] = []
-        with contextlib.suppress(Exhausted):
-            for _ in range(count):
-                batch.append(propose(self.study, self.space, taken, bad))
-                taken.add(batch[-1][1])
-        return batch
+    def _measure(self, batch: Sequence[Pair]) -> None:
+        points = [point for _, point in batch]
+        found = self.bench.look(points, 0)
+        for trial, point in batch:
+            diary.tell(self.study, self.bench, trial, found[point])
+            self.numbers[point] = trial.number
+            self.race.add(point, 0, found[point])
+        self._note(0, points)
+        if first := [point for point in points if point in self.first and found[point].costs is not None]:
+            for rung in range(1, self.bench.rungs):
+                self._look(first, rung)
 
-    def _tell(self, trial: Trial, found: Record) -> None:
-        trial.set_user_attr("record", found.id)
-        values = self.columns.point(found).values if found.status == "ok" else {}
-        if any(values.get(name) is None for name in self.columns.names):
-            wrong = comparable.unapplied(found)
-            trial.set_user_attr("blamed", [axis.name for axis in self.space.axes if axis.setting in wrong])
-            trial.set_user_attr("raised", found.status == "error")
-            trial.set_user_attr("failed", f"{found.status}: {found.reason or 'no value'}")
-            self.study.tell(trial, state=TrialState.FAIL)
+    def _climb(self) -> bool:
+        """The race: what may be on the front is looked at under the next protocol, until the full one.
+
+        Returns whether anything was looked at.
+        """
+        before = self.race.looked
+        for rung in range(1, self.bench.rungs):
+            alive = [p for p in self.race.alive() if max(self.race.looks[p]) < rung]
+            points = self._affordable(alive, rung)
+            if points:
+                self._look(points, rung)
+        return self.race.looked > before
+
+    def _affordable(self, points: Sequence[GridPoint], rung: int) -> list[GridPoint]:
+        """The points that there is time for, those of the front first, ordered by build."""
+        left = (self.budget.seconds or np.inf) - self.spent_s - self._finals_s
+        front = set(self.race.front())
+        ranked = sorted(points, key=lambda point: point not in front)
+        while ranked and self.bench.expected(ranked, rung) > left:
+            ranked = ranked[: len(ranked) * 3 // 4]
+        return sorted(ranked, key=self.bench.build)
+
+    def _look(self, points: Sequence[GridPoint], rung: int) -> None:
+        for point, look in self.bench.look(points, rung).items():
+            self.race.add(point, rung, look)
+            diary.tell_fuller(self.study, self.numbers[point], rung, look)
+        self._note(rung, points)
+
+    def _note(self, rung: int, points: Sequence[GridPoint]) -> None:
+        """Keep what a visit changed, and tell it."""
+        spent_s, trials = self.spent_s, [self.numbers[point] for point in points]
+        self.study.set_user_attr("spent_s", spent_s)
+        more = {"spent_s": spent_s, "rung": rung, "trials": trials, "dropped": self.dropped[1]}
+        diary.note(self.study, self.race, self.numbers, **more)
+        if self.quiet:
             return
-        for name, limit in self.limits.items():
-            trial.set_constraint(name, _cost(name, values[name]) - _cost(name, limit))
-        self.study.tell(trial, [values[name] for name in self.columns.names])
-
-    def _say(self) -> None:
         if self.budget.seconds:
-            left = max(0.0, self.budget.seconds - self.spent_s)
+            left = max(0.0, self.budget.seconds - spent_s)
         else:
-            left = self.spent_s / max(1, self.tried) * (self.budget.trials - self.tried) + self.reserve_s
-        said = f"{self.tried} tried, {self.front} on the front [{self.spent_s:.0f} s, at most about {left:.0f} s left]"
-        print(f"tune: {said}", file=sys.stderr, flush=True)
+            left = spent_s / max(1, self.tried) * (self.budget.trials - self.tried) + self.reserve_s
+        what = "tried" if rung == 0 else f"tried; {len(points)} looked at again (protocol {rung + 1})"
+        said = f"{self.tried} {what}, {len(self.race.front())} on the front, {len(self.race.alive())} may be"
+        print(f"tune: {said} [{spent_s:.0f} s, at most about {left:.0f} s left]", file=sys.stderr, flush=True)
 
     @property
-    def front(self) -> int:
-        """How many trials are on the front."""
-        return len(self.study.best_trials) if self.measured else 0
+    def dropped(self) -> tuple[dict[str, set[Any]], list[str]]:
+        """The values that are not proposed any more, and why (``diary.dropped``)."""
+        beaten = self.race.dropped() if self.races else {}
+        return diary.dropped(self.bench.space, beaten, bad_values([*self.measured, *self.failed]))
 
     @property
     def reserve_s(self) -> float:
-        """Seconds that the finalists will take, estimated from what trials took."""
-        return min(self.most, self.front) * self.final_cost * self.spent_s / max(1, self.tried)
+        """Seconds that the race and the finalists will take, about."""
+        alive, total, share = self.race.alive(), 0.0, 1.0
+        for rung in range(1, self.bench.rungs):
+            total += share * self.bench.expected([p for p in alive if max(self.race.looks[p]) < rung], rung)
+            share *= CLIMBS
+        return total + self._finals_s
 
     @property
-    def measured(self) -> list[optuna.trial.FrozenTrial]:
+    def _finals_s(self) -> float:
+        """Seconds that the finalists will take, about."""
+        some = self.race.front()[: self.most]
+        return self.final_looks * self.bench.expected(some, self.bench.rungs - 1) if some else 0.0
+
+    @property
+    def measured(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
     @property
-    def failed(self) -> list[optuna.trial.FrozenTrial]:
+    def failed(self) -> list[FrozenTrial]:
         """Trials that were measured in vain, with the reason in their attribute ``failed``."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if "failed" in trial.user_attrs]
 
     @property
     def tried(self) -> int:
-        return len(self.measured) + len(self.failed)
+        return len(self.numbers)
 
     @property
     def spent_s(self) -> float:
-        return self.study.user_attrs.get("spent_s", 0.0)
-
-    def points(self) -> list[GridPoint]:
-        """The points that were measured, in the order of their trials."""
-        return list(dict.fromkeys(point_of(self.space, trial.params) for trial in self.measured))
-
-
-def _cost(name: str, value: float) -> float:
-    return -value if name == QUALITY else value
+        return self.before_s + self.clock() - self.begin

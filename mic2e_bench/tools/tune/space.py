@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import conflicts
 from mic2e_bench.plan.settings import show
 
-WHOLE = 20_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn
+WHOLE = 40_000  # points up to which a space is looked at as a whole; of a larger one as many are drawn
 OFF = -1  # the index of an axis whose condition is not met
 
 GridPoint = tuple[int, ...]  # for each axis the index of its value, or OFF
@@ -65,10 +64,11 @@ class Space:
     baseline: Mapping[str, Any]
     axes: tuple[Axis, ...]
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
-        """The number of points, at most: conditions and conflicts take some away."""
-        return math.prod(len(axis.values) for axis in self.axes)
+        """The number of points, at most: conflicts take some away, and of a very large space conditions do."""
+        most = math.prod(len(axis.values) for axis in self.axes)
+        return most if most > 10 * WHOLE else len(self._every())
 
     def settings(self, point: GridPoint) -> dict[str, Any]:
         """What a point sets; the rest is the baseline's."""
@@ -106,17 +106,32 @@ class Space:
         """Points that can be measured, and the reasons of the others with their number."""
         found: list[GridPoint] = []
         reasons: Counter = Counter()
-        lengths = [len(axis.values) for axis in self.axes]
-        rows = itertools.product(*map(range, lengths))
-        if not self.is_whole:
-            rows = np.random.default_rng(0).integers(lengths, size=(WHOLE, len(lengths))).tolist()
-        names = [axis.name for axis in self.axes]
-        for point in dict.fromkeys(self._of(dict(zip(names, row, strict=True))) for row in rows):
+        for point in self._every() if self.is_whole else self._drawn():
             if reason := self.why_not(point):
                 reasons[reason] += 1
             else:
                 found.append(point)
         return found, reasons
+
+    def _every(self) -> list[GridPoint]:
+        """Every combination, axis by axis, those whose condition is not met left out."""
+        found: list[dict[str, int]] = [{}]
+        for axis in self.axes:
+            found = [{**one, axis.name: index} for one in found for index in self._indices(axis, one)]
+        return [tuple(one.values()) for one in found]
+
+    def _indices(self, axis: Axis, chosen: Mapping[str, int]) -> Sequence[int]:
+        for name, values in axis.when.items():
+            above = next(one for one in self.axes if one.name == name)
+            if chosen[name] == OFF or above.values[chosen[name]] not in values:
+                return (OFF,)
+        return range(len(axis.values))
+
+    def _drawn(self) -> Iterable[GridPoint]:
+        lengths = [len(axis.values) for axis in self.axes]
+        rows = np.random.default_rng(0).integers(lengths, size=(WHOLE, len(lengths))).tolist()
+        names = [axis.name for axis in self.axes]
+        return dict.fromkeys(self._of(dict(zip(names, row, strict=True))) for row in rows)
 
     @property
     def points(self) -> list[GridPoint]:

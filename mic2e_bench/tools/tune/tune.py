@@ -24,7 +24,7 @@ from mic2e_bench.tools.tune.space import Space
 from mic2e_bench.units import NONE
 
 SHOWN = 3  # reasons of failed trials that the text gives
-PATIENCE = 16  # trials without a movement of the front after which a search ends
+PATIENCE = 48  # trials without a movement of the front after which a search ends
 
 
 def tune(
@@ -36,7 +36,8 @@ def tune(
     *,
     patience: int = PATIENCE,
     finalists: int = 8,
-    proxies: bool = True,
+    races: bool = True,
+    sampler: str = "nsga2",
     lpips_weights: Path | None = None,
 ) -> tuple[str, bool]:
     """Search the space for its front, or go on with a search that was stopped; returns the text, and whether any fits.
@@ -45,22 +46,20 @@ def tune(
     ``front.md`` beside the search's journal. Raises ``BadInput``, without Optuna as well.
     """
     require_optuna()
-    from mic2e_bench.tools.tune import measuring
+    from mic2e_bench.tools.tune import journal, looking
     from mic2e_bench.tools.tune.finalists import finish
     from mic2e_bench.tools.tune.search import Search
 
     results, asked, study = Path(results), dict(asked or {}), pin.pinned(study)
-    full = cheap = measuring.Measuring(study, space, results, lpips_weights)
-    if proxies and (proxy := measuring.proxy(study)) is not study:
-        cheap = measuring.Measuring(proxy, space, results, lpips_weights)
+    studies = looking.ladder(study) if races else (study,)
     folder = results / study.name / "tune"
     with records_folder.locked(folder):
-        columns = measuring.Columns.of(cheap.baseline())
-        if lacking := [name for name in asked if name not in columns.names]:
+        bench = looking.Looking(studies, space, results, asked, lpips_weights)
+        if lacking := [name for name in asked if name not in bench.names]:
             raise BadInput(f"{study.name}: no {lacking[0]} is scored, so it cannot be limited: add metrics: [lpips].")
-        final_cost = 1 if cheap is full else 2 * full.study.baseline.work / cheap.study.baseline.work
-        search = Search(cheap, space, columns, asked, budget, patience, folder, final_cost, most=finalists)
-        outcome = finish(search, full, search.run())
+        trials = journal.opened(folder, bench, [one.baseline for one in studies], sampler)
+        search = Search(bench, trials, budget, patience, finalists, final_looks=1.0, races=races)
+        outcome = finish(search, bench.ladder[-1], search.run())
         table = _table(outcome)
         content = _content(study, space, search, outcome)
         files.write_whole(folder / "front.json", files.as_json(content))
@@ -71,31 +70,31 @@ def tune(
 
 
 def require_optuna() -> None:
-    """Raises ``BadInput`` where Optuna is not installed, or too old to know constraints of a trial."""
+    """Raises ``BadInput`` where the extra ``tune`` is not installed, or Optuna is too old to know constraints."""
     with contextlib.suppress(ModuleNotFoundError):
         import optuna
+        import sklearn  # noqa: F401
 
         if hasattr(optuna.Trial, "set_constraint"):
             return
-    raise BadInput("tune needs Optuna 5, which is not installed: pip install 'mic2e-bench[tune]'.")
+    raise BadInput("tune needs Optuna 5 and scikit-learn, not both of which are here: pip install 'mic2e-bench[tune]'.")
 
 
 def plan(study: Study, space: Space) -> str:
     """What would be searched, without measuring."""
-    from mic2e_bench.tools.tune import measuring
+    from mic2e_bench.tools.tune import looking, measuring
 
     full = measuring.Measuring(study, space, Path())
-    cheap = measuring.proxy(study)
     count = f"{len(space.points)} points" if space.is_whole else f"at most {space.size} points"
     builds = len({full.trial(point).build_key for point in space.points[:2000]})
     lines = [f"{study.name}: {study.pipeline.name}, {count} that can be measured, in {builds} builds"]
     lines += [f"  {axis.name}: {', '.join(map(show, axis.values))}{_condition(axis.when)}" for axis in space.axes]
     lines += [f"  left out: {count} points: {reason}" for reason, count in space.refused.most_common()]
-    if cheap is study:
-        return "\n".join([*lines, "  proxies: none, the protocol is as cheap already"])
-    inputs, seeds = len(cheap.baseline.inputs["items"]), len(cheap.baseline.protocol["seeds"])
-    said = f"{inputs} inputs, {seeds} seeds, at most {measuring.PROXY_REPEATS} repeats"
-    return "\n".join([*lines, f"  proxies: {said}; their records go to {cheap.name}"])
+    for number, one in enumerate(looking.ladder(study), 1):
+        inputs, protocol = len(one.baseline.inputs["items"]), one.baseline.protocol
+        said = f"inputs {inputs}, seeds {len(protocol['seeds'])}, repeats {show(protocol['repeats'])}"
+        lines.append(f"  protocol {number}: {said}; records in {one.name}")
+    return "\n".join(lines)
 
 
 def _condition(when: Mapping[str, tuple]) -> str:
@@ -157,9 +156,10 @@ def _content(study: Study, space: Space, search: Any, outcome: Any) -> dict[str,
             {"settings": space.settings(point_of(space, one.params)), "reason": one.user_attrs["failed"]}
             for one in search.failed
         ],
+        "dropped": search.dropped[1],
         "ended": outcome.why,
         "seconds": search.spent_s,
-        "limits": dict(search.limits),
+        "limits": dict(search.bench.limits),
         "memory": outcome.columns.memory,
         "quality": outcome.columns.metric or None,
         "optuna_study": search.study.study_name,

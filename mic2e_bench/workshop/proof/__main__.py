@@ -23,7 +23,14 @@ ORDER = (
     "fidelity", "coverage", "memory", "fit", "overhead", "agreement", "studies", "rounding", "seeing", "reading",
     "kills", "distributed", "pool", "http_load", "gate", "bisect", "landscape",
 )  # fmt: skip
-PARTS = ("bare_loop", "faults", "landscape_file")  # of benchmarks, and none themselves
+PARTS = (
+    "bare_loop",
+    "faults",
+    "landscape_file",
+    "landscape_model",
+    "landscape_part",
+    "replay",
+)  # of benchmarks, and none themselves
 HEAD = """# Benchmarks of the workbench
 
 `make bench` measures these again on your machine and rewrites this file, a section for each module of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from mic2e_bench.tools.tune import hypervolume, space_file
 from mic2e_bench.tools.tune.measuring import Columns
 from mic2e_bench.tools.tune.space import GridPoint, Space
 
-SCHEMA = 1
+VISIT_S = 3.0  # around a build: its process, loading, the scorer's process; measured on the bundled models
+SCHEMA, PART = 1, 2  # measured whole; in part (``landscape_part.py``)
 
 
 def pack(study: Study, results: Path) -> dict[str, Any]:
@@ -60,19 +61,19 @@ def pack(study: Study, results: Path) -> dict[str, Any]:
 
 def _row(one: Record, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a search needs of a record, unrounded."""
-    quality = {key: {name: entry.get(name) for name in ("value", "floor", "ci95", "against", "backbone")}
-               for key, entry in one.quality.items()}  # fmt: skip
+    quality = {
+        key: {name: entry.get(name) for name in ("value", "floor")}
+        for key, entry in one.quality.items()
+        if "." not in key
+    }
     memory = {name: one.memory.get(name) for name in record.MEMORY}
     return {
-        "id": one.id,
-        "label": one.label,
         "settings": {name: one.settings[name] for name in settings},
         "status": one.status,
         "reason": one.reason,
         "latency_s": one.latency_s,
         "memory": {name: value for name, value in memory.items() if value is not None},
         "quality": quality,
-        "load_1min": one.environment.get("load_1min"),
     }
 
 
@@ -88,8 +89,12 @@ def load(path: Path) -> Landscape:
     """A stored landscape. Raises ``BadInput`` for a file that is none."""
     try:
         content = json.loads(gzip.decompress(Path(path).read_bytes()))
+        if content["schema"] == PART:
+            from mic2e_bench.workshop.proof import landscape_part
+
+            return landscape_part.landscape(content)
         if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}; this version reads {SCHEMA}")
+            raise ValueError(f"schema {content['schema']!r}; this version reads {SCHEMA} and {PART}")
         return _landscape(content)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such landscape.") from None
@@ -119,6 +124,20 @@ class Landscape:
     space: Known
     names: tuple[str, ...]  # of the quantities
     about: Mapping[str, Any]  # stand-ins and environment
+    builds: Mapping[GridPoint, str] = field(repr=False)  # what each point's process is built of
+    build_s: Mapping[str, tuple[float, float]] = field(repr=False)  # seconds of a visit, and of a new shape
+    shapes: Mapping[GridPoint, Any] = field(repr=False)
+    noise: Mapping[str, np.ndarray] = field(repr=False)  # of logarithms: build, call, memory, inputs
+
+    @classmethod
+    def whole(
+        cls, name: str, space: Known, names: tuple[str, ...], about: Mapping[str, Any], calls: Sequence[float] = (0.0,)
+    ) -> Landscape:
+        """One that was measured whole; ``calls`` is the noise of its calls, as logarithms. It knows of no other."""
+        builds = {point: build_of(space, point) for point in space.values}
+        noise = {"build": np.zeros(1), "call": np.array(calls), "memory": np.zeros(1), "inputs": np.zeros(1)}
+        return cls(name, space, names, about, builds, dict.fromkeys(builds.values(), (VISIT_S, 0.0)),
+                   {point: shape_of(space, point) for point in space.values}, noise)  # fmt: skip
 
     @property
     def costs(self) -> np.ndarray:
@@ -147,7 +166,9 @@ def _landscape(content: Mapping[str, Any]) -> Landscape:
         raise ValueError("its rows are not the points of its grid")
     known = Known(pipeline, space.baseline, axes, values)
     about = {name: content[name] for name in ("stand_ins", "environment")}
-    return Landscape(content["study"], known, tuple(columns.names), about)
+    calls = [np.log(np.array(row["latency_s"]) / statistics.median(row["latency_s"]))
+             for row in content["rows"] if row["latency_s"]]  # fmt: skip
+    return Landscape.whole(content["study"], known, tuple(columns.names), about, np.concatenate(calls))
 
 
 def _costs(row: Mapping[str, Any], columns: Columns) -> tuple[float, ...] | None:
@@ -159,3 +180,16 @@ def _costs(row: Mapping[str, Any], columns: Columns) -> tuple[float, ...] | None
     scale = 1.0 if columns.metric == "quality" else 100.0
     costs = (statistics.median(row["latency_s"]), float(memory), -scale * value)
     return costs[: len(columns.names)]
+
+
+def build_of(space: Space, point: GridPoint) -> str:
+    """What a process is built of: all but what a call is given."""
+    toggles = registry.toggles()
+    found = {name: value for name, value in space.settings(point).items() if toggles[name].phase.name != "CALL"}
+    return str(sorted(found.items()))
+
+
+def shape_of(space: Space, point: GridPoint) -> tuple[Any, ...]:
+    """What a compiler or an export sees of a call."""
+    settings = {**space.baseline, **space.settings(point)}
+    return str(settings.get("resolution")), settings.get("batch", 1), settings.get("guidance", 0) > 1

@@ -1,0 +1,204 @@
+"""The race among points: what each look at them said, how far a cheap look can be trusted, and what is dropped.
+
+A look is a measurement under one protocol of a ladder, from one call to the study's own. A cheap look is compared with
+the full ones of the same points; how far the two differ is how far any cheap look is in doubt. A point is dropped where
+another one beats it by more than that doubt, and a value of a setting where a sibling beats it wherever both were tried
+with all else equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from mic2e_bench.tools.recommend.pareto import FRONT, TIE, nondominated, standing
+from mic2e_bench.tools.recommend.point import QUALITY
+from mic2e_bench.tools.tune import forecast
+from mic2e_bench.tools.tune.forecast import Forecast
+from mic2e_bench.tools.tune.space import OFF, GridPoint, Space
+
+LEAST_LOOKS = 4  # pairs of a cheap and a full look, before which the first guess of the doubt holds
+FIRST_DOUBT = 0.15  # of a logarithm: 15 % of the seconds, the bytes and the distance of the pictures
+SURE = 0.95
+PAIRS = 3  # in which a value must be beaten by the same sibling, and win in none
+NEAR = 0.5  # percent of quality: the distance of pictures below which a ratio of distances says nothing
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look found: costs (s, bytes, negative %; lower is better) with their own noise, or why there are none.
+
+    ``blamed`` are the axes whose receipts say that they did nothing, ``raised`` whether it was an error.
+    """
+
+    costs: tuple[float, ...] | None
+    noise: tuple[float, ...] = ()
+    failed: str = ""
+    blamed: tuple[str, ...] = ()
+    raised: bool = False
+    record: str = ""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Look:
+        """A look as ``dataclasses.asdict`` and a journal have kept it."""
+        costs = stored["costs"]
+        return cls(**{**stored, "costs": costs and tuple(costs), "noise": tuple(stored["noise"])})
+
+
+class Estimates(NamedTuple):
+    """Points with the logarithms of their costs and how far those are in doubt, shape (n, k) each."""
+
+    points: list[GridPoint]
+    costs: np.ndarray
+    doubts: np.ndarray
+    sure = 1.64  # standard deviations: 95 % to one side
+
+
+@dataclass
+class Race:
+    """``looks`` has what was seen of each point, by rung of the ladder; the last of ``rungs`` is the full protocol."""
+
+    space: Space
+    names: Sequence[str]
+    rungs: int
+    worst: np.ndarray  # costs beyond which nothing is of use
+    foretells: bool = True  # else every point stands as it was measured, and none is promising before another
+    looks: dict[GridPoint, dict[int, Look]] = field(default_factory=dict)
+    _made: Estimates | None = None
+
+    def __post_init__(self) -> None:
+        self.forecast = Forecast(self.space)
+
+    def add(self, point: GridPoint, rung: int, look: Look) -> None:
+        if look.costs is not None:
+            self.looks.setdefault(point, {})[rung] = look
+            self._made = None
+
+    @property
+    def looked(self) -> int:
+        """How many looks there were."""
+        return sum(map(len, self.looks.values()))
+
+    def estimates(self) -> Estimates:
+        """The points of use with their costs and doubts as logarithms, as measured: each of its fullest look.
+
+        Where there are enough of them, a forecast from all the others smooths each: the best of many noisy values are
+        partly luck, and a forecast has none.
+        """
+        if self._made is None:
+            made = self._measured()
+            if self.foretells and len(made.points) >= forecast.LEAST:
+                self.forecast.learn(made.points, made.costs)
+                means, doubts = self.forecast.means_and_doubts(made.points)
+                made = Estimates(made.points, means, made.sure * doubts)
+            self._made = made
+        return self._made
+
+    def _measured(self) -> Estimates:
+        known = {rung: self.shift_and_doubt(rung) for rung in range(self.rungs)}
+        points, costs, doubts = [], [], []
+        for point, looks in self.looks.items():
+            rung = max(looks)
+            shift, doubt = known[rung]
+            if (np.array(looks[rung].costs) <= self.worst).all():
+                points.append(point)
+                costs.append(self._log(looks[rung].costs) + shift)
+                doubts.append(doubt if rung < self.rungs - 1 else self._own_doubt(looks[rung]))
+        k = len(self.names)
+        return Estimates(points, np.array(costs).reshape(-1, k), np.array(doubts).reshape(-1, k))
+
+    def promising(self, others: Sequence[GridPoint]) -> list[GridPoint]:
+        """Of points that nobody looked at those that the forecast has on the front; all while there is none."""
+        made = self.estimates()
+        if not self.foretells or len(made.points) < forecast.LEAST or not others:
+            return list(others)
+        means, _ = self.forecast.means_and_doubts(others)
+        on_front = nondominated(np.vstack([made.costs, means]))[len(made.points) :]
+        return [point for point, is_there in zip(others, on_front, strict=True) if is_there]
+
+    def standings(self) -> dict[GridPoint, str]:
+        """Whether each point of use is on the front, ties with it within the doubt, or is beaten."""
+        made = self.estimates()
+        return dict(zip(made.points, standing(made.costs, made.doubts), strict=True)) if made.points else {}
+
+    def alive(self) -> list[GridPoint]:
+        """The points that are on the front, or may be."""
+        return [point for point, place in self.standings().items() if place in (FRONT, TIE)]
+
+    def front(self) -> list[GridPoint]:
+        return [point for point, place in self.standings().items() if place == FRONT]
+
+    def dropped(self) -> dict[tuple[str, int], tuple[str, int, int]]:
+        """By axis and value (its index) the sibling that beats it, in how many pairs; both by (axis, index).
+
+        Beaten: in no pair better by more than the doubt in any quantity, and in each of them worse in some.
+        """
+        made = self._measured()
+        points, costs, doubts = made.points, made.costs, made.doubts
+        where = {point: at for at, point in enumerate(points)}
+        tally: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])  # axis, value, sibling: worse, not
+        for axis, a, b in self._pairs(points):
+            one, other = where[a], where[b]
+            apart = costs[one] - costs[other]
+            doubt = np.maximum(doubts[one], doubts[other])
+            for value, sibling, gain in ((a[axis], b[axis], apart), (b[axis], a[axis], -apart)):
+                is_beaten = not (gain < -doubt).any() and (gain > doubt).any()
+                tally[axis, value, sibling][0 if is_beaten else 1] += 1
+        found: dict[tuple[str, int], tuple[str, int, int]] = {}
+        for (axis, value, sibling), (beaten, others) in sorted(tally.items()):
+            name = self.space.axes[axis].name
+            if beaten >= PAIRS and not others and (name, sibling) not in found:
+                found.setdefault((name, value), (name, sibling, beaten))
+        return found
+
+    def _pairs(self, points: Sequence[GridPoint]) -> Iterator[tuple[int, GridPoint, GridPoint]]:
+        """Points that differ in one axis of words alone, and in what depends on it."""
+        for at, axis in enumerate(self.space.axes):
+            if axis.is_ordered:
+                continue  # of numbers the sampler knows the order
+            below = self._below(axis.name)
+            groups: dict[GridPoint, list[GridPoint]] = defaultdict(list)
+            for point in points:
+                if point[at] != OFF:
+                    rest = tuple(OFF if other == at or other in below else v for other, v in enumerate(point))
+                    groups[rest].append(point)
+            for group in groups.values():
+                for a, b in itertools.combinations(group, 2):
+                    if a[at] != b[at] and all(a[o] in (b[o], OFF) or b[o] == OFF for o in below):
+                        yield at, a, b
+
+    def _below(self, name: str) -> frozenset[int]:
+        """The axes whose condition names this one, or one below it."""
+        found: set[str] = {name}
+        for axis in self.space.axes:  # an axis stands below those that it depends on
+            if found & set(axis.when):
+                found.add(axis.name)
+        return frozenset(at for at, axis in enumerate(self.space.axes) if axis.name in found - {name})
+
+    def shift_and_doubt(self, rung: int) -> tuple[np.ndarray, np.ndarray]:
+        """By how much fuller looks differ from those of this rung in the mean, and how far one look is in doubt."""
+        k = len(self.names)
+        if rung == self.rungs - 1:
+            return np.zeros(k), np.zeros(k)
+        apart = [self._log(looks[max(looks)].costs) - self._log(looks[rung].costs)
+                 for looks in self.looks.values() if rung in looks and max(looks) > rung]  # fmt: skip
+        if len(apart) < LEAST_LOOKS:
+            return np.zeros(k), np.full(k, FIRST_DOUBT)
+        sure = stats.t.ppf(SURE, len(apart) - 1)
+        return np.mean(apart, axis=0), sure * np.std(apart, axis=0, ddof=1)
+
+    def _log(self, costs: Sequence[float]) -> np.ndarray:
+        """Costs on a scale on which a ratio is a distance; of a quality its distance from 100 %."""
+        pairs = zip(self.names, costs, strict=True)
+        return np.log([max(100.0 + cost, 0.0) + NEAR if name == QUALITY else cost for name, cost in pairs])
+
+    def _own_doubt(self, look: Look) -> np.ndarray:
+        """The noise of a full look, on that scale."""
+        high = [cost + noise for cost, noise in zip(look.costs, look.noise, strict=True)]
+        return self._log(high) - self._log(look.costs)
