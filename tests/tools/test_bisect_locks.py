@@ -50,7 +50,7 @@ def test_local_wheels_by_address_and_by_path(tmp_path, how):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("--index-url https://x/simple\na==1 " + SHA, "line 1: a lock's options are not passed on: --index-url"),
+        ("--find-links x\na==1 " + SHA, "line 1: a lock's options are not passed on: --find-links"),
         ("-e .\n", "not passed on: -e"),
         ("-r other.lock\n", "not passed on: -r"),
         ("a==1\n", "a has no hash"),
