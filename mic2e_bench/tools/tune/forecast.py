@@ -24,7 +24,7 @@ MOST = 100  # points that a kernel is fitted to; what is foretold comes from all
 
 
 class Forecast:
-    """``learn`` from points and their logarithms of costs, shape (n, k); ``hopes`` are those of other points."""
+    """``learn`` from points and their logarithms of costs, shape (n, k); then ask for those of any points."""
 
     def __init__(self, space: Space) -> None:
         self.space, self._kernels, self._fitted_at = space, [], 0

@@ -35,7 +35,7 @@ def opened(folder: Path, bench: Looking, baselines: Sequence[Trial], by: str = B
 
 
 def latest(folder: Path) -> optuna.Study:
-    """The search of a journal that was gone on with last, to read."""
+    """The search of a journal that was begun last, to read."""
     storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     names = [one.study_name for one in optuna.get_all_study_summaries(storage=storage)]
     return optuna.load_study(study_name=names[-1], storage=storage)

@@ -26,6 +26,7 @@ from mic2e_bench.tools.tune.space import OFF, GridPoint, Space
 LEAST_LOOKS = 4  # pairs of a cheap and a full look, before which the first guess of the doubt holds
 FIRST_DOUBT = 0.15  # of a logarithm: 15 % of the seconds, the bytes and the distance of the pictures
 SURE = 0.95
+DEVIATIONS = 1.64  # standard deviations: so sure to one side
 PAIRS = 3  # in which a value must be beaten by the same sibling, and win in none
 NEAR = 0.5  # percent of quality: the distance of pictures below which a ratio of distances says nothing
 
@@ -57,7 +58,6 @@ class Estimates(NamedTuple):
     points: list[GridPoint]
     costs: np.ndarray
     doubts: np.ndarray
-    sure = 1.64  # standard deviations: 95 % to one side
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Race:
             if self.foretells and len(made.points) >= forecast.LEAST:
                 self.forecast.learn(made.points, made.costs)
                 means, doubts = self.forecast.means_and_doubts(made.points)
-                made = Estimates(made.points, means, made.sure * doubts)
+                made = Estimates(made.points, means, DEVIATIONS * doubts)
             self._made = made
         return self._made
 

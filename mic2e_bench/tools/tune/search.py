@@ -34,7 +34,7 @@ RESERVE = 0.4  # of the budget, at most, for the race up the ladder and the fina
 
 @dataclass
 class Search:
-    """One search. ``clock`` tells seconds; ``final_s`` what the finalists take at the end, for each."""
+    """One search. ``clock`` tells seconds; ``final_looks`` how many full looks each finalist takes at the end."""
 
     bench: Bench
     study: optuna.Study

@@ -57,7 +57,7 @@ class Story:
             rows.append([f"{visit.spent_s:.0f} s", str(visit.protocol), *map(str, counts), "; ".join(new) or NONE])
         header = ["after", "protocol", "looked at", "tried", "front", "may be on it", "dropped from here on"]
         caption = (
-            "A row is a visit: points of one build under one protocol of the ladder, 1 the cheapest. May be on it: the "
+            "A row is a visit: points under one protocol of the ladder, 1 the cheapest. May be on it: the "
             "front, and what noise alone keeps off it. A value that was dropped is proposed no more."
         )
         return Table(header, _shortened(rows), caption, left=(6,))

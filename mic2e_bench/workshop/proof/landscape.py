@@ -93,7 +93,7 @@ def _raced(landscape: Landscape, study: optuna.Study, budget_s: float, seed: int
 def _alone(landscape: Landscape, study: optuna.Study, budget_s: float, seed: int) -> Race:
     """One point after another under the full protocol, as the sampler asks for them; what was tried costs nothing."""
     bench = Replay(landscape, seed, rungs=1, alone=True)
-    race = Race(landscape.space, landscape.names, 1, bench.worst)
+    race = Race(landscape.space, landscape.names, 1, bench.worst, foretells=False)
     while True:
         trial = study.ask()
         point = suggest(trial, landscape.space)

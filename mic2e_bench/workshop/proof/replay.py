@@ -40,7 +40,6 @@ class Replay:
         self.rng = np.random.default_rng(self.seed)
         self.ladder = LADDER[-self.rungs :]
         self.names, self.worst = self.landscape.names, np.array(self.landscape.limits)
-        self._builds: dict[GridPoint, str] = {}
 
     @property
     def space(self) -> Space:
