@@ -30,6 +30,7 @@ from mic2e_bench.tools.tune.budget import Allowance
 from mic2e_bench.tools.tune.race import Race
 from mic2e_bench.tools.tune.sampler import sampler, suggest
 from mic2e_bench.tools.tune.search import Search
+from mic2e_bench.tools.tune.space import GridPoint
 from mic2e_bench.workshop.command import one_line, parser
 from mic2e_bench.workshop.proof import landscape_file, landscape_part
 from mic2e_bench.workshop.proof.landscape_file import Landscape
@@ -37,6 +38,7 @@ from mic2e_bench.workshop.proof.replay import LADDER, Replay
 
 SHARES = (0.03, 0.1)  # of the seconds that the whole grid takes
 MEDIAN, WORST, RANDOM, SEEDS = 0.99, 0.97, 0.85, 20  # the limits at the last of these shares
+MOST_VAIN = 200  # proposals in a row that were tried already, or cannot be: a rival that makes them has ended
 PATIENT = 10**9  # trials: the replays end by time alone
 
 
@@ -94,10 +96,15 @@ def _alone(landscape: Landscape, study: optuna.Study, budget_s: float, seed: int
     """One point after another under the full protocol, as the sampler asks for them; what was tried costs nothing."""
     bench = Replay(landscape, seed, rungs=1, alone=True)
     race = Race(landscape.space, landscape.names, 1, bench.worst, foretells=False)
-    while True:
+    tried: set[GridPoint] = set()
+    vain = 0
+    while vain < MOST_VAIN:
         trial = study.ask()
         point = suggest(trial, landscape.space)
-        if not bench.why_not(point) and point not in race.looks:
+        vain += 1
+        if not bench.why_not(point) and point not in tried:
+            vain = 0
+            tried.add(point)
             if bench.spent_s + bench.expected([point], 0) > budget_s:
                 return race
             race.add(point, 0, bench.look([point], 0)[point])
@@ -107,6 +114,7 @@ def _alone(landscape: Landscape, study: optuna.Study, budget_s: float, seed: int
         else:
             pairs = zip(landscape.names, look.costs, strict=True)
             study.tell(trial, [-cost if name == "quality" else cost for name, cost in pairs])
+    return race
 
 
 def grid_s(landscape: Landscape) -> float:
