@@ -30,8 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--finalists", default="8", metavar="N", help="measured again at the end (default: 8)")
     parser.add_argument("--no-race", action="store_true", help="the full protocol for every trial, and no cheap looks")
     parser.add_argument(
-        "--sampler", default="nsga2", metavar="NAME", help="of Optuna: nsga2, tpe, gp or random (default: nsga2)"
-    )
+        "--sampler", default="nsga2", metavar="NAME",
+        help="of Optuna, for the first looks (with --no-race for all): nsga2, tpe, gp or random (default: nsga2)",
+    )  # fmt: skip
     parser.add_argument(
         "--lpips-weights", type=given.path, metavar="FILE", help="ImageNet weights of torchvision for LPIPS"
     )

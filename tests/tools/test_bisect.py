@@ -37,14 +37,14 @@ def versions(side):
 class Made:
     """A round that is made up: seconds of a call by what the side is, ``noise`` by the number of the call."""
 
-    def __init__(self, content, seconds, seen=versions, noise=WOBBLE, kill_at=None):
+    def __init__(self, content, seconds, seen=versions, noise=WOBBLE, kill_at=None, kill=signal.SIGKILL):
         self.study, self.seconds, self.seen, self.noise = study(content), seconds, seen, noise
-        self.calls, self.kill_at = itertools.count(), kill_at
+        self.calls, self.kill_at, self.kill = itertools.count(), kill_at, kill
 
     def __call__(self, side, folder, is_first):
         number = next(self.calls)
         if number == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.kill)
         seen = self.seconds(self.seen(side))
         at = datetime.datetime.now(datetime.UTC).isoformat()
         if isinstance(seen, float):
@@ -187,13 +187,15 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(place, capfd):
 
 
 @needs_uv
-def test_ctrl_c_leaves_no_environment(place):
-    def interrupted(seen):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        ask(place, interrupted)
-    assert not (place / "work").exists() and not (place / "results").exists()
+@pytest.mark.parametrize("at", [0, 15])
+def test_ctrl_c_leaves_no_environment_and_keeps_the_rounds(place, at, capfd):
+    cut = {"kill_at": at, "kill": signal.SIGINT}
+    stopped = multiprocessing.get_context("fork").Process(target=ask, args=(place, slow("beta")), kwargs=cut)
+    stopped.start()
+    stopped.join()
+    assert stopped.exitcode == 1 and not (place / "work").exists()
+    assert len(list((place / "results").rglob("done.json"))) == at and (at > 0) == (place / "results").exists()
+    assert ask(place, slow("beta")).culprits[0].what == ("beta 1.0 → 2.0",)
 
 
 # ---- commits

@@ -3,83 +3,25 @@
 import json
 import sys
 
-import landscapes
 import numpy as np
 import optuna
 import pytest
 from helpers import command, file, inputs, refusal
-from scipy import stats
+from tuning import SPACE, Measurer, search
 
 from mic2e_bench.errors import BadInput
-from mic2e_bench.machine import environment
 from mic2e_bench.plan import conflicts, params
 from mic2e_bench.records import record
 from mic2e_bench.tools.recommend.pareto import nondominated
-from mic2e_bench.tools.tune import budget, finalists, hypervolume, measuring, sampler, space_file, story, tune
+from mic2e_bench.tools.tune import finalists, hypervolume, measuring, sampler, space_file, story
 from mic2e_bench.tools.tune.guesses import guesses
-from mic2e_bench.tools.tune.race import Look, Race
 from mic2e_bench.workshop.proof import landscape as bench
 from mic2e_bench.workshop.proof import landscape_file
-
-SPACE = {
-    "study": "found",
-    "pipeline": "objectclear",
-    "baseline": {"steps": 8, "resolution": 128, "guidance": 2.5},
-    "space": {
-        "steps": [1, 2, 4, 8],
-        "resolution": [64, 96, 128],
-        "guidance": [1.0, 2.5],
-        "guidance_stop": {"values": [0.5, 1.0], "when": {"guidance": [2.5]}},
-        "attention": ["native", {"sliced": [1, 2]}],
-    },
-    "protocol": {"warmup": 0, "repeats": 3, "seeds": [42]},
-    "metrics": ["lpips"],
-}  # 4 x 3 x (1 + 2) x (1 + 2) = 108 points
 
 
 @pytest.fixture
 def content(tmp_path):
     return {**SPACE, "inputs": inputs(tmp_path / "inputs")}
-
-
-class Measurer:
-    """In the place of the runner and the scorer: records by a formula. ``calls`` has the trials of each run."""
-
-    def __init__(self, fails=lambda settings: "", stops_after=10**9):
-        self.fails, self.stops_after, self.calls, self.again = fails, stops_after, [], []
-
-    @property
-    def measured(self):
-        return [trial.id for call in self.calls for trial in call]
-
-    def run(self, studies, results, *, rerun=False, force=False):
-        for study in studies:
-            made = []
-            for trial in study.trials:
-                path = record.path_of(results, study.name, trial.id)
-                if rerun or not path.exists():
-                    if len(self.measured) + len(made) >= self.stops_after:
-                        raise KeyboardInterrupt
-                    record.write(results, self.record(trial))
-                    made.append(trial)
-            self.again += made if rerun else []
-            self.calls += [] if rerun else [made]
-
-    def record(self, trial):
-        s, reason = trial.settings, self.fails(trial.settings)
-        size = (s["resolution"] / 128) ** 2
-        guided = 1 + (s["guidance"] > 1) * s["guidance_stop"]
-        latency = 0.1 + 0.1 * s["steps"] * size * guided * (1.5 if s["attention"] != "native" else 1)
-        quality = 100 * (1 - np.exp(-s["steps"] / 2)) * (0.5 + 0.5 * size) * (0.9 + 0.1 * (s["guidance"] > 1))
-        bad = {"status": "not_applied", "reason": reason} if reason else {"status": "ok"}
-        receipts = {name: {"asked": s[name], "seen": 0, "applied": name != reason, "how": ""} for name in s}
-        entry = {"value": quality, "unit": "%", "better": "higher", "against": "0", "backbone": None, "ci95": None,
-                 "floor": 99.0, "anchor": ""}  # fmt: skip
-        return record.make(
-            trial, **bad, quality={"quality": entry}, receipts=receipts, timing={"latency_s": [latency] * 3},
-            environment=environment.here("cpu"),
-            memory={"peak_rss_bytes": int(1e9 + 5e8 * size * (0.8 if s["attention"] != "native" else 1))},
-        )  # fmt: skip
 
 
 @pytest.fixture
@@ -91,13 +33,6 @@ def measurer(monkeypatch):
         return made
 
     return put
-
-
-def search(content, results, spend="30", limits=None, **changes):
-    """The content of ``front.json`` after a search, and the text."""
-    study, space = space_file.resolve(content)
-    text, fits = tune.tune(study, space, results, budget.parse(spend), limits, **changes)
-    return {**json.loads((results / study.name / "tune" / "front.json").read_text()), "fits": fits, "text": text}
 
 
 # spaces
@@ -212,15 +147,6 @@ def test_a_dry_run_shows_the_space(content, tmp_path, capsys):
 # volumes, proposals
 
 
-@pytest.mark.parametrize("k", [1, 2, 3])
-def test_the_hypervolume_is_that_of_counted_points(k):
-    rng = np.random.default_rng(k)
-    costs, reference, ideal = rng.random((30, k)), np.full(k, 0.9), np.zeros(k)
-    darts = rng.random((200_000, k)) * 0.9
-    hit = (costs[:, None] <= darts).all(axis=2).any(axis=0).mean()
-    assert hypervolume.share(costs, reference, ideal) == pytest.approx(hit, abs=0.005)
-
-
 def test_a_value_that_a_receipt_calls_idle_is_not_tried_twice(content, tmp_path, measurer):
     measurer(fails=lambda settings: "attention" if settings["attention"] != "native" else "")
     found = search(content, tmp_path / "r", "16", patience=100)
@@ -256,69 +182,6 @@ def test_a_space_is_proposed_whole_and_then_ends(content):
         study.tell(trial, float(count))
     with pytest.raises(sampler.Exhausted):
         sampler.propose(study, space, worth)
-
-
-@pytest.mark.parametrize("name", ["interacting", "crossing"])
-def test_a_raced_search_names_more_of_the_front_than_chance_in_the_same_seconds(name):
-    landscape = landscapes.landscape(name)
-    raced, random = (bench.play(landscape, rival, 0.2, 0) for rival in (bench.RIVALS[0], RANDOM))
-    assert raced.share >= 0.9 and raced.share > random.share
-
-
-RANDOM = next(rival for rival in bench.RIVALS if rival.name == "random search")
-
-
-# the race
-
-
-def race_of(content, measured, rungs=1, worst=(np.inf, np.inf, 0.0)):
-    """A race with looks: settings, rung, latency, memory, quality (%)."""
-    _, space = space_file.resolve(content)
-    made = Race(space, ("latency", "memory", "quality"), rungs, np.array(worst))
-    for settings, rung, latency, memory, quality in measured:
-        look = Look((latency, memory, -quality), (0.01 * latency, 0.0, 0.0))
-        made.add(space.nearest(settings), rung, look)
-    return made
-
-
-def test_a_value_is_dropped_where_a_sibling_beats_it_in_every_pair(content):
-    looks = [({"steps": s, "attention": a}, 0, s * f, 1e9, 10.0 * s)
-             for s in (1, 2, 4) for a, f in (("native", 1.0), ("sliced:1", 2.0))]  # fmt: skip
-    made = race_of(content, looks)
-    at = [axis.name for axis in made.space.axes].index("attention")
-    native, sliced = (made.space.axes[at].choices.index(value) for value in ("native", "sliced"))
-    assert made.dropped() == {("attention", sliced): ("attention", native, 3)}
-    looks[1] = (looks[1][0], 0, looks[1][2], 0.5e9, looks[1][4])  # it wins memory in one pair
-    assert race_of(content, looks).dropped() == {}
-
-
-def test_a_cheap_look_is_in_doubt_by_what_fuller_looks_say_of_it(content):
-    steps = [1, 2, 4, 8]
-    cheap = [({"steps": s}, 0, s * f, 1e9, 10.0 * s) for s, f in zip(steps, (1.3, 1.1, 1.2, 1.2), strict=True)]
-    full = [({"steps": s}, 1, 1.0 * s, 1e9, 10.0 * s) for s in steps]
-    made = race_of(content, [*cheap, *full], rungs=2)
-    shift, doubt = made.shift_and_doubt(0)
-    assert shift[0] == pytest.approx(-np.log([1.3, 1.1, 1.2, 1.2]).mean())
-    assert doubt[0] == pytest.approx(stats.t.ppf(0.95, 3) * np.log([1.3, 1.1, 1.2, 1.2]).std(ddof=1))
-    assert not race_of(content, cheap, rungs=2).shift_and_doubt(0)[0].any()  # nothing fuller: nothing is known
-
-
-def test_what_is_of_no_use_is_not_in_the_race(content):
-    made = race_of(content, [({"steps": 1}, 0, 1.0, 1e9, -20.0), ({"steps": 2}, 0, 2.0, 1e9, 50.0)])
-    assert [made.space.settings(point)["steps"] for point in made.alive()] == [2]
-
-
-def test_a_forecast_finds_the_front_among_points_that_nobody_looked_at():
-    landscape = landscapes.landscape("crossing")
-    points = list(landscape.space.values)
-    some = [points[index] for index in np.random.default_rng(0).choice(len(points), 80, replace=False)]
-    made = Race(landscape.space, landscape.names, 1, np.array(landscape.limits))
-    for point in some:
-        made.add(point, 0, Look(landscape.space.values[point], (0.0, 0.0, 0.0)))
-    found = made.promising([point for point in points if point not in some])
-    named = [landscape.space.values[point] for point in (*some, *found)]
-    before = bench.volume(landscape, [landscape.space.values[point] for point in some])
-    assert len(found) < len(points) / 4 and bench.volume(landscape, named) > max(0.97, before)
 
 
 # searching
@@ -413,7 +276,7 @@ def test_a_small_space_is_measured_whole(content, tmp_path, measurer):
     content["space"] = {"steps": [1, 2], "resolution": [64, 128]}
     measurer()
     found = search(content, tmp_path / "r", "40")
-    assert found["tried"] == 4 and found["ended"] == "no point that is left is forecast on the front"
+    assert found["tried"] == 4 and found["ended"] == "no point that is left is forecast to move the front"
 
 
 def test_a_budget_of_time_keeps_the_finalists_share(content, tmp_path, measurer, monkeypatch):

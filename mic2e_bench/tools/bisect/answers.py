@@ -18,8 +18,12 @@ def is_ratio(metric: str) -> bool:
 def differing(made: Comparison) -> list[Verdict]:
     """What is checked and got worse or better, first what changed by the most of its threshold, or does not run."""
     found = [one for one in made.verdicts if one.gated and one.word in (WORSE, BETTER)]
-    size = lambda one: abs(one.change) / (one.threshold or 1.0) if one.change is not None else float("inf")  # noqa: E731
-    return sorted(found, key=size, reverse=True)
+    return sorted(found, key=_size, reverse=True)
+
+
+def _size(one: Verdict) -> float:
+    """A change in units of its threshold; without limit where there is no figure."""
+    return float("inf") if one.change is None else abs(one.change) / (one.threshold or 1.0)
 
 
 def same_metric(made: Comparison, followed: Verdict) -> Verdict | None:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,9 @@ def _search(made: Contest, whole: Step, packages: sides.Packages, moves: dict[st
         remarks += [f"{side}'s own packages do not fit each other: {lines[0]}"] if lines else []
     for line in remarks:
         made.say(line)
-    names = lambda subset: [name for at in sorted(subset) for name in groups[at]]  # noqa: E731
+
+    def names(subset: Collection[int]) -> list[str]:
+        return [name for at in sorted(subset) for name in groups[at]]
 
     def step(subset: frozenset[int]) -> Step:
         if len(subset) == len(groups):
@@ -103,8 +105,11 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
     with _place(request, [*here, first, after[-1], json.dumps(environment.packages())]) as (kept, work):
         at = sides.Commits(checkout, repo is None, work)
         made = request.contest(kept, lambda: at.side("good", first))
-        titles = lambda number: commits.titled(checkout, after[number - 1])  # noqa: E731
-        made.say(f"{len(after)} commits after {commits.titled(checkout, first)}, up to {titles(len(after))}")
+
+        def title(number: int) -> str:
+            return commits.titled(checkout, after[number - 1])
+
+        made.say(f"{len(after)} commits after {commits.titled(checkout, first)}, up to {title(len(after))}")
         made.steps_left = search.most_steps(len(after))
         whole = made.step("all", "BAD", lambda: at.other(after[-1]))
         if whole.answer.word != search.DIFFERS:
@@ -114,12 +119,12 @@ def of_commits(request: Request, good: str, bad: str, repo: Path | None = None) 
 
         def ask(number: int) -> Answer:
             commit = after[number - 1]
-            known[number] = made.step(f"commit-{commit[:12]}", titles(number), lambda: at.other(commit), followed)
+            known[number] = made.step(f"commit-{commit[:12]}", title(number), lambda: at.other(commit), followed)
             return known[number].answer
 
         low, high = search.first(0, len(after), ask)
         step = known[high]
-        blamed = Blamed(tuple(map(titles, range(low + 1, high + 1))), 1, high == low + 1, step.answer, step.made)
+        blamed = Blamed(tuple(map(title, range(low + 1, high + 1))), 1, high == low + 1, step.answer, step.made)
         return Outcome.of(whole, followed, [blamed], made, [])
 
 

@@ -100,8 +100,9 @@ class Contest:
     def _there(self, name: str) -> int:
         """How many rounds both sides have."""
         places = [self.folder / name / side for side in SIDES]
-        has = lambda number: None not in [measured.seconds(place / f"{number:02}") for place in places]  # noqa: E731
-        return next(number for number in itertools.count() if not has(number))
+        for number in itertools.count():
+            if None in [measured.seconds(place / f"{number:02}") for place in places]:
+                return number
 
     def _measure_up_to(self, rounds: int, name: str, title: str, other: Callable[[], Side]) -> None:
         for number in range(rounds):

@@ -48,8 +48,8 @@ def note(study: optuna.Study, race: Race, numbers: Mapping[GridPoint, int], **mo
     study.set_user_attr(f"event {count:05d}", {"tried": len(numbers), "front": front, "alive": alive, **more})
 
 
-def recall(study: optuna.Study, space: Space, race: Race) -> dict[GridPoint, int]:
-    """Fill a race with what was looked at; returns the numbers of the trials by point.
+def recall(study: optuna.Study, bench: Bench, race: Race) -> dict[GridPoint, int]:
+    """Tell a race and a bench what was looked at; returns the numbers of the trials by point.
 
     What was in flight when the search stopped is asked for once more.
     """
@@ -60,9 +60,10 @@ def recall(study: optuna.Study, space: Space, race: Race) -> dict[GridPoint, int
             if trial.params:
                 study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
         elif "look" in trial.user_attrs:
-            point = point_of(space, trial.params)
+            point, look = point_of(bench.space, trial.params), Look.of(trial.user_attrs["look"])
             numbers[point] = trial.number
-            race.add(point, 0, Look.of(trial.user_attrs["look"]))
+            race.add(point, 0, look)
+            bench.remember(point, look)
     at = {number: point for point, number in numbers.items()}
     for key, kept in study.user_attrs.items():
         if key.startswith("look "):

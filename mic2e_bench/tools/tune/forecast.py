@@ -1,7 +1,7 @@
 """What looks at some points say of all others: scikit-learn's Gaussian process for each quantity, fitted to the looks.
 
-A point that the forecast does not have on the front is not worth its seconds. That is racing over what was never
-measured; the idea is that of epsilon-PAL (Zuluaga, Krause and Pueschel, JMLR 2016).
+A point that could not be on the front if its forecast were as good as it may be is not worth its seconds. That is
+racing over what was never measured; the idea is that of epsilon-PAL (Zuluaga, Krause and Pueschel, JMLR 2016).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mic2e_bench.tools.tune.space import GridPoint, Space
 LEAST = 30  # points, before which nothing is foretold
 AGAIN = 2.0  # growth of the looks after which the kernel is fitted anew
 STEPS = 25  # of the search for a kernel
+MODEST = 2.0  # what a process says of its doubt, times this: so far it was wrong, in the mean, on a known landscape
 MOST = 100  # points that a kernel is fitted to; what is foretold comes from all
 
 
@@ -53,7 +54,7 @@ class Forecast:
         found = [model.predict(features, return_std=True) for model in self._models]
         means, sds = (np.stack(part, axis=1) for part in zip(*found, strict=True))
         noise = np.array([model.kernel_.k2.noise_level for model in self._models]) * self._spread**2
-        return means, np.sqrt(np.maximum(sds**2 - noise, 0.0))
+        return means, MODEST * np.sqrt(np.maximum(sds**2 - noise, 0.0))
 
     def _features(self, points: Sequence[GridPoint]) -> np.ndarray:
         """Numbers by their place, 0 to 1; words as a column each but for the first."""

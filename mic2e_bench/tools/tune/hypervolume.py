@@ -18,19 +18,35 @@ def share(costs: np.ndarray, reference: np.ndarray, ideal: np.ndarray) -> float:
 
     The box is cut into cells at the front's own coordinates, so the volume is exact.
     """
+    edges, dominated = _cells(costs, reference, ideal)
+    cells = functools.reduce(np.multiply.outer, [np.diff(edge) for edge in edges])
+    return float(cells[dominated].sum() / cells.sum())
+
+
+def gains(costs: np.ndarray, others: np.ndarray, reference: np.ndarray, ideal: np.ndarray) -> np.ndarray:
+    """By how much of the box the share would grow with each of ``others``, shape (m, k), alone: shape (m,)."""
+    edges, dominated = _cells(costs, reference, ideal)
+    # of each cell and other point the part of the cell's width that lies beyond the point
+    beyond = [np.diff(np.maximum(edge, column[:, None])) / (edge[-1] - edge[0])
+              for edge, column in zip(edges, np.asarray(others, dtype=float).T, strict=True)]  # fmt: skip
+    total = np.tensordot((~dominated).astype(float), beyond[-1], (-1, -1))
+    for widths in reversed(beyond[:-1]):
+        total = np.einsum("...in,ni->...n", total, widths)
+    return total
+
+
+def _cells(costs: np.ndarray, reference: np.ndarray, ideal: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """The edges of the box's cells along each axis, and which cells are dominated."""
     reference, ideal = np.asarray(reference, dtype=float), np.asarray(ideal, dtype=float)
     costs = np.asarray(costs, dtype=float).reshape(-1, len(reference))
     inside = np.clip(costs[(costs < reference).all(axis=1)], ideal, None)
-    if not len(inside):
-        return 0.0
     front = inside[nondominated(inside)]
     edges = [np.unique([*column, low, high]) for column, low, high in zip(front.T, ideal, reference, strict=True)]
     dominated = np.zeros([len(edge) - 1 for edge in edges], dtype=bool)
     for point in front:
         corner = [np.searchsorted(edge, value) for edge, value in zip(edges, point, strict=True)]
         dominated[tuple(slice(start, None) for start in corner)] = True
-    cells = functools.reduce(np.multiply.outer, [np.diff(edge) for edge in edges])
-    return float(cells[dominated].sum() / cells.sum())
+    return edges, dominated
 
 
 def frame(costs: np.ndarray, margin: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

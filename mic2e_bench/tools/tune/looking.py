@@ -12,15 +12,15 @@ from time import monotonic
 import numpy as np
 
 from mic2e_bench.plan.params import Study
-from mic2e_bench.plan.trial import Trial
 from mic2e_bench.records import comparable
 from mic2e_bench.records.record import Record
-from mic2e_bench.run import skipping
 from mic2e_bench.tools.recommend.point import QUALITY
 from mic2e_bench.tools.tune.measuring import Columns, Measuring
 from mic2e_bench.tools.tune.race import Look
+from mic2e_bench.tools.tune.room import Room
 from mic2e_bench.tools.tune.space import GridPoint, Space
 
+TOO_LARGE = ("oom", "too large")  # what the reasons of such looks begin with
 SECOND_REPEATS = 3  # timed calls of the second rung, at most
 
 
@@ -57,13 +57,13 @@ class Looking:
     ) -> None:
         self.space, self.rungs = space, len(studies)
         self.ladder = [Measuring(study, space, results, weights) for study in studies]
-        self.columns = Columns.of(self.ladder[0].baseline())
+        baseline = self.ladder[0].baseline()
+        self.columns, self.room = Columns.of(baseline), Room.of(baseline)
         self.names = self.columns.names
         self.limits = {QUALITY: 0.0, **limits} if QUALITY in self.names else dict(limits)
         worst = [self.limits.get(name, math.inf) for name in self.names]
         self.worst = np.array([-w if name == QUALITY and w != math.inf else w
                                for name, w in zip(self.names, worst, strict=True)])  # fmt: skip
-        self._too_large: list[Trial] = []
         self._visit_s: dict[str, list[float]] = {}  # by build: what its visits took beside the calls
         self._rate: list[tuple[float, float]] = []  # seconds of a trial's calls, and its work
 
@@ -72,23 +72,31 @@ class Looking:
 
     def why_not(self, point: GridPoint) -> str:
         """Why a point of the space is not to be looked at: less than it ran out of memory; else empty."""
-        return skipping.why(self.ladder[0].trial(point), self._too_large) if self._too_large else ""
+        return self.room.why_larger(self.ladder[0].trial(point)) if self.room.too_large else ""
 
     def look(self, points: Sequence[GridPoint], rung: int) -> dict[GridPoint, Look]:
         """The looks at points, those of one build in one process; what is stored is not measured again."""
         measuring, begin = self.ladder[rung], monotonic()
-        records = measuring.measure(points)
+        reasons = {point: self.room.why_not(measuring.trial(point)) if rung == 0 else "" for point in points}
+        looks = {point: Look(None, failed=reason) for point, reason in reasons.items() if reason}
+        records = measuring.measure([point for point in points if point not in looks])
         comparable.require_one([measuring.read(measuring.study.baseline), *records.values()])
         self._learn(records, rung, monotonic() - begin)
-        return {point: self._look(point, found) for point, found in records.items()}
+        looks |= {point: self._look(point, found) for point, found in records.items()}
+        for point, look in looks.items():
+            self.remember(point, look)
+        return looks
+
+    def remember(self, point: GridPoint, look: Look) -> None:
+        """What a first look said, of this run or an earlier one: what is larger than what is too large is left out."""
+        if look.failed.startswith(TOO_LARGE):
+            self.room.too_large.append(self.ladder[0].trial(point))
 
     def _look(self, point: GridPoint, found: Record) -> Look:
         one = self.columns.point(found) if found.status == "ok" else None
         if one is None or any(one.values.get(name) is None for name in self.names):
             wrong = comparable.unapplied(found)
             blamed = tuple(axis.name for axis in self.space.axes if axis.setting in wrong)
-            if found.status == "oom":
-                self._too_large.append(self.ladder[0].trial(point))
             reason = f"{found.status}: {found.reason or 'no value'}"
             return Look(None, (), reason, blamed, found.status == "error", found.id)
         costs = tuple(float(one.cost(name)) for name in self.names)

@@ -12,10 +12,12 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from mic2e_bench.tools.tune.race import Look
-from mic2e_bench.tools.tune.sampler import Exhausted, params_of, propose
+from mic2e_bench.tools.tune.sampler import Exhausted, params_of, propose, suggest
 from mic2e_bench.tools.tune.space import GridPoint, Space
 
 VISIT = 16  # points of one visit to a build, at most
+CONSIDERED = 5000  # points that are foretold for one visit, at most: a forecast of more takes seconds
+FORETOLD = 4  # of them while there is a forecast, which every look changes
 
 Pair = tuple[Trial, GridPoint]
 
@@ -34,6 +36,8 @@ class Bench(Protocol):
 
     def look(self, points: Sequence[GridPoint], rung: int) -> dict[GridPoint, Look]: ...
 
+    def remember(self, point: GridPoint, look: Look) -> None: ...
+
     def expected(self, points: Sequence[GridPoint], rung: int) -> float: ...
 
 
@@ -46,49 +50,93 @@ class Proposals:
     first: Collection[GridPoint]
     waiting: dict[str, list[Pair]] = field(default_factory=dict)
 
-    def gather(
-        self, want: int, tried: Collection[GridPoint], dropped: Mapping[str, set[Any]],
-        promising: Callable[[Sequence[GridPoint]], Sequence[GridPoint]],
-    ) -> None:  # fmt: skip
-        """Ask the sampler until ``want`` wait, for points in which nothing was dropped and that are ``promising``."""
-        for build, queue in list(self.waiting.items()):  # what was dropped since it was proposed
-            gone = [pair for pair in queue if self._has(pair[1], dropped)]
-            for trial, _ in gone:
-                self.study.tell(trial, state=TrialState.FAIL)
-            self.waiting[build] = [pair for pair in queue if pair not in gone]
-        there = {point for queue in self.waiting.values() for _, point in queue}
-        taken = there.union(tried)
+    def visit(
+        self, most: int, want: int, tried: Collection[GridPoint], dropped: Mapping[str, set[Any]],
+        gains: Callable[[Sequence[GridPoint]], np.ndarray | None], least: float,
+    ) -> list[Pair]:  # fmt: skip
+        """What to look at next, of one build, ``most`` points at most; nothing where nothing is worth it.
+
+        While nothing is foretold, what the sampler proposes: it is asked until ``want`` wait. Then the points, and the
+        build, of most gain for their seconds, where that is ``least`` or more.
+        """
         left = [point for point in self.bench.space.points
-                if point not in taken and not self._has(point, dropped) and not self.bench.why_not(point)]  # fmt: skip
-        worth = set(promising(left))
+                if point not in tried and not self._has(point, dropped) and not self.bench.why_not(point)]  # fmt: skip
+        some = self._considered(left, len(tried))
+        foretold = gains(some)
+        if foretold is None or self._first_wait():
+            self._forget(set(left))
+            self._ask(want, set(left))
+            chosen = self._fullest()
+        else:
+            self._forget(())
+            chosen = [self._enqueued(point) for point in self._best(some, foretold, least)]
+        return self._untold(chosen, most)
+
+    def _considered(self, left: Sequence[GridPoint], seed: int) -> Sequence[GridPoint]:
+        """The points to be foretold: of a large space other ones each time."""
+        if len(left) <= CONSIDERED:
+            return left
+        return [left[at] for at in np.random.default_rng(seed).choice(len(left), CONSIDERED, replace=False)]
+
+    def _first_wait(self) -> bool:
+        return any(point in self.first for queue in self.waiting.values() for _, point in queue)
+
+    def _forget(self, but: Collection[GridPoint]) -> None:
+        """What waits is not looked at any more, but for these."""
+        for build, queue in list(self.waiting.items()):
+            for trial, point in queue:
+                if point not in but:
+                    self.study.tell(trial, state=TrialState.FAIL)
+            self.waiting[build] = [pair for pair in queue if pair[1] in but]
+
+    def _ask(self, want: int, worth: set[GridPoint]) -> None:
+        there = {point for queue in self.waiting.values() for _, point in queue}
+        worth -= there
         with contextlib.suppress(Exhausted):
             for _ in range(want - len(there)):
                 trial, point = propose(self.study, self.bench.space, worth)
                 worth.discard(point)
                 self.waiting.setdefault(self.bench.build(point), []).append((trial, point))
+
+    def _fullest(self) -> list[Pair]:
+        """What waits for the build of most points for their seconds; the builds of the first guesses before all."""
+
+        def worth(build: str) -> float:
+            points = [point for _, point in self.waiting[build]]
+            if any(point in self.first for point in points):
+                return np.inf
+            return len(points[:VISIT]) / self.bench.expected(points[:VISIT], 0)
+
         self.waiting = {build: queue for build, queue in self.waiting.items() if queue}
+        return self.waiting.pop(max(self.waiting, key=worth)) if self.waiting else []
+
+    def _best(self, points: Sequence[GridPoint], gains: np.ndarray, least: float) -> list[GridPoint]:
+        """The points of one build with most gain for their seconds; none where that is less than ``least``."""
+        by_build: dict[str, list[int]] = {}
+        for at in np.argsort(-gains):
+            if gains[at] > 0:
+                by_build.setdefault(self.bench.build(points[at]), []).append(at)
+        best, rate = [], least
+        for group in by_build.values():
+            for count in range(1, min(len(group), FORETOLD) + 1):
+                some = group[:count]
+                found = gains[some].sum() / self.bench.expected([points[at] for at in some], 0)
+                if found > rate:
+                    best, rate = some, found
+        return [points[at] for at in best]
+
+    def _enqueued(self, point: GridPoint) -> Pair:
+        """A trial of this point, however many are queued before it."""
+        self.study.enqueue_trial(params_of(self.bench.space, point))
+        while suggest(trial := self.study.ask(), self.bench.space) != point:
+            self.study.tell(trial, state=TrialState.FAIL)
+        return trial, point
 
     def _has(self, point: GridPoint, dropped: Mapping[str, set[Any]]) -> bool:
         return any(value in dropped.get(name, ()) for name, value in params_of(self.bench.space, point).items())
 
-    def visit(self, most: int) -> list[Pair]:
-        """What to look at next: of the build that gives most points for its seconds; nothing where nothing waits."""
-        if not self.waiting:
-            return []
-        build = max(self.waiting, key=self._worth)
-        batch = self._untold(self.waiting[build])[: min(VISIT, most)]
-        self.waiting[build] = [pair for pair in self.waiting[build] if pair not in batch]
-        return batch
-
-    def _worth(self, build: str) -> float:
-        """Waiting points for each second; the builds of the first guesses come before all."""
-        points = [point for _, point in self.waiting[build][:VISIT]]
-        if any(point in self.first for point in points):
-            return np.inf
-        return len(points) / self.bench.expected(points, 0)
-
-    def _untold(self, queue: Sequence[Pair]) -> list[Pair]:
-        """Those to look at now: of points with a word that has not worked yet, only the first.
+    def _untold(self, queue: Sequence[Pair], most: int) -> list[Pair]:
+        """``most`` of a queue to look at now, the others wait: of points with a word that has not worked yet, one.
 
         Its receipts say whether the word does anything here; what does nothing is not tried twice.
         """
@@ -99,7 +147,9 @@ class Proposals:
         known |= {pair for trial in worked for pair in trial.params.items()}
         for pair in queue:
             unproven = {one for one in params_of(space, pair[1]).items() if one[0] in words} - known
-            if not unproven & on_trial:
+            if len(chosen) < min(VISIT, most) and not unproven & on_trial:
                 chosen.append(pair)
                 on_trial |= unproven
+            else:
+                self.waiting.setdefault(self.bench.build(pair[1]), []).append(pair)
         return chosen

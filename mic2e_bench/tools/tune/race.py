@@ -19,7 +19,7 @@ from scipy import stats
 
 from mic2e_bench.tools.recommend.pareto import FRONT, TIE, nondominated, standing
 from mic2e_bench.tools.recommend.point import QUALITY
-from mic2e_bench.tools.tune import forecast
+from mic2e_bench.tools.tune import forecast, hypervolume
 from mic2e_bench.tools.tune.forecast import Forecast
 from mic2e_bench.tools.tune.space import OFF, GridPoint, Space
 
@@ -28,6 +28,7 @@ FIRST_DOUBT = 0.15  # of a logarithm: 15 % of the seconds, the bytes and the dis
 SURE = 0.95
 DEVIATIONS = 1.64  # standard deviations: so sure to one side
 PAIRS = 3  # in which a value must be beaten by the same sibling, and win in none
+HOPE = 1.0  # standard deviations that a forecast may be better than its mean
 NEAR = 0.5  # percent of quality: the distance of pictures below which a ratio of distances says nothing
 
 
@@ -68,9 +69,10 @@ class Race:
     names: Sequence[str]
     rungs: int
     worst: np.ndarray  # costs beyond which nothing is of use
-    foretells: bool = True  # else every point stands as it was measured, and none is promising before another
+    foretells: bool = True  # else every point stands as it was measured, and nothing is said of the others
     looks: dict[GridPoint, dict[int, Look]] = field(default_factory=dict)
     _made: Estimates | None = None
+    _stand: list[str] | None = None
 
     def __post_init__(self) -> None:
         self.forecast = Forecast(self.space)
@@ -78,7 +80,7 @@ class Race:
     def add(self, point: GridPoint, rung: int, look: Look) -> None:
         if look.costs is not None:
             self.looks.setdefault(point, {})[rung] = look
-            self._made = None
+            self._made = self._stand = None
 
     @property
     def looked(self) -> int:
@@ -94,7 +96,7 @@ class Race:
         if self._made is None:
             made = self._measured()
             if self.foretells and len(made.points) >= forecast.LEAST:
-                self.forecast.learn(made.points, made.costs)
+                self.forecast.learn(*self._observed(made.points))
                 means, doubts = self.forecast.means_and_doubts(made.points)
                 made = Estimates(made.points, means, DEVIATIONS * doubts)
             self._made = made
@@ -113,19 +115,36 @@ class Race:
         k = len(self.names)
         return Estimates(points, np.array(costs).reshape(-1, k), np.array(doubts).reshape(-1, k))
 
-    def promising(self, others: Sequence[GridPoint]) -> list[GridPoint]:
-        """Of points that nobody looked at those that the forecast has on the front; all while there is none."""
+    def _observed(self, points: Sequence[GridPoint]) -> tuple[list[GridPoint], np.ndarray]:
+        """Every look at points: the point, and its costs as logarithms; several of one point make it surer."""
+        shifts = [self.shift_and_doubt(rung)[0] for rung in range(self.rungs)]
+        looks = [(point, rung, look) for point in points for rung, look in self.looks[point].items()]
+        return [point for point, _, _ in looks], np.array([self._log(look.costs) + shifts[r] for _, r, look in looks])
+
+    def gains(self, others: Sequence[GridPoint]) -> np.ndarray | None:
+        """What each of other points alone would add to the share of the front's hypervolume, shape (n,), at best.
+
+        At best: where it is by ``HOPE`` standard deviations better than its forecast. Nothing while there is none. The
+        idea is that of SMS-EGO (Ponweiser et al., PPSN 2008).
+        """
         made = self.estimates()
         if not self.foretells or len(made.points) < forecast.LEAST or not others:
-            return list(others)
-        means, _ = self.forecast.means_and_doubts(others)
-        on_front = nondominated(np.vstack([made.costs, means]))[len(made.points) :]
-        return [point for point, is_there in zip(others, on_front, strict=True) if is_there]
+            return None
+        means, doubts = self.forecast.means_and_doubts(others)
+        front, hoped = (self._costs(logs) for logs in (made.costs[nondominated(made.costs)], means - HOPE * doubts))
+        reference, ideal = hypervolume.frame(front)
+        reference, ideal = np.minimum(reference, self.worst), np.minimum(ideal, hoped.min(axis=0))
+        found = np.zeros(len(hoped))
+        free = ~(front[:, None] <= hoped).all(axis=2).any(axis=0) & (hoped < reference).all(axis=1)
+        found[free] = hypervolume.gains(front, hoped[free], reference, ideal)
+        return found
 
     def standings(self) -> dict[GridPoint, str]:
         """Whether each point of use is on the front, ties with it within the doubt, or is beaten."""
         made = self.estimates()
-        return dict(zip(made.points, standing(made.costs, made.doubts), strict=True)) if made.points else {}
+        if self._stand is None:
+            self._stand = standing(made.costs, made.doubts) if made.points else []
+        return dict(zip(made.points, self._stand, strict=True))
 
     def alive(self) -> list[GridPoint]:
         """The points that are on the front, or may be."""
@@ -197,6 +216,11 @@ class Race:
         """Costs on a scale on which a ratio is a distance; of a quality its distance from 100 %."""
         pairs = zip(self.names, costs, strict=True)
         return np.log([max(100.0 + cost, 0.0) + NEAR if name == QUALITY else cost for name, cost in pairs])
+
+    def _costs(self, logs: np.ndarray) -> np.ndarray:
+        """Back from that scale."""
+        shifts = [100.0 + NEAR if name == QUALITY else 0.0 for name in self.names]
+        return np.exp(logs) - np.array(shifts)
 
     def _own_doubt(self, look: Look) -> np.ndarray:
         """The noise of a full look, on that scale."""

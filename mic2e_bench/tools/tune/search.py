@@ -1,9 +1,10 @@
-"""The search: proposals wait until a build is worth its seconds, are looked at cheaply, and the front is then raced.
+"""The search: what gains most for its seconds is looked at cheaply, and the front is then raced.
 
-First come the baseline, the guides' presets (under every protocol of the ladder, so that it is known what a cheap look
-is worth), and what differs from the baseline in one word; then what Optuna's sampler proposes, without what was
-dropped. When the front stands still, or only the race's share of the budget is left, what may be on the front climbs
-the ladder rung by rung. Optuna keeps every trial, and what became of it, in the study: the same command goes on there.
+First come the baseline, the guides' presets (some under every protocol of the ladder, so that it is known what a cheap
+look is worth), and what differs from the baseline in one word; then what Optuna's sampler proposes, and from enough
+looks on what the forecast has most gain of for its seconds, without what was dropped. When nothing gains, or only the
+race's share of the budget is left, what may be on the front climbs the ladder rung by rung. Optuna keeps every trial,
+and what became of it, in the study: the same command goes on there.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mic2e_bench.tools.tune import diary
-from mic2e_bench.tools.tune.budget import Allowance, still
+from mic2e_bench.tools.tune.budget import MOVED, Allowance, still
 from mic2e_bench.tools.tune.guesses import around, guesses
 from mic2e_bench.tools.tune.proposals import Bench, Pair, Proposals
-from mic2e_bench.tools.tune.race import Race
+from mic2e_bench.tools.tune.race import LEAST_LOOKS, Race
 from mic2e_bench.tools.tune.sampler import bad_values
 from mic2e_bench.tools.tune.space import GridPoint
 
 NO_END = 10**9  # trials
-POOL = 24  # proposals that wait at once
+POOL = 24  # proposals of the sampler that wait at once
 CLIMBS = 0.6  # of the points that climb to a rung, those that climb to the next: for the reserve of time only
 RESERVE = 0.4  # of the budget, at most, for the race up the ladder and the finalists
 
@@ -60,12 +61,14 @@ class Search:
         want = self._start()
         while not (why := self._over()):
             left = (self.budget.trials or NO_END) - self.tried
-            self.proposals.gather(min(want, left), self.numbers, self.dropped[0], self.race.promising)
+            batch = self.proposals.visit(
+                left, min(want, left), self.numbers, self.dropped[0], self.race.gains, self._least()
+            )
             want = POOL
-            if batch := self.proposals.visit(left):
+            if batch:
                 self._measure(batch)
             elif not self._climb():
-                return "no point that is left is forecast on the front"
+                return "no point that is left is forecast to move the front"
         self._climb()
         return why
 
@@ -75,7 +78,7 @@ class Search:
         self.study.set_user_attr("quantities", list(self.bench.names))
         if self.study.get_trials(deepcopy=False):
             self.before_s = self.study.user_attrs.get("spent_s", 0.0)
-            self.numbers = diary.recall(self.study, space, self.race)
+            self.numbers = diary.recall(self.study, self.bench, self.race)
             return POOL
         star = around(space, self.first[:2]) if self.races else ()
         first = list(dict.fromkeys([*self.first, *(point for point in star if not space.why_not(point))]))
@@ -83,6 +86,10 @@ class Search:
             first = first[: max(len(self.first), self.budget.trials // 2)]
         diary.enqueue(self.study, space, first)
         return len(first)
+
+    def _least(self) -> float:
+        """The gain, for each second, that would not move the front if it were kept up for all the time that is left."""
+        return MOVED / max(1.0, self.budget.seconds - self.spent_s) if self.budget.seconds else 0.0
 
     def _over(self) -> str:
         """What ends the search now; empty while it goes on."""
@@ -104,9 +111,15 @@ class Search:
             self.numbers[point] = trial.number
             self.race.add(point, 0, found[point])
         self._note(0, points)
-        if first := [point for point in points if point in self.first and found[point].costs is not None]:
-            for rung in range(1, self.bench.rungs):
+        for rung in range(1, self.bench.rungs):
+            if first := self._telling([point for point in points if found[point].costs is not None], rung):
                 self._look(first, rung)
+
+    def _telling(self, points: Sequence[GridPoint], rung: int) -> list[GridPoint]:
+        """The first guesses to look at under a fuller protocol at once: the cheapest, no more than tell of a doubt."""
+        known = sum(rung in looks for looks in self.race.looks.values())
+        first = sorted((p for p in points if p in self.first), key=lambda point: self.bench.expected([point], rung))
+        return first[: max(0, LEAST_LOOKS - known)]
 
     def _climb(self) -> bool:
         """The race: what may be on the front is looked at under the next protocol, until the full one.

@@ -40,7 +40,7 @@ STUDY = {
     "model": "bundled",
     "inputs": proof.ONE_INPUT,
     "baseline": {"steps": 2, "resolution": 128, "threads": 1},
-    "protocol": {"warmup": 1, "repeats": 21, "seeds": [42]},
+    "protocol": {"warmup": 1, "repeats": 101, "seeds": [42]},
     "metrics": ["lpips"],
 }
 SLOW = """

@@ -51,6 +51,9 @@ class Replay:
     def why_not(self, point: GridPoint) -> str:
         return self.space.why_not(point)
 
+    def remember(self, point: GridPoint, look: Look) -> None:
+        """Nothing: no point of a landscape runs out of memory."""
+
     def expected(self, points: Sequence[GridPoint], rung: int) -> float:
         """Seconds of looks at points: builds, new shapes, calls, scoring."""
         if self.alone:
