@@ -8,9 +8,7 @@ with all else equal.
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,15 +17,14 @@ from scipy import stats
 
 from mic2e_bench.tools.recommend.pareto import FRONT, TIE, nondominated, standing
 from mic2e_bench.tools.recommend.point import QUALITY
-from mic2e_bench.tools.tune import forecast, hypervolume
+from mic2e_bench.tools.tune import forecast, hypervolume, siblings
 from mic2e_bench.tools.tune.forecast import Forecast
-from mic2e_bench.tools.tune.space import OFF, GridPoint, Space
+from mic2e_bench.tools.tune.space import GridPoint, Space
 
 LEAST_LOOKS = 4  # pairs of a cheap and a full look, before which the first guess of the doubt holds
 FIRST_DOUBT = 0.15  # of a logarithm: 15 % of the seconds, the bytes and the distance of the pictures
 SURE = 0.95
 DEVIATIONS = 1.64  # standard deviations: so sure to one side
-PAIRS = 3  # in which a value must be beaten by the same sibling, and win in none
 HOPE = 1.0  # standard deviations that a forecast may be better than its mean
 NEAR = 0.5  # percent of quality: the distance of pictures below which a ratio of distances says nothing
 
@@ -154,51 +151,8 @@ class Race:
         return [point for point, place in self.standings().items() if place == FRONT]
 
     def dropped(self) -> dict[tuple[str, int], tuple[str, int, int]]:
-        """By axis and value (its index) the sibling that beats it, in how many pairs; both by (axis, index).
-
-        Beaten: in no pair better by more than the doubt in any quantity, and in each of them worse in some.
-        """
-        made = self._measured()
-        points, costs, doubts = made.points, made.costs, made.doubts
-        where = {point: at for at, point in enumerate(points)}
-        tally: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])  # axis, value, sibling: worse, not
-        for axis, a, b in self._pairs(points):
-            one, other = where[a], where[b]
-            apart = costs[one] - costs[other]
-            doubt = np.maximum(doubts[one], doubts[other])
-            for value, sibling, gain in ((a[axis], b[axis], apart), (b[axis], a[axis], -apart)):
-                is_beaten = not (gain < -doubt).any() and (gain > doubt).any()
-                tally[axis, value, sibling][0 if is_beaten else 1] += 1
-        found: dict[tuple[str, int], tuple[str, int, int]] = {}
-        for (axis, value, sibling), (beaten, others) in sorted(tally.items()):
-            name = self.space.axes[axis].name
-            if beaten >= PAIRS and not others and (name, sibling) not in found:
-                found.setdefault((name, value), (name, sibling, beaten))
-        return found
-
-    def _pairs(self, points: Sequence[GridPoint]) -> Iterator[tuple[int, GridPoint, GridPoint]]:
-        """Points that differ in one axis of words alone, and in what depends on it."""
-        for at, axis in enumerate(self.space.axes):
-            if axis.is_ordered:
-                continue  # of numbers the sampler knows the order
-            below = self._below(axis.name)
-            groups: dict[GridPoint, list[GridPoint]] = defaultdict(list)
-            for point in points:
-                if point[at] != OFF:
-                    rest = tuple(OFF if other == at or other in below else v for other, v in enumerate(point))
-                    groups[rest].append(point)
-            for group in groups.values():
-                for a, b in itertools.combinations(group, 2):
-                    if a[at] != b[at] and all(a[o] in (b[o], OFF) or b[o] == OFF for o in below):
-                        yield at, a, b
-
-    def _below(self, name: str) -> frozenset[int]:
-        """The axes whose condition names this one, or one below it."""
-        found: set[str] = {name}
-        for axis in self.space.axes:  # an axis stands below those that it depends on
-            if found & set(axis.when):
-                found.add(axis.name)
-        return frozenset(at for at, axis in enumerate(self.space.axes) if axis.name in found - {name})
+        """By axis and value (its index) the sibling that beats it, in how many pairs; see ``siblings``."""
+        return siblings.beaten(self.space, *self._measured())
 
     def shift_and_doubt(self, rung: int) -> tuple[np.ndarray, np.ndarray]:
         """By how much fuller looks differ from those of this rung in the mean, and how far one look is in doubt."""
