@@ -1,4 +1,4 @@
-"""From the trials of a search to its front: the full protocol for what survives, then each finalist in a fresh process.
+"""From the looks of a search to its front: each finalist under the full protocol, in a fresh process.
 
 A search looks at many noisy values and keeps the best, so the best are partly luck; only what is measured again counts.
 """
@@ -47,13 +47,13 @@ def finish(search: Search, full: Measuring, why: str) -> Remeasured:
     _say(f"the search ended: {why}")
     baseline = full.baseline()
     columns = Columns.of(baseline)
-    chosen = _chosen(search, full, columns)
+    chosen = _chosen(search, full)
     before = dict(search.study.user_attrs.get("before_s", {}))
     points, settings = [], {}
     for index, point in enumerate(chosen, 1):
         trial = full.trial(point)
         if trial.id not in before:
-            first = columns.point(full.read(trial)).values[LATENCY]
+            first = search.race.expected(point)[columns.names.index(LATENCY)]
             _say(f"finalist {index}/{len(chosen)}, in a fresh process: {trial.label}")
             full.again(point)
             before[trial.id] = first
@@ -72,18 +72,20 @@ def _say(text: str) -> None:
     print(f"tune: {text}", file=sys.stderr, flush=True)
 
 
-def _chosen(search: Search, full: Measuring, columns: Columns) -> list[GridPoint]:
-    """The finalists, of what was looked at under the full protocol; of the trials so far chosen once, and then kept."""
+def _chosen(search: Search, full: Measuring) -> list[GridPoint]:
+    """The finalists: of what the race has on the front, within the limits; of the trials so far chosen once, and kept.
+
+    No point needs a full look before: each finalist gets one, anew.
+    """
     kept = search.study.user_attrs.get("finalists", {})
     if kept.get("of") == search.tried:
         return [point_of(full.space, params) for params in kept["params"]]
-    looked = [point for point in search.race.alive() if search.bench.rungs - 1 in search.race.looks[point]]
-    values = {point: columns.point(full.read(full.trial(point))) for point in looked}
-    fitting = {point: one for point, one in values.items() if not one.beyond(search.bench.limits)} or values
-    standing = recommend.standings(list(fitting.values()), columns.names)
-    there = [point for point, one in fitting.items() if standing[one.id] == front.FRONT]
-    costs = np.array([[fitting[point].cost(name) for name in columns.names] for point in there])
-    chosen = [there[index] for index in spanning(costs, search.most)]
+    alive = search.race.alive() or list(search.race.looks)  # where nothing is within the limits, the nearest
+    costs = np.array([search.race.expected(point) for point in alive])
+    fitting = (costs <= search.bench.worst).all(axis=1)
+    some = np.flatnonzero(fitting) if fitting.any() else np.arange(len(alive))
+    some = some[front.nondominated(costs[some])]
+    chosen = [alive[some[index]] for index in spanning(costs[some], search.most)]
     params = [params_of(full.space, point) for point in chosen]
     search.study.set_user_attr("finalists", {"of": search.tried, "params": params})
     return chosen

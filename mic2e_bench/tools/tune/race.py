@@ -136,6 +136,13 @@ class Race:
         found[free] = hypervolume.gains(front, hoped[free], reference, ideal)
         return found
 
+    def expected(self, point: GridPoint) -> np.ndarray:
+        """The costs of a point, shape (k,), by its fullest look; smoothed where there is a forecast of it."""
+        made = self.estimates()
+        if point in made.points:
+            return self._costs(made.costs[made.points.index(point)])
+        return np.array(self.looks[point][max(self.looks[point])].costs)
+
     def standings(self) -> dict[GridPoint, str]:
         """Whether each point of use is on the front, ties with it within the doubt, or is beaten."""
         made = self.estimates()
