@@ -253,6 +253,13 @@ def test_what_fails_is_named_and_not_on_the_front(content, tmp_path, measurer):
     assert "failed" in found["text"]
 
 
+def test_where_everything_fails_there_is_no_front_and_no_traceback(content, tmp_path, measurer):
+    content["space"] = {"steps": [1, 2], "resolution": [64]}  # the baseline is none of its points
+    measurer(fails=lambda settings: "steps" if settings["steps"] != 8 else "")
+    found = search(content, tmp_path / "r", "4", patience=100)
+    assert found["finalists"] == found["front"] == [] and not found["fits"] and len(found["failed"]) >= 1
+
+
 def test_limits_hold_for_the_front(content, tmp_path, measurer):
     measurer()
     found = search(content, tmp_path / "r", "18", {"latency": 0.5, "quality": 40.0}, patience=100)

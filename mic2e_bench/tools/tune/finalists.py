@@ -81,6 +81,8 @@ def _chosen(search: Search, full: Measuring) -> list[GridPoint]:
     if kept.get("of") == search.tried:
         return [point_of(full.space, params) for params in kept["params"]]
     alive = search.race.alive() or list(search.race.looks)  # where nothing is within the limits, the nearest
+    if not alive:
+        return []  # everything failed
     costs = np.array([search.race.expected(point) for point in alive])
     fitting = (costs <= search.bench.worst).all(axis=1)
     some = np.flatnonzero(fitting) if fitting.any() else np.arange(len(alive))

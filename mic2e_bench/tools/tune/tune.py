@@ -128,7 +128,7 @@ def _table(outcome: Any) -> Table:
     stand_ins = outcome.baseline.row["stand_in"] or outcome.baseline.row["model"]
     caption = (
         f"{stand_ins}. Settings that are not named are the baseline's. Each finalist was measured again in a process "
-        "of its own; 'in the search': its latency before. "
+        "of its own; 'in the search': what its looks and their forecast said before. "
         "Latency: the median of a call; †: disturbed while it was measured. Its noise: what a change that nobody made "
         "does to the quality."
     )
