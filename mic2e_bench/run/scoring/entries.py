@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,9 @@ from mic2e_bench.run.scoring.pairs import PicturePair, PicturePairs
 Entries = dict[str, dict[str, Any]]
 ENOUGH = 5  # pairs, below which nothing is said of quality
 VISIBLE = {"same": False, "rounding": False, "visible": True}
+
+
+computed: dict[bytes, Mapping[str, float]] = {}  # values of pairs by what these consist of: no file is asked again
 
 
 class Failed(RuntimeError):
@@ -168,6 +172,7 @@ def forget() -> None:
     """Read and score all anew: in a process that scores more than once, files may have changed in between."""
     for cached in (_values, _read, _read_regions):
         cached.cache_clear()
+    computed.clear()
 
 
 @functools.cache
@@ -179,12 +184,28 @@ def _values(name: str, candidate_of: Picture, reference_of: Picture, masks: Mask
     reference = _read(reference_of)
     size = (reference.shape[1], reference.shape[0])
     candidate = _read(candidate_of, size)
+    regions = _read_regions(masks, size) if metric.within and masks else {}
+    key = _digest([name, metric.backbone and metric.backbone(), *regions], [candidate, reference, *regions.values()])
+    if key not in computed:
+        computed[key] = _compute(metric, candidate, reference, regions)
+    return computed[key]
+
+
+def _compute(
+    metric: Metric, candidate: np.ndarray, reference: np.ndarray, regions: Mapping[str, np.ndarray]
+) -> Mapping[str, float]:
     if metric.of == "masks":
         return {"": metric.compute(candidate[..., 0] >= 128, reference[..., 0] >= 128)}
     one, other = (image.astype(np.float32) / 255 for image in (candidate, reference))
-    if metric.within:
-        return metric.within(one, other, _read_regions(masks, size) if masks else {})
-    return {"": metric.compute(one, other)}
+    return metric.within(one, other, regions) if metric.within else {"": metric.compute(one, other)}
+
+
+def _digest(names: Sequence[Any], arrays: Sequence[np.ndarray]) -> bytes:
+    """What identifies a value: names, and the contents of arrays."""
+    found = hashlib.blake2b(repr([*names, *(array.shape for array in arrays)]).encode(), digest_size=16)
+    for array in arrays:
+        found.update(np.ascontiguousarray(array))
+    return found.digest()
 
 
 def _resized(pair: PicturePair) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 VERSION = 4  # of the scores: raised when the same images would give other numbers
 BATCH = 16  # records that are scored together, input by input: a reference is then read and looked at once for all
+MOST_COMPUTED = 10_000  # values that are kept for the next scoring; some 3 MB
+computed_before: dict[bytes, Mapping[str, float]] = {}  # above all of the baseline's noise, which every record needs
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,12 @@ def _score(jobs: list[ScoringJob], results: Path, weights: Path | None, budget: 
     # None: no bar where there is no terminal
     bar = tqdm(total=len(jobs), desc="scoring", unit="record", leave=False, disable=None)
     try:
-        for name, id, quality in child.answers(scores, log, jobs, "score", weights, budget):
+        work = functools.partial(scores, computed_before)
+        for name, id, quality, computed in child.answers(work, log, jobs, "score", weights, budget):
             job = waiting.pop((name, id))
+            if len(computed_before) > MOST_COMPUTED:
+                computed_before.clear()
+            computed_before.update(computed)
             _write(results, job, quality)
             bar.update()
             found = dict.fromkeys(entry["problem"] for entry in quality.values() if "problem" in entry)
@@ -141,10 +149,17 @@ def _write(results: Path, job: ScoringJob, quality: Mapping[str, Any]) -> None:
         record.write(results, one.with_quality({**kept, **quality}))
 
 
-def scores(jobs: list[ScoringJob]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """``(study, id, quality)`` of each record. For the scoring child."""
+def scores(
+    known: Mapping[bytes, Mapping[str, float]], jobs: list[ScoringJob]
+) -> Iterator[tuple[str, str, dict[str, Any], dict[bytes, Mapping[str, float]]]]:
+    """``(study, id, quality, values)`` of each record. For the scoring child.
+
+    ``known`` are values of pairs of pictures that an earlier child computed (``entries.computed``), ``values`` the new.
+    """
     from mic2e_bench.run.scoring import entries as quality
 
+    quality.computed.update(known)
+    told = len(quality.computed)
     for start in range(0, len(jobs), BATCH):
         batch = jobs[start : start + BATCH]
         quality.warm({name: [side for job in batch for side in job.sides if name in job.stamps]
@@ -154,4 +169,6 @@ def scores(jobs: list[ScoringJob]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             for name, stamp in job.stamps.items():
                 for side in job.sides:
                     entries.update(quality.score(registry.metrics()[name], side, stamp))
-            yield job.study, job.id, entries
+            new = dict(itertools.islice(quality.computed.items(), told, None))
+            told += len(new)
+            yield job.study, job.id, entries, new

@@ -1,10 +1,12 @@
 """Scores of stored images: against the baseline and the truth, by region, with noise floor; and what goes wrong."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import sys
 
+import flip_evaluator
 import helpers
 import numpy as np
 import pytest
@@ -97,6 +99,7 @@ def inline(monkeypatch):
         return Ended(), pipe
 
     monkeypatch.setattr(forkserver, "call", call)
+    monkeypatch.setattr(score, "computed_before", {})
 
 
 def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline):
@@ -126,6 +129,26 @@ def test_values_are_those_of_the_metrics_and_means_over_images(tmp_path, inline)
     assert best["lpips"]["told"] == "same"
     assert quality(one, results, 2)["quality"]["value"] < found["quality"]["value"] < 100
     assert found["quality"]["backbone"] == "LDR-FLIP, 67 pixels per degree"  # never a stand-in's
+
+
+def test_what_was_computed_once_is_not_computed_again_and_changes_no_score(tmp_path, inline, monkeypatch):
+    """Another trial of a study needs the values of its own pictures alone: those of the baseline's noise are known."""
+    one = study(tmp_path)
+    results = measured(one, tmp_path / "out", blurred)
+    asked = []
+    evaluate = flip_evaluator.evaluate
+    monkeypatch.setattr(flip_evaluator, "evaluate", lambda *of, **how: asked.append(1) or evaluate(*of, **how))
+    first, second = (dataclasses.replace(one, trials=(one.trials[0], one.trials[number])) for number in (1, 2))
+    assert score.studies([first], results) == []
+    before, asked[:] = len(asked), []
+    assert score.studies([second], results) == []
+    assert len(asked) == 4 < before  # its two different pictures, beside the baseline's and beside the truth
+    found = quality(one, results, 2)
+    shutil.rmtree(results)
+    monkeypatch.setattr(score, "computed_before", {})
+    measured(one, tmp_path / "out", blurred)
+    assert score.studies([one], results) == []
+    assert quality(one, results, 2) == found
 
 
 def test_regions_and_truth(tmp_path, inline):
