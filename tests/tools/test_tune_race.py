@@ -156,9 +156,14 @@ def test_a_build_is_visited_when_its_gain_is_worth_its_seconds(content, build_s,
     def foretold(points):
         return np.array([gains[space.settings(point)["attention"]] for point in points])
 
-    batch = proposals.visit(100, 24, [], {}, foretold, 0.0)
-    assert batch and {space.settings(point)["attention"] for _, point in batch} == {seen}
-    assert not proposals.visit(100, 24, [], {}, foretold, least=1.0)  # nothing gains that much for each second
+    def seen_of(gains, least=0.0, within_s=np.inf):
+        batch = proposals.visit(100, 24, [], {}, gains, least, within_s)
+        return {space.settings(point)["attention"] for _, point in batch}
+
+    assert seen_of(foretold) == {seen}
+    assert not seen_of(foretold, least=1.0)  # nothing gains that much for each second
+    assert seen_of(foretold, within_s=min(build_s, 100) + 4.0) == {seen}  # what takes longer is not begun
+    assert not seen_of(foretold, within_s=0.5) and not seen_of(lambda points: None, within_s=0.5)
 
 
 # what cannot fit

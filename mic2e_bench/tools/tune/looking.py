@@ -64,7 +64,8 @@ class Looking:
         worst = [self.limits.get(name, math.inf) for name in self.names]
         self.worst = np.array([-w if name == QUALITY and w != math.inf else w
                                for name, w in zip(self.names, worst, strict=True)])  # fmt: skip
-        self._visit_s: dict[str, list[float]] = {}  # by build: what its visits took beside the calls
+        self._visit_s: dict[str, list[float]] = {}  # by build: what its visits took beside the calls and the scoring
+        self._picture_s: list[float] = []  # to score one, by visit
         self._rate: list[tuple[float, float]] = []  # seconds of a trial's calls, and its work
 
     def build(self, point: GridPoint) -> str:
@@ -77,11 +78,13 @@ class Looking:
     def look(self, points: Sequence[GridPoint], rung: int) -> dict[GridPoint, Look]:
         """The looks at points, those of one build in one process; what is stored is not measured again."""
         measuring, begin = self.ladder[rung], monotonic()
+        scored_s = measuring.scored_s
         reasons = {point: self.room.why_not(measuring.trial(point)) if rung == 0 else "" for point in points}
         looks = {point: Look(None, failed=reason) for point, reason in reasons.items() if reason}
         records = measuring.measure([point for point in points if point not in looks])
         comparable.require_one([measuring.read(measuring.study.baseline), *records.values()])
-        self._learn(records, rung, monotonic() - begin)
+        scored_s = measuring.scored_s - scored_s
+        self._learn(records, rung, monotonic() - begin - scored_s, scored_s)
         looks |= {point: self._look(point, found) for point, found in records.items()}
         for point, look in looks.items():
             self.remember(point, look)
@@ -102,8 +105,8 @@ class Looking:
         costs = tuple(float(one.cost(name)) for name in self.names)
         return Look(costs, tuple(float(one.noise[name]) for name in self.names), record=found.id)
 
-    def _learn(self, records: Mapping[GridPoint, Record], rung: int, wall_s: float) -> None:
-        """What visits take beside their calls: loading, compiling, scoring; shared evenly by the builds of this one."""
+    def _learn(self, records: Mapping[GridPoint, Record], rung: int, wall_s: float, scored_s: float) -> None:
+        """What visits take beside their calls: loading, compiling; shared evenly by the builds of this one."""
         calls, builds = 0.0, {self.build(point) for point in records}
         for point, one in records.items():
             if one.status == "ok" and one.calls_s:
@@ -113,6 +116,8 @@ class Looking:
         if wall_s > 0.5 * calls:  # else the records were there already
             for build in builds:
                 self._visit_s.setdefault(build, []).append(max(0.0, wall_s - calls) / len(builds))
+            if calls:
+                self._picture_s.append(scored_s / sum(len(one.images) for one in records.values()))
 
     def expected(self, points: Sequence[GridPoint], rung: int) -> float:
         """Seconds that a look at these points takes, about: an estimate from the looks so far."""
@@ -120,6 +125,8 @@ class Looking:
         usual = float(np.median(known)) if known else 5.0
         seconds, work = map(sum, zip(*self._rate, strict=True)) if self._rate else (1.0, 1.0)
         rate = seconds / work if self._rate else 0.0
-        builds = {self.build(point) for point in points}
+        builds, base = {self.build(point) for point in points}, self.ladder[rung].study.baseline
         visits = sum(float(np.mean(self._visit_s.get(build, [usual]))) for build in builds)
-        return visits + sum(self.ladder[rung].trial(point).work * rate for point in points)
+        pictures = len(points) * len(base.inputs["items"]) * len(base.protocol["seeds"])
+        scoring = pictures * float(np.median(self._picture_s)) if self._picture_s else 0.0
+        return visits + scoring + sum(self.ladder[rung].trial(point).work * rate for point in points)

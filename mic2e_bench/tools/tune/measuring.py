@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan.params import Study
@@ -21,12 +22,16 @@ from mic2e_bench.tools.tune.space import GridPoint, Space
 
 @dataclasses.dataclass
 class Measuring:
-    """Measures points under one protocol. ``study`` has the baseline that quality is scored against."""
+    """Measures points under one protocol. ``study`` has the baseline that quality is scored against.
+
+    ``scored_s`` are the seconds that scoring has taken so far.
+    """
 
     study: Study
     space: Space
     results: Path
     lpips_weights: Path | None = None
+    scored_s: float = 0.0
 
     def trial(self, point: GridPoint) -> Trial:
         given = self.space.settings(point)
@@ -64,7 +69,9 @@ class Measuring:
         base = self.study.baseline
         study = self._study([base, *(trial for trial in trials if trial is not base)])
         runner.run([study], self.results)
+        begin = monotonic()
         score.studies([study], self.results, self.lpips_weights)
+        self.scored_s += monotonic() - begin
 
     def read(self, trial: Trial) -> Record:
         return record.read(record.path_of(self.results, self.study.name, trial.id))

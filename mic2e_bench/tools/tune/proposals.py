@@ -52,9 +52,9 @@ class Proposals:
 
     def visit(
         self, most: int, want: int, tried: Collection[GridPoint], dropped: Mapping[str, set[Any]],
-        gains: Callable[[Sequence[GridPoint]], np.ndarray | None], least: float,
+        gains: Callable[[Sequence[GridPoint]], np.ndarray | None], least: float, within_s: float,
     ) -> list[Pair]:  # fmt: skip
-        """What to look at next, of one build, ``most`` points at most; nothing where nothing is worth it.
+        """What to look at next, of one build, within ``most`` points and ``within_s``; nothing where it is not worth it.
 
         While nothing is foretold, what the sampler proposes: it is asked until ``want`` wait. Then the points, and the
         build, of most gain for their seconds, where that is ``least`` or more.
@@ -66,11 +66,11 @@ class Proposals:
         if foretold is None or self._first_wait():
             self._forget(set(left))
             self._ask(want, set(left))
-            chosen = self._fullest()
+            chosen = self._fullest(within_s)
         else:
             self._forget(())
-            chosen = [self._enqueued(point) for point in self._best(some, foretold, least)]
-        return self._untold(chosen, most)
+            chosen = [self._enqueued(point) for point in self._best(some, foretold, least, within_s)]
+        return self._fitting(self._untold(chosen, most), within_s)
 
     def _considered(self, left: Sequence[GridPoint], seed: int) -> Sequence[GridPoint]:
         """The points to be foretold: of a large space other ones each time."""
@@ -98,19 +98,22 @@ class Proposals:
                 worth.discard(point)
                 self.waiting.setdefault(self.bench.build(point), []).append((trial, point))
 
-    def _fullest(self) -> list[Pair]:
+    def _fullest(self, within_s: float) -> list[Pair]:
         """What waits for the build of most points for their seconds; the builds of the first guesses before all."""
 
         def worth(build: str) -> float:
-            points = [point for _, point in self.waiting[build]]
+            points = [point for _, point in self.waiting[build]][:VISIT]
             if any(point in self.first for point in points):
                 return np.inf
-            return len(points[:VISIT]) / self.bench.expected(points[:VISIT], 0)
+            return len(points) / self.bench.expected(points, 0)
 
         self.waiting = {build: queue for build, queue in self.waiting.items() if queue}
-        return self.waiting.pop(max(self.waiting, key=worth)) if self.waiting else []
+        fitting = [build for build, queue in self.waiting.items() if self.bench.expected([queue[0][1]], 0) <= within_s]
+        return self.waiting.pop(max(fitting, key=worth)) if fitting else []
 
-    def _best(self, points: Sequence[GridPoint], gains: np.ndarray, least: float) -> list[GridPoint]:
+    def _best(
+        self, points: Sequence[GridPoint], gains: np.ndarray, least: float, within_s: float
+    ) -> list[GridPoint]:
         """The points of one build with most gain for their seconds; none where that is less than ``least``."""
         by_build: dict[str, list[int]] = {}
         for at in np.argsort(-gains):
@@ -120,10 +123,17 @@ class Proposals:
         for group in by_build.values():
             for count in range(1, min(len(group), FORETOLD) + 1):
                 some = group[:count]
-                found = gains[some].sum() / self.bench.expected([points[at] for at in some], 0)
-                if found > rate:
-                    best, rate = some, found
+                seconds = self.bench.expected([points[at] for at in some], 0)
+                if seconds <= within_s and gains[some].sum() / seconds > rate:
+                    best, rate = some, gains[some].sum() / seconds
         return [points[at] for at in best]
+
+    def _fitting(self, pairs: list[Pair], within_s: float) -> list[Pair]:
+        """Those of one build that there is time for; the others wait."""
+        while pairs and self.bench.expected([point for _, point in pairs], 0) > within_s:
+            pair = pairs.pop()
+            self.waiting.setdefault(self.bench.build(pair[1]), []).append(pair)
+        return pairs
 
     def _enqueued(self, point: GridPoint) -> Pair:
         """A trial of this point, however many are queued before it."""

@@ -27,6 +27,7 @@ from mic2e_bench.tools.tune.race import LEAST_LOOKS, Race
 from mic2e_bench.tools.tune.sampler import bad_values
 from mic2e_bench.tools.tune.space import GridPoint
 
+NOTHING = "no point that is left is forecast to move the front"
 NO_END = 10**9  # trials
 POOL = 24  # proposals of the sampler that wait at once
 CLIMBS = 0.6  # of the points that climb to a rung, those that climb to the next: for the reserve of time only
@@ -61,14 +62,13 @@ class Search:
         want = self._start()
         while not (why := self._over()):
             left = (self.budget.trials or NO_END) - self.tried
-            batch = self.proposals.visit(
-                left, min(want, left), self.numbers, self.dropped[0], self.race.gains, self._least()
-            )
+            worth = (self.race.gains, self._least(), self._left_s)
+            batch = self.proposals.visit(left, min(want, left), self.numbers, self.dropped[0], *worth)
             want = POOL
             if batch:
                 self._measure(batch)
             elif not self._climb():
-                return "no point that is left is forecast to move the front"
+                return NOTHING + (" in the time that is left" if self.budget.seconds else "")
         self._climb()
         return why
 
@@ -91,12 +91,18 @@ class Search:
         """The gain, for each second, that would not move the front if it were kept up for all the time that is left."""
         return MOVED / max(1.0, self.budget.seconds - self.spent_s) if self.budget.seconds else 0.0
 
+    @property
+    def _left_s(self) -> float:
+        """The time that is left before the race's and the finalists' share of it begins; the first visit has any."""
+        if not self.budget.seconds or not self.tried:
+            return np.inf
+        return self.budget.seconds - self.spent_s - min(self.reserve_s, RESERVE * self.budget.seconds)
+
     def _over(self) -> str:
         """What ends the search now; empty while it goes on."""
         if self.budget.trials and self.tried >= self.budget.trials:
             return f"the budget of {self.budget} is spent"
-        reserve_s = min(self.reserve_s, RESERVE * (self.budget.seconds or 0))
-        if self.budget.seconds and self.tried and self.spent_s + reserve_s > self.budget.seconds:
+        if self._left_s <= 0:
             return f"of the budget of {self.budget} only the finalists' share is left"
         found = [looks[0].costs for looks in self.race.looks.values() if 0 in looks]
         if len(found) > self.patience and still(np.array(found), self.patience, self.bench.worst):
@@ -182,9 +188,15 @@ class Search:
 
     @property
     def _finals_s(self) -> float:
-        """Seconds that the finalists will take, about."""
-        some = self.race.front()[: self.most]
-        return self.final_looks * self.bench.expected(some, self.bench.rungs - 1) if some else 0.0
+        """Seconds that the finalists will take, about, each in a process of its own."""
+        return self.final_looks * sum(self._final_s(point) for point in self.race.front()[: self.most])
+
+    def _final_s(self, point: GridPoint) -> float:
+        return self.bench.expected([point], self.bench.rungs - 1)
+
+    def has_time_for(self, finalist: GridPoint) -> bool:
+        """Whether a finalist is expected to end within a budget of time; with one of trials always."""
+        return not self.budget.seconds or self.spent_s + self._final_s(finalist) <= self.budget.seconds
 
     @property
     def measured(self) -> list[FrozenTrial]:
