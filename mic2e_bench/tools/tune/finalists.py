@@ -53,7 +53,7 @@ def finish(search: Search, full: Measuring, why: str) -> Remeasured:
     for index, point in enumerate(chosen, 1):
         trial = full.trial(point)
         if trial.id not in before:
-            if points and not search.has_time_for(point):
+            if points and not search.spending.has_time_for(point):
                 _say(f"finalists {index} to {len(chosen)} are left out: no time is left for them")
                 break
             first = search.race.expected(point)[columns.names.index(LATENCY)]

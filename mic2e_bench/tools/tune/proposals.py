@@ -54,7 +54,7 @@ class Proposals:
         self, most: int, want: int, tried: Collection[GridPoint], dropped: Mapping[str, set[Any]],
         gains: Callable[[Sequence[GridPoint]], np.ndarray | None], least: float, within_s: float,
     ) -> list[Pair]:  # fmt: skip
-        """What to look at next, of one build, within ``most`` points and ``within_s``; nothing where it is not worth it.
+        """What to look at next, of one build, within ``most`` points and ``within_s``, if anything is worth it.
 
         While nothing is foretold, what the sampler proposes: it is asked until ``want`` wait. Then the points, and the
         build, of most gain for their seconds, where that is ``least`` or more.
@@ -111,9 +111,7 @@ class Proposals:
         fitting = [build for build, queue in self.waiting.items() if self.bench.expected([queue[0][1]], 0) <= within_s]
         return self.waiting.pop(max(fitting, key=worth)) if fitting else []
 
-    def _best(
-        self, points: Sequence[GridPoint], gains: np.ndarray, least: float, within_s: float
-    ) -> list[GridPoint]:
+    def _best(self, points: Sequence[GridPoint], gains: np.ndarray, least: float, within_s: float) -> list[GridPoint]:
         """The points of one build with most gain for their seconds; none where that is less than ``least``."""
         by_build: dict[str, list[int]] = {}
         for at in np.argsort(-gains):

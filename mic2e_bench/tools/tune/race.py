@@ -72,7 +72,7 @@ class Race:
     _stand: list[str] | None = None
 
     def __post_init__(self) -> None:
-        self.forecast = Forecast(self.space)
+        self.forecast = Forecast(self.space, self.rungs)
 
     def add(self, point: GridPoint, rung: int, look: Look) -> None:
         if look.costs is not None:
@@ -112,11 +112,11 @@ class Race:
         k = len(self.names)
         return Estimates(points, np.array(costs).reshape(-1, k), np.array(doubts).reshape(-1, k))
 
-    def _observed(self, points: Sequence[GridPoint]) -> tuple[list[GridPoint], np.ndarray]:
-        """Every look at points: the point, and its costs as logarithms; several of one point make it surer."""
-        shifts = [self.shift_and_doubt(rung)[0] for rung in range(self.rungs)]
-        looks = [(point, rung, look) for point in points for rung, look in self.looks[point].items()]
-        return [point for point, _, _ in looks], np.array([self._log(look.costs) + shifts[r] for _, r, look in looks])
+    def _observed(self, points: Sequence[GridPoint]) -> tuple[list[GridPoint], list[int], np.ndarray]:
+        """Every look at points: the point, the rung, and its costs as logarithms; several of one make it surer."""
+        looks = [(point, rung, self._log(look.costs)) for point in points for rung, look in self.looks[point].items()]
+        of, rungs, costs = zip(*looks, strict=True)
+        return list(of), list(rungs), np.array(costs)
 
     def gains(self, others: Sequence[GridPoint]) -> np.ndarray | None:
         """What each of other points alone would add to the share of the front's hypervolume, shape (n,), at best.

@@ -20,18 +20,17 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mic2e_bench.tools.tune import diary
-from mic2e_bench.tools.tune.budget import MOVED, Allowance, still
+from mic2e_bench.tools.tune.budget import Allowance, still
 from mic2e_bench.tools.tune.guesses import around, guesses
 from mic2e_bench.tools.tune.proposals import Bench, Pair, Proposals
 from mic2e_bench.tools.tune.race import LEAST_LOOKS, Race
 from mic2e_bench.tools.tune.sampler import bad_values
 from mic2e_bench.tools.tune.space import GridPoint
+from mic2e_bench.tools.tune.spending import Spending
 
 NOTHING = "no point that is left is forecast to move the front"
 NO_END = 10**9  # trials
 POOL = 24  # proposals of the sampler that wait at once
-CLIMBS = 0.6  # of the points that climb to a rung, those that climb to the next: for the reserve of time only
-RESERVE = 0.4  # of the budget, at most, for the race up the ladder and the finalists
 
 
 @dataclass
@@ -48,13 +47,14 @@ class Search:
     quiet: bool = False
     races: bool = True  # else the sampler alone proposes, from the first guesses on, and nothing is dropped
     race: Race = field(init=False)
+    spending: Spending = field(init=False)
     numbers: dict[GridPoint, int] = field(init=False, default_factory=dict)  # of the trial of each point tried
-    before_s: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         bench = self.bench
         self.race = Race(bench.space, bench.names, bench.rungs, bench.worst, self.races)
-        self.begin, self.first = self.clock(), list(guesses(bench.space).values())
+        self.spending = Spending(self.budget, bench, self.race, self.most, self.final_looks, self.clock)
+        self.first = list(guesses(bench.space).values())
         self.proposals = Proposals(bench, self.study, self.first)
 
     def run(self) -> str:
@@ -62,7 +62,7 @@ class Search:
         want = self._start()
         while not (why := self._over()):
             left = (self.budget.trials or NO_END) - self.tried
-            worth = (self.race.gains, self._least(), self._left_s)
+            worth = (self.race.gains, self.spending.least_gain, self.spending.for_search_s(self.tried))
             batch = self.proposals.visit(left, min(want, left), self.numbers, self.dropped[0], *worth)
             want = POOL
             if batch:
@@ -77,7 +77,7 @@ class Search:
         space = self.bench.space
         self.study.set_user_attr("quantities", list(self.bench.names))
         if self.study.get_trials(deepcopy=False):
-            self.before_s = self.study.user_attrs.get("spent_s", 0.0)
+            self.spending.before_s = self.study.user_attrs.get("spent_s", 0.0)
             self.numbers = diary.recall(self.study, self.bench, self.race)
             return POOL
         star = around(space, self.first[:2]) if self.races else ()
@@ -87,22 +87,11 @@ class Search:
         diary.enqueue(self.study, space, first)
         return len(first)
 
-    def _least(self) -> float:
-        """The gain, for each second, that would not move the front if it were kept up for all the time that is left."""
-        return MOVED / max(1.0, self.budget.seconds - self.spent_s) if self.budget.seconds else 0.0
-
-    @property
-    def _left_s(self) -> float:
-        """The time that is left before the race's and the finalists' share of it begins; the first visit has any."""
-        if not self.budget.seconds or not self.tried:
-            return np.inf
-        return self.budget.seconds - self.spent_s - min(self.reserve_s, RESERVE * self.budget.seconds)
-
     def _over(self) -> str:
         """What ends the search now; empty while it goes on."""
         if self.budget.trials and self.tried >= self.budget.trials:
             return f"the budget of {self.budget} is spent"
-        if self._left_s <= 0:
+        if self.spending.for_search_s(self.tried) <= 0:
             return f"of the budget of {self.budget} only the finalists' share is left"
         found = [looks[0].costs for looks in self.race.looks.values() if 0 in looks]
         if len(found) > self.patience and still(np.array(found), self.patience, self.bench.worst):
@@ -135,19 +124,10 @@ class Search:
         before = self.race.looked
         for rung in range(1, self.bench.rungs):
             alive = [p for p in self.race.alive() if max(self.race.looks[p]) < rung]
-            points = self._affordable(alive, rung)
+            points = self.spending.affordable(alive, rung)
             if points:
                 self._look(points, rung)
         return self.race.looked > before
-
-    def _affordable(self, points: Sequence[GridPoint], rung: int) -> list[GridPoint]:
-        """The points that there is time for, those of the front first, ordered by build."""
-        left = (self.budget.seconds or np.inf) - self.spent_s - self._finals_s
-        front = set(self.race.front())
-        ranked = sorted(points, key=lambda point: point not in front)
-        while ranked and self.bench.expected(ranked, rung) > left:
-            ranked = ranked[: len(ranked) * 3 // 4]
-        return sorted(ranked, key=self.bench.build)
 
     def _look(self, points: Sequence[GridPoint], rung: int) -> None:
         for point, look in self.bench.look(points, rung).items():
@@ -157,46 +137,22 @@ class Search:
 
     def _note(self, rung: int, points: Sequence[GridPoint]) -> None:
         """Keep what a visit changed, and tell it."""
-        spent_s, trials = self.spent_s, [self.numbers[point] for point in points]
+        spent_s, trials = self.spending.spent_s, [self.numbers[point] for point in points]
         self.study.set_user_attr("spent_s", spent_s)
         more = {"spent_s": spent_s, "rung": rung, "trials": trials, "dropped": self.dropped[1]}
         diary.note(self.study, self.race, self.numbers, **more)
         if self.quiet:
             return
-        if self.budget.seconds:
-            left = max(0.0, self.budget.seconds - spent_s)
-        else:
-            left = spent_s / max(1, self.tried) * (self.budget.trials - self.tried) + self.reserve_s
+        left_s = self.spending.left_s(self.tried)
         what = "tried" if rung == 0 else f"tried; {len(points)} looked at again (protocol {rung + 1})"
         said = f"{self.tried} {what}, {len(self.race.front())} on the front, {len(self.race.alive())} may be"
-        print(f"tune: {said} [{spent_s:.0f} s, at most about {left:.0f} s left]", file=sys.stderr, flush=True)
+        print(f"tune: {said} [{spent_s:.0f} s, at most about {left_s:.0f} s left]", file=sys.stderr, flush=True)
 
     @property
     def dropped(self) -> tuple[dict[str, set[Any]], list[str]]:
         """The values that are not proposed any more, and why (``diary.dropped``)."""
         beaten = self.race.dropped() if self.races else {}
         return diary.dropped(self.bench.space, beaten, bad_values([*self.measured, *self.failed]))
-
-    @property
-    def reserve_s(self) -> float:
-        """Seconds that the race and the finalists will take, about."""
-        alive, total, share = self.race.alive(), 0.0, 1.0
-        for rung in range(1, self.bench.rungs):
-            total += share * self.bench.expected([p for p in alive if max(self.race.looks[p]) < rung], rung)
-            share *= CLIMBS
-        return total + self._finals_s
-
-    @property
-    def _finals_s(self) -> float:
-        """Seconds that the finalists will take, about, each in a process of its own."""
-        return self.final_looks * sum(self._final_s(point) for point in self.race.front()[: self.most])
-
-    def _final_s(self, point: GridPoint) -> float:
-        return self.bench.expected([point], self.bench.rungs - 1)
-
-    def has_time_for(self, finalist: GridPoint) -> bool:
-        """Whether a finalist is expected to end within a budget of time; with one of trials always."""
-        return not self.budget.seconds or self.spent_s + self._final_s(finalist) <= self.budget.seconds
 
     @property
     def measured(self) -> list[FrozenTrial]:
@@ -210,7 +166,3 @@ class Search:
     @property
     def tried(self) -> int:
         return len(self.numbers)
-
-    @property
-    def spent_s(self) -> float:
-        return self.before_s + self.clock() - self.begin

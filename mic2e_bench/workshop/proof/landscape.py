@@ -23,8 +23,6 @@ from mic2e_bench import paths
 from mic2e_bench.arguments import count, path
 from mic2e_bench.errors import BadInput
 from mic2e_bench.plan import params
-from mic2e_bench.report.tabular import Table
-from mic2e_bench.tools.recommend.pareto import nondominated
 from mic2e_bench.tools.tune import hypervolume, space_file
 from mic2e_bench.tools.tune.budget import Allowance
 from mic2e_bench.tools.tune.race import Race
@@ -34,10 +32,10 @@ from mic2e_bench.tools.tune.space import GridPoint
 from mic2e_bench.workshop.command import one_line, parser
 from mic2e_bench.workshop.proof import landscape_file, landscape_part
 from mic2e_bench.workshop.proof.landscape_file import Landscape
-from mic2e_bench.workshop.proof.replay import LADDER, Replay
+from mic2e_bench.workshop.proof.landscape_report import SHARES, Played, grid_s, limits, missed, report
+from mic2e_bench.workshop.proof.replay import Replay
 
-SHARES = (0.03, 0.1)  # of the seconds that the whole grid takes
-MEDIAN, WORST, RANDOM, SEEDS = 0.99, 0.97, 0.85, 20  # the limits at the last of these shares
+SEEDS = 20
 MOST_VAIN = 200  # proposals in a row that were tried already, or cannot be: a rival that makes them has ended
 PATIENT = 10**9  # trials: the replays end by time alone
 
@@ -60,15 +58,6 @@ RIVALS = (
     Rival("TPE", "tpe", race=False, seeds=5),
     Rival("GP", "gp", race=False, seeds=1, most_share=SHARES[0]),
 )
-
-
-@dataclass(frozen=True)
-class Played:
-    """One search: the share of the true front's volume that it names, what it tried, and its own seconds."""
-
-    share: float
-    tried: int
-    took_s: float
 
 
 def play(landscape: Landscape, rival: Rival, share: float, seed: int) -> Played:
@@ -115,12 +104,6 @@ def _alone(landscape: Landscape, study: optuna.Study, budget_s: float, seed: int
     return race
 
 
-def grid_s(landscape: Landscape) -> float:
-    """Seconds that the whole grid takes under the full protocol, each build once."""
-    points = [point for point, value in landscape.space.values.items() if value is not None]
-    return Replay(landscape, 0).expected(points, len(LADDER) - 1)
-
-
 def volume(landscape: Landscape, costs: Sequence[Sequence[float]]) -> float:
     """The share of the true front's hypervolume that points dominate."""
     reference, ideal = landscape.box()
@@ -146,66 +129,6 @@ def compare(where: str, seeds: int = SEEDS) -> dict[str, dict[float, list[Played
             print(f"{number}/{len(jobs)} {rival}, {job[2]:.0%}: {played.share:.1%}", file=sys.stderr, flush=True)
             found[rival].setdefault(job[2], []).append(played)
     return found
-
-
-def report(landscape: Landscape, found: dict[str, dict[float, list[Played]]]) -> str:
-    """Markdown: medians over the seeds, the worst and the best in brackets."""
-    front, size = int(nondominated(landscape.costs).sum()), len(landscape.space.values)
-    rows = [[name, *(_cell(played.get(share)) for share in SHARES), _asking(played), _seeds(played)]
-            for name, played in found.items()]  # fmt: skip
-    here, hours = landscape.about["environment"], grid_s(landscape) / 3600
-    measured = landscape.about.get("measured")
-    how = "measured whole" if measured is None else _model(landscape, measured)
-    caption = (
-        "Share of the true front's hypervolume that a search names (its front, and what ties with it) in so much of "
-        f"the grid's {hours:.1f} hours of measuring, which are counted and not waited for: median of the seeds [worst, "
-        f"best]; tried: points looked at. {landscape.name}: {size} points, {front} of them on the true front; {how}. "
-        f"{landscape.about['stand_ins']}; measured on {here['device']}, {here['finished'][:10]}. tune: looks of one "
-        "input first, builds shared, a forecast; the others, Optuna's samplers: one point at a time in a build of its "
-        f"own, {LADDER[-1][0]} inputs and {LADDER[-1][1]} repeats. The box goes from the front's best value of each "
-        "quantity to 10 % of its range beyond its worst, a quality of 0 % at most."
-    )
-    header = ["search", *(f"{share:.0%} of the time" for share in SHARES), "its own seconds", "seeds"]
-    return Table(header, rows, caption).markdown()
-
-
-def _model(landscape: Landscape, measured: int) -> str:
-    misses = landscape.about["misses"]
-    said = ", ".join(f"{name} by {np.median(np.abs(np.expm1(of))):.1%}" for name, of in misses.items())
-    return (
-        f"{measured} of them were measured, every value is that of a model of those, which misses them in the median "
-        f"({said} of the value, or of the distance from 100 %); looks draw their noise from that"
-    )
-
-
-def _cell(played: list[Played] | None) -> str:
-    if not played:
-        return "-"
-    shares = [one.share for one in played]
-    tried = round(float(np.median([one.tried for one in played])))
-    return f"{np.median(shares):.1%} [{min(shares):.1%}, {max(shares):.1%}] ({tried} tried)"
-
-
-def _asking(played: dict[float, list[Played]]) -> str:
-    last = played[max(played)]
-    return f"{np.median([one.took_s for one in last]):.0f}"
-
-
-def _seeds(played: dict[float, list[Played]]) -> str:
-    return str(len(played[max(played)]))
-
-
-def missed(landscape: Landscape, found: dict[str, dict[float, list[Played]]]) -> list[str]:
-    """Which limits a landscape of a real choice misses."""
-    if "measured" not in landscape.about:
-        return []
-    ours, random = ([one.share for one in found[name][SHARES[-1]]] for name in (RIVALS[0].name, "random search"))
-    checks = {
-        f"the median search names {MEDIAN:.0%}": np.median(ours) >= MEDIAN,
-        f"the worst names {WORST:.0%}": min(ours) >= WORST,
-        f"random search names {RANDOM:.0%} at most": np.median(random) <= RANDOM,
-    }
-    return [said for said, holds in checks.items() if not holds]
 
 
 @one_line
@@ -235,8 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = compare(str(where), options.seeds)
         print(report(landscape, found))
         short += missed(landscape, found)
-    print(f"limits at {SHARES[-1]:.0%} of the time: {MEDIAN:.0%} in the median, {WORST:.0%} at worst, random search "
-          f"{RANDOM:.0%} at most; missed: {'; '.join(short) or 'none'}")  # fmt: skip
+    print(limits(short))
     return int(bool(short))
 
 
