@@ -129,6 +129,22 @@ def test_nothing_is_foretold_from_few_looks():
     assert looked_at(landscape, some).gains([point for point in points if point not in some]) is None
 
 
+def test_where_a_cheap_look_differs_from_a_full_one_is_learned(content):
+    """One call is twice as slow as the mean where guidance stops early, and the same elsewhere: no shift for all."""
+    _, space = space_file.resolve(content)
+    made = Race(space, ("latency", "memory", "quality"), 2, np.array((np.inf, np.inf, 0.0)))
+    for at, point in enumerate(space.points):
+        settings = space.settings(point)
+        costs = np.array([0.1 * settings["steps"], settings["resolution"] * 1e6, -10.0 * settings["steps"]])
+        early = settings.get("guidance_stop") == 0.5
+        made.add(point, 0, Look(tuple(costs * [2.0 if early else 1.0, 1, 1]), (0.0,) * 3))
+        if at % 4 == 0:
+            made.add(point, 1, Look(tuple(costs), (0.0,) * 3))
+    cheap = [point for point, looks in made.looks.items() if 1 not in looks]
+    off = [made.expected(point)[0] / (0.1 * space.settings(point)["steps"]) for point in cheap]
+    assert np.abs(np.log(off)).max() < 0.1 < np.abs(made.shift_and_doubt(0)[0][0])
+
+
 class Dear:
     """A bench on which one build costs as told, and any point of another one a second."""
 
