@@ -2,11 +2,15 @@
 
 import itertools
 import random
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from mic2e_bench.tools.bisect import search
+from mic2e_bench.tools.bisect import answers, search
 from mic2e_bench.tools.bisect.search import DIFFERS, SAME, UNKNOWN, Answer
+from mic2e_bench.tools.compare import verdict
+from mic2e_bench.tools.compare.verdict import Verdict
 
 
 class Oracle:
@@ -126,3 +130,19 @@ def test_a_change_without_a_figure_is_explained_whole():
     """A trial that no longer runs."""
     found = search.Culprit((0,), Answer(DIFFERS))
     assert not search.leaves([found], Answer(DIFFERS))
+
+
+@pytest.mark.parametrize(
+    ("change", "ci95", "word"),
+    [
+        (0.7, (-3.4, 5.2), SAME),  # across the threshold of 5 %, and surely less than a third of 30 %
+        (0.7, (-9.0, 5.2), SAME),  # faster, if anything
+        (5.0, (0.0, 9.8), SAME),
+        (4.0, (-1.0, 11.0), UNKNOWN),
+        (12.0, (4.0, 20.0), UNKNOWN),
+    ],
+)
+def test_what_is_surely_a_small_part_of_a_change_is_not_what_made_it(change, ci95, word):
+    whole = Verdict("s", "t", "latency", verdict.WORSE, 30.0, (10.0, 50.0), threshold=5.0, unit="%", gated=True)
+    part = replace(whole, word=verdict.INCONCLUSIVE, change=change, ci95=ci95)
+    assert answers.answered(SimpleNamespace(verdicts=[part]), whole).word == word

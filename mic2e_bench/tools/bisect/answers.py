@@ -10,6 +10,8 @@ from mic2e_bench.tools.compare.compare import Comparison
 from mic2e_bench.tools.compare.thresholds import RATIOS
 from mic2e_bench.tools.compare.verdict import BETTER, INCONCLUSIVE, SAME, STATUS, WORSE, Verdict
 
+PART = 1 / 3  # of the whole change: what is surely less is not what is looked for
+
 
 def is_ratio(metric: str) -> bool:
     return metric in RATIOS and metric != "weights"
@@ -43,7 +45,11 @@ def is_decided(made: Comparison, followed: Verdict | None, rounds: int) -> bool:
 
 
 def answered(made: Comparison, followed: Verdict | None) -> Answer:
-    """Whether it differs, as ``followed`` did; without one, whether anything does."""
+    """Whether it differs, as ``followed`` did; without one, whether anything does.
+
+    What is surely less than ``PART`` of the change that is followed is the same, though it may be above a threshold: of
+    a large change that is seen in few rounds.
+    """
     one = same_metric(made, followed) if followed else next(iter(differing(made)), None)
     if one is None and followed is None:
         return Answer(search.UNKNOWN if made.open_questions else search.SAME)
@@ -55,8 +61,17 @@ def answered(made: Comparison, followed: Verdict | None) -> Answer:
         return Answer(search.SAME if there and followed.metric == STATUS else search.UNKNOWN)
     if followed is None or one.word == followed.word:
         return Answer(search.DIFFERS, one.change, one.ci95, f"{one.head}: {one.note}" if one.metric == STATUS else "")
-    word = search.SAME if one.word in (SAME, WORSE, BETTER) else search.UNKNOWN
-    return Answer(word, one.change, one.ci95, one.note if one.word == INCONCLUSIVE else "")
+    is_open = one.word == INCONCLUSIVE and not _is_small(one, followed)
+    word = search.SAME if one.word in (SAME, INCONCLUSIVE, WORSE, BETTER) and not is_open else search.UNKNOWN
+    return Answer(word, one.change, one.ci95, one.note if is_open else "")
+
+
+def _is_small(one: Verdict, followed: Verdict) -> bool:
+    """Whether all that an interval holds is less than a part of the change that is followed, and than its interval."""
+    if one.ci95 is None or followed.change is None:
+        return False
+    least = min(PART * abs(followed.change), *map(abs, followed.ci95 or [followed.change]))
+    return max(end * (1 if followed.change > 0 else -1) for end in one.ci95) < least
 
 
 def said(answer: Answer, followed: Verdict | None) -> str:

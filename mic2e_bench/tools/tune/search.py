@@ -29,6 +29,7 @@ from mic2e_bench.tools.tune.space import GridPoint
 from mic2e_bench.tools.tune.spending import Spending
 
 NOTHING = "no point that is left is forecast to move the front"
+SPENT = "of the budget of {} only the finalists' share is left"
 NO_END = 10**9  # trials
 POOL = 24  # proposals of the sampler that wait at once
 
@@ -68,7 +69,7 @@ class Search:
             if batch:
                 self._measure(batch)
             elif not self._climb():
-                return NOTHING + (" in the time that is left" if self.budget.seconds else "")
+                return self._exhausted()
         self._climb()
         return why
 
@@ -92,11 +93,17 @@ class Search:
         if self.budget.trials and self.tried >= self.budget.trials:
             return f"the budget of {self.budget} is spent"
         if self.spending.for_search_s(self.tried) <= 0:
-            return f"of the budget of {self.budget} only the finalists' share is left"
+            return SPENT.format(self.budget)
         found = [looks[0].costs for looks in self.race.looks.values() if 0 in looks]
         if len(found) > self.patience and still(np.array(found), self.patience, self.bench.worst):
             return f"the front has not moved for {self.patience} trials"
         return ""
+
+    def _exhausted(self) -> str:
+        """What ended a search that has nothing to look at: without a forecast only time can keep points from it."""
+        if not self.budget.seconds:
+            return NOTHING
+        return f"{NOTHING} in the time that is left" if self.races else SPENT.format(self.budget)
 
     def _measure(self, batch: Sequence[Pair]) -> None:
         points = [point for _, point in batch]
