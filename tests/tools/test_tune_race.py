@@ -73,13 +73,14 @@ def race_of(content, measured, rungs=1, worst=(np.inf, np.inf, 0.0)):
 
 
 def test_a_value_is_dropped_where_a_sibling_beats_it_in_every_pair(content):
-    looks = [({"steps": s, "attention": a}, 0, s * f, 1e9, 10.0 * s)
-             for s in (1, 2, 4) for a, f in (("native", 1.0), ("sliced:1", 2.0))]  # fmt: skip
+    looks = [({"steps": s, "resolution": r, "attention": a}, 0, s * f, 1e4 * r, 10.0 * s)
+             for s in (1, 2, 4, 8) for r in (64, 128) for a, f in (("native", 1.0), ("sliced:1", 2.0))]  # fmt: skip
     made = race_of(content, looks)
     at = [axis.name for axis in made.space.axes].index("attention")
     native, sliced = (made.space.axes[at].choices.index(value) for value in ("native", "sliced"))
-    assert made.dropped() == {("attention", sliced): ("attention", native, 3)}
-    looks[1] = (looks[1][0], 0, looks[1][2], 0.5e9, looks[1][4])  # it wins memory in one pair
+    assert made.dropped() == {("attention", sliced): ("attention", native, 8)}
+    assert race_of(content, looks[:-2]).dropped() == {}  # seven pairs: where it wins may not have been tried
+    looks[1] = (looks[1][0], 0, looks[1][2], 1e4 * 64 / 2, looks[1][4])  # it wins memory in one pair
     assert race_of(content, looks).dropped() == {}
 
 

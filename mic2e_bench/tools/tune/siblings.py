@@ -10,7 +10,7 @@ import numpy as np
 
 from mic2e_bench.tools.tune.space import OFF, GridPoint, Space
 
-PAIRS = 3  # in which a value must be beaten by the same sibling, and win in none
+PAIRS = 8  # in which a value must be beaten by the same sibling, and win in none: after three it was wrong at times
 
 Beaten = dict[tuple[str, int], tuple[str, int, int]]
 
