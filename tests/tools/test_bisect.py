@@ -44,6 +44,7 @@ class Made:
     def __call__(self, side, folder, is_first):
         number = next(self.calls)
         if number == self.kill_at:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # an earlier test may have left another
             os.kill(os.getpid(), self.kill)
         seen = self.seconds(self.seen(side))
         at = datetime.datetime.now(datetime.UTC).isoformat()
