@@ -47,8 +47,8 @@ def is_decided(made: Comparison, followed: Verdict | None, rounds: int) -> bool:
 def answered(made: Comparison, followed: Verdict | None) -> Answer:
     """Whether it differs, as ``followed`` did; without one, whether anything does.
 
-    What is surely less than ``PART`` of the change that is followed is the same, though it may be above a threshold: of
-    a large change that is seen in few rounds.
+    What is surely less than ``PART`` of the change that is followed counts as the same, even where its interval lies
+    across a threshold: of a large change, few rounds then tell.
     """
     one = same_metric(made, followed) if followed else next(iter(differing(made)), None)
     if one is None and followed is None:

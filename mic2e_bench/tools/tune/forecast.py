@@ -25,7 +25,7 @@ LEAST = 30  # points, before which nothing is foretold
 AGAIN = 2.0  # growth of the looks after which the kernel is fitted anew
 STEPS = 25  # of the search for a kernel
 MODEST = 2.0  # what a process says of its doubt, times this: so far it was wrong, in the mean, on a known landscape
-ALIKE = (5.0, 30.0)  # lengths from rung to rung: looks at a point under the next protocol say at least 98 % the same
+ALIKE = (5.0, 30.0)  # bounds of the length between two rungs: looks at a point under both correlate by 0.98 or more
 MOST = 300  # looks that a kernel is fitted to; what is foretold comes from all
 
 
